@@ -1,0 +1,40 @@
+"""The package's exceptions: each message is one sentence a person can act on.
+
+The command line prints the message and exits with `exit_code`; it never shows a traceback for these.
+"""
+
+
+class SqsamError(Exception):
+    """Base of every error this package raises on purpose."""
+
+    exit_code = 3
+
+
+class UsageError(SqsamError):
+    """The caller asked for something that does not exist or contradicts itself (exit code 2)."""
+
+    exit_code = 2
+
+
+class GateError(SqsamError):
+    """Something was evaluated and found not good enough (exit code 1)."""
+
+    exit_code = 1
+
+
+class CheckpointError(SqsamError):
+    """A weights file is missing, damaged, unsafe or of another network (exit code 3)."""
+
+
+class DataError(SqsamError):
+    """An image, mask or dataset cannot be read or is unusable (exit code 3)."""
+
+
+class ArtifactError(SqsamError):
+    """An exported file is missing, damaged or does not do what it says (exit code 3)."""
+
+
+class MissingDependencyError(SqsamError):
+    """An optional package is not installed (exit code 2)."""
+
+    exit_code = 2
