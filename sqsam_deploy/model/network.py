@@ -1,5 +1,7 @@
 """SqueezeSAM (arXiv 2312.06736): a U-Net with a tiny transformer on its deepest map."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -36,7 +38,7 @@ class Encoder(nn.Module):
         self.patch_embedding = PatchEmbedding(config)
         self.stem = DoubleConv(widths[0], widths[0], order)
         self.levels = nn.ModuleList(
-            DoubleConvDown(a, b, order) for a, b in zip(widths, widths[1:], strict=False)
+            DoubleConvDown(a, b, order) for a, b in itertools.pairwise(widths)
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -53,8 +55,7 @@ class Decoder(nn.Module):
         super().__init__()
         deepest_first = config.widths[::-1]
         self.levels = nn.ModuleList(
-            DoubleConvUp(a, b, config)
-            for a, b in zip(deepest_first, deepest_first[1:], strict=False)
+            DoubleConvUp(a, b, config) for a, b in itertools.pairwise(deepest_first)
         )
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:

@@ -3,6 +3,8 @@
 Source: segment-anything, `transformer.py`; the deepest map has no positional encoding here.
 """
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +16,7 @@ class MLP(nn.Module):
     def __init__(self, in_dim: int, hidden_dim: int, out_dim: int, hidden_layers: int) -> None:
         super().__init__()
         dims = [in_dim] + [hidden_dim] * hidden_layers
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(dims, dims[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(dims))
         self.out = nn.Linear(dims[-1], out_dim)
 
     def forward(self, x: Tensor) -> Tensor:
