@@ -1,6 +1,6 @@
 """The package's exceptions: each message is one sentence a person can act on.
 
-The command line prints the message and exits with `exit_code`; it never shows a traceback for these.
+The command line prints the message and exits with `exit_code`, without a traceback.
 """
 
 

@@ -88,7 +88,7 @@ class MaskHead(nn.Module):
 class SqueezeSAM(nn.Module):
     """Image and prompts to masks.
 
-    Every mask's predicted IoU comes with it; the masks are in the order of their tokens, not sorted.
+    The masks are in the order of their tokens, not sorted by predicted IoU.
     """
 
     def __init__(self, config: ModelConfig) -> None:

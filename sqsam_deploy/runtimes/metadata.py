@@ -1,0 +1,150 @@
+"""What an artifact says of itself: inputs, outputs and the rules an app must follow.
+
+The same JSON travels inside every artifact (ONNX metadata, Core ML user-defined metadata, an
+ExecuTorch constant method) and in the manifest.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from sqsam_deploy.model.config import ModelConfig, preset
+from sqsam_deploy.version import __version__
+
+RuntimeName = Literal["torch", "executorch", "executorch-coreml", "coreml", "onnx"]
+#: `int8` is W8A8; `int8-weights` keeps activations in half precision (Core ML only).
+Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
+ElementType = Literal["float32", "uint8"]
+Layout = Literal["NCHW", "NHWC", "image", "NxPx2", "NxP", "NxM", "NxMxHxW"]
+
+#: Key under which `ArtifactMetadata` is stored, as JSON, inside an artifact.
+METADATA_KEY = "sqsam"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorSpec(_Frozen):
+    """One input or output.
+
+    Attributes:
+        name: SAM's word for it.
+        dtype: Element type at the boundary.
+        shape: Sizes; the batch is always 1.
+        layout: Meaning of the axes; "image" is a Core ML image (a `CVPixelBuffer`).
+        value_range: Lowest and highest value, or None where it is unbounded.
+    """
+
+    name: str
+    dtype: ElementType
+    shape: tuple[int, ...]
+    layout: Layout
+    value_range: tuple[float, float] | None = None
+
+
+class PromptRules(_Frozen):
+    """How prompts are drawn; see `sqsam_deploy.prompts.encode_prompt`."""
+
+    map_order: Literal["clicks-box", "box-clicks"]
+    click_radius: int
+    marked_value: int = 255
+    carve_background: bool
+    max_clicks: int
+
+
+class ArtifactMetadata(_Frozen):
+    """Everything an app needs to feed one artifact and to read what it returns."""
+
+    format_version: Literal[1] = 1
+    package_version: str = __version__
+    preset: str
+    runtime: RuntimeName
+    precision: Precision
+    weights_sha256: str
+    image_size: int
+    mask_size: int
+    color_order: Literal["RGB"] = "RGB"
+    resize: Literal["stretch-bilinear", "stretch-bilinear-antialias"]
+    prompts: PromptRules
+    mask_threshold: float = 0.0
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def config(self) -> ModelConfig:
+        """The preset's configuration."""
+        return preset(self.preset)
+
+
+def describe(
+    config: ModelConfig,
+    *,
+    runtime: RuntimeName,
+    precision: Precision,
+    weights_sha256: str,
+    inputs: tuple[TensorSpec, ...] | None = None,
+) -> ArtifactMetadata:
+    """Metadata of an artifact of this preset; `inputs` where they differ from the default ones."""
+    return ArtifactMetadata(
+        preset=config.name,
+        runtime=runtime,
+        precision=precision,
+        weights_sha256=weights_sha256,
+        image_size=config.image_size,
+        mask_size=config.mask_size,
+        resize="stretch-bilinear-antialias" if config.antialias else "stretch-bilinear",
+        prompts=PromptRules(
+            map_order=config.map_order,
+            click_radius=config.click_radius,
+            carve_background=config.carve_background,
+            max_clicks=config.max_clicks,
+        ),
+        inputs=inputs or default_inputs(config),
+        outputs=default_outputs(config),
+    )
+
+
+def default_inputs(config: ModelConfig) -> tuple[TensorSpec, ...]:
+    """Image and prompt maps in 0..255, and the points where the preset takes them as tokens."""
+    size, points = config.image_size, config.max_points
+    image = _pixels("image", 3, size)
+    maps = _pixels("prompt_maps", 2, size)
+    if not config.late_fusion:
+        return image, maps
+    coords = TensorSpec(
+        name="point_coords",
+        dtype="float32",
+        shape=(1, points, 2),
+        layout="NxPx2",
+        value_range=(0.0, float(size)),
+    )
+    labels = TensorSpec(
+        name="point_labels",
+        dtype="float32",
+        shape=(1, points),
+        layout="NxP",
+        value_range=(-1.0, 3.0),
+    )
+    return image, maps, coords, labels
+
+
+def _pixels(name: str, channels: int, size: int) -> TensorSpec:
+    return TensorSpec(
+        name=name,
+        dtype="float32",
+        shape=(1, channels, size, size),
+        layout="NCHW",
+        value_range=(0.0, 255.0),
+    )
+
+
+def default_outputs(config: ModelConfig) -> tuple[TensorSpec, ...]:
+    """Logits of the masks at low resolution and their predicted IoUs."""
+    count, size = config.num_masks, config.mask_size
+    return (
+        TensorSpec(
+            name="low_res_masks", dtype="float32", shape=(1, count, size, size), layout="NxMxHxW"
+        ),
+        TensorSpec(name="iou_predictions", dtype="float32", shape=(1, count), layout="NxM"),
+    )
