@@ -1,6 +1,6 @@
 """Clicks and a box, as the two early-fusion channels and as the late-fusion point list."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,20 @@ def encode_prompt(prompt: Prompt, image_hw: tuple[int, int], config: ModelConfig
     maps = _draw_maps(clicks, prompt.point_labels, corners, config)
     coords, labels = _list_points(clicks, prompt.point_labels, corners, config)
     return EncodedPrompt(maps, coords, labels)
+
+
+def limit_clicks(prompt: Prompt, config: ModelConfig) -> Prompt:
+    """The prompt with at most `config.max_clicks` clicks: the first one and the latest ones.
+
+    The first click says which object is meant, the latest ones correct what still is wrong.
+    """
+    excess = len(prompt.point_labels) - config.max_clicks
+    if excess <= 0:
+        return prompt
+    kept = [0, *range(1 + excess, len(prompt.point_labels))]
+    return replace(
+        prompt, point_coords=prompt.point_coords[kept], point_labels=prompt.point_labels[kept]
+    )
 
 
 def _draw_maps(

@@ -1,0 +1,101 @@
+"""An artifact against the float network, on real images with real prompts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sqsam_deploy.datasets import ImageRecord, load_image
+from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
+from sqsam_deploy.release.manifest import Agreement
+from sqsam_deploy.runtimes.session import RawPrediction, Session
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One input on which artifacts are compared, and the float network's answer to it."""
+
+    image: NDArray[np.uint8]
+    prompt: EncodedPrompt
+    expected: RawPrediction
+
+
+@dataclass(frozen=True)
+class _Difference:
+    mask_iou: float
+    logit: float
+    predicted_iou: float
+
+
+def make_probes(
+    records: Iterable[ImageRecord], reference: Session, config: ModelConfig
+) -> list[Probe]:
+    """One probe per prompt kind and image: a click, a box, a box with a click, nothing."""
+    probes = []
+    for record in records:
+        image = load_image(record)
+        square = prepare_image(image, config)
+        for prompt in _prompts(record):
+            encoded = encode_prompt(prompt, image.shape[:2], config)
+            probes.append(Probe(square, encoded, reference.run(square, encoded)))
+    return probes
+
+
+def _prompts(record: ImageRecord) -> Iterator[Prompt]:
+    """Prompts of an image's largest object; the click is the object's innermost pixel."""
+    largest = max(record.objects, key=lambda item: item.area)
+    click = _innermost(largest.mask())
+    box = tuple(float(edge) for edge in largest.box)
+    label = np.ones(1, np.int64)
+    yield Prompt(click, label)
+    yield Prompt(box=(box[0], box[1], box[2], box[3]))
+    yield Prompt(click, label, (box[0], box[1], box[2], box[3]))
+    yield Prompt()
+
+
+def _innermost(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    from scipy import ndimage
+
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    return np.array([[x, y]], np.float32)
+
+
+def measure(
+    session: Session, probes: Sequence[Probe], *, images: int, limit: float, executor: str
+) -> Agreement:
+    """Runs a session on every probe and compares it with the float network.
+
+    Raises:
+        ArtifactError: The artifact fails or returns something that is not finite.
+    """
+    differences = [_compare(session.run(p.image, p.prompt), p.expected) for p in probes]
+    ious = [d.mask_iou for d in differences]
+    return Agreement(
+        images=images,
+        prompts=len(probes),
+        mean_mask_iou=float(np.mean(ious)),
+        min_mask_iou=min(ious),
+        max_logit_difference=max(d.logit for d in differences),
+        max_iou_difference=max(d.predicted_iou for d in differences),
+        limit=limit,
+        executor=executor,
+    )
+
+
+def _compare(actual: RawPrediction, expected: RawPrediction) -> _Difference:
+    # The mask a user would see is the one the float network ranks first.
+    best = int(expected.iou_predictions.argmax())
+    return _Difference(
+        mask_iou=_iou(actual.low_res_masks[best] > 0, expected.low_res_masks[best] > 0),
+        logit=float(np.abs(actual.low_res_masks - expected.low_res_masks).max()),
+        predicted_iou=float(np.abs(actual.iou_predictions - expected.iou_predictions).max()),
+    )
+
+
+def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Intersection over union; two empty masks agree."""
+    union = np.count_nonzero(a | b)
+    return float(np.count_nonzero(a & b) / union) if union else 1.0
