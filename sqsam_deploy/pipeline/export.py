@@ -1,7 +1,7 @@
 """The main job: load, fold, quantize, lower, execute, compare, write."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from sqsam_deploy.release.manifest import (
     MANIFEST_NAME,
     ArtifactEntry,
     CalibrationEntry,
+    FileEntry,
     Manifest,
     WeightsEntry,
     file_entries,
@@ -149,7 +150,7 @@ class _Programs:
         self._quantized = quantize(self._folded, calibration)
         return self._quantized.program
 
-    def write_reports(self, staging: Path) -> tuple["FileEntry", ...]:
+    def write_reports(self, staging: Path) -> tuple[FileEntry, ...]:
         if self._quantized is None:
             return ()
         (staging / LAYERS_NAME).write_text(self._quantized.to_json())

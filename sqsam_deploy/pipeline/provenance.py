@@ -29,10 +29,21 @@ def tool_versions() -> dict[str, str]:
 
 
 def git_revision() -> str | None:
-    """Commit of this package's checkout, or None where it is not one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    """Commit of this package's checkout, or None where it is not one.
+
+    A package installed inside somebody else's repository is not tracked there and has none.
+    """
+    here = Path(__file__)
+    if _git("ls-files", "--error-unmatch", here.name, cwd=here.parent) is None:
+        return None
+    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*", cwd=here.parent)
+
+
+def _git(*arguments: str, cwd: Path) -> str | None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=cwd, capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

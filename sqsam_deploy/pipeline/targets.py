@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqsam_deploy.errors import UsageError
 from sqsam_deploy.runtimes.metadata import Precision, RuntimeName
 
 #: Precisions of each runtime, in the order they are built.
@@ -42,14 +43,34 @@ class Target:
         return f"{stem}-{self.precision}{_SUFFIXES[self.runtime]}"
 
 
+def parse_runtimes(names: Sequence[str]) -> tuple[RuntimeName, ...]:
+    """Runtime names as somebody typed them.
+
+    Raises:
+        UsageError: A name is not one of `PRECISIONS`.
+    """
+    for name in names:
+        if name not in PRECISIONS:
+            raise UsageError(f"unknown runtime '{name}': choose from {', '.join(PRECISIONS)}")
+    return tuple(runtime for runtime in PRECISIONS if runtime in names)
+
+
 def targets_for(
     runtimes: Sequence[RuntimeName], precisions: Sequence[Precision]
 ) -> tuple[Target, ...]:
-    """All wanted pairs that exist; `int8` asks for Core ML's weight-only variant too."""
+    """All wanted pairs that exist; `int8` asks for Core ML's weight-only variant too.
+
+    Raises:
+        UsageError: None of the runtimes has any of the precisions.
+    """
     wanted = {*precisions, "int8-weights"} if "int8" in precisions else set(precisions)
-    return tuple(
+    targets = tuple(
         Target(runtime, precision)
         for runtime in runtimes
         for precision in PRECISIONS[runtime]
         if precision in wanted
     )
+    if not targets:
+        offered = "; ".join(f"{name}: {', '.join(PRECISIONS[name])}" for name in runtimes)
+        raise UsageError(f"nothing to build: these runtimes have other precisions ({offered})")
+    return targets
