@@ -1,0 +1,22 @@
+"""Photos that travel with the package, so that quantizing and measuring need no data at all."""
+
+from pathlib import Path
+from typing import Literal
+
+from sqsam_deploy.datasets.opening import open_dataset
+from sqsam_deploy.datasets.records import Dataset
+
+BundledName = Literal["calibration", "sample"]
+
+
+def bundled_dataset(name: BundledName) -> Dataset:
+    """One of the two bundled datasets, both COCO photos under CC BY 2.0 or CC BY-SA 2.0.
+
+    Args:
+        name: "calibration" (32 photos, 125 objects, what int8 ranges are measured on) or "sample"
+            (63 other photos, 281 objects, what quality is measured on).
+
+    Returns:
+        The dataset; `ATTRIBUTION.md` in its folder names the source of every photo.
+    """
+    return open_dataset(Path(__file__).parent / name)

@@ -1,0 +1,107 @@
+"""What every dataset reader returns: images, their objects, and masks that decode on demand."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sqsam_deploy.datasets.masks import MaskSource
+from sqsam_deploy.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ObjectRecord:
+    """One object of an image.
+
+    Attributes:
+        id: Unique in the dataset.
+        category: Name of what it is.
+        area: Pixels of the mask, as the dataset states it.
+        box: (x0, y0, x1, y1) in pixels; edges, so a pixel column x spans x to x + 1.
+        source: How to get at the mask.
+    """
+
+    id: str
+    category: str
+    area: float
+    box: tuple[float, float, float, float]
+    source: MaskSource
+
+    def mask(self) -> NDArray[np.bool_]:
+        """HxW bool, decoded at every call and kept nowhere.
+
+        Raises:
+            DataError: The mask's file or encoding is damaged.
+        """
+        return self.source.decode()
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image and its objects.
+
+    Attributes:
+        id: Unique in the dataset.
+        path: The image file.
+        width: Pixels, as the masks have them.
+        height: Pixels, as the masks have them.
+        objects: In the dataset's order.
+    """
+
+    id: str
+    path: Path
+    width: int
+    height: int
+    objects: tuple[ObjectRecord, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images in a fixed order; iterating gives `ImageRecord`s.
+
+    Attributes:
+        name: For reports.
+        images: Every record; a mask in it takes memory only while it is in use.
+    """
+
+    name: str
+    images: tuple[ImageRecord, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __iter__(self) -> Iterator[ImageRecord]:
+        return iter(self.images)
+
+    @property
+    def object_count(self) -> int:
+        """Objects of all images."""
+        return sum(len(record.objects) for record in self.images)
+
+
+def subset(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """`count` images drawn by `seed`, in the dataset's order.
+
+    An image is ranked by a hash of the seed and its id, so the draw does not depend on the order
+    of the file, and a smaller subset is part of a larger one of the same seed.
+
+    Args:
+        dataset: Where to draw from.
+        count: Images; a dataset that has no more is returned whole.
+        seed: Any integer.
+
+    Raises:
+        UsageError: `count` is below 1.
+    """
+    if count < 1:
+        raise UsageError(f"a subset needs at least 1 image, not {count}")
+    drawn = sorted(dataset.images, key=lambda record: _rank(seed, record.id))[:count]
+    kept = {record.id for record in drawn}
+    return Dataset(dataset.name, tuple(r for r in dataset.images if r.id in kept))
+
+
+def _rank(seed: int, image_id: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{image_id}".encode()).digest()
