@@ -1,0 +1,187 @@
+"""Sample number n of a run: a pure function of the data, the recipe and n.
+
+Because nothing depends on what was drawn before, a run resumes exactly from its step number, and
+any number of workers and processes draws the same samples.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.prompts.encoding import EncodedPrompt, Prompt, encode_prompt
+from sqsam_deploy.training import augment
+from sqsam_deploy.training.augment import Window
+from sqsam_deploy.training.prepared import PreparedData
+from sqsam_deploy.training.recipe import Recipe
+from sqsam_deploy.training.simulate import draw_prompt, draws_nothing
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One object with one prompt, as the network takes it.
+
+    Attributes:
+        image: SxSx3 uint8 RGB.
+        prompt: The encoded prompt.
+        target: sxs uint8, 0 or 1, at the size of the low-resolution masks.
+    """
+
+    image: NDArray[np.uint8]
+    prompt: EncodedPrompt
+    target: NDArray[np.uint8]
+
+
+class Batch(NamedTuple):
+    """Samples as tensors.
+
+    Attributes:
+        image: Bx3xSxS uint8, channels last in memory.
+        prompt_maps: Bx2xSxS uint8.
+        point_coords: BxPx2 float32.
+        point_labels: BxP float32.
+        target: Bxsxs uint8.
+    """
+
+    image: Tensor
+    prompt_maps: Tensor
+    point_coords: Tensor
+    point_labels: Tensor
+    target: Tensor
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """Stacks samples."""
+    images = torch.from_numpy(np.stack([sample.image for sample in samples]))
+    return Batch(
+        images.permute(0, 3, 1, 2),
+        torch.from_numpy(np.stack([sample.prompt.prompt_maps for sample in samples])),
+        torch.from_numpy(np.stack([sample.prompt.point_coords for sample in samples])),
+        torch.from_numpy(np.stack([sample.prompt.point_labels for sample in samples])),
+        torch.from_numpy(np.stack([sample.target for sample in samples])),
+    )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An augmented photo and its objects, before anything is resized."""
+
+    image: NDArray[np.uint8]
+    masks: list[NDArray[np.uint8]]
+
+
+class SampleSource:
+    """Draws samples from the photos of a split."""
+
+    def __init__(
+        self, data: PreparedData, numbers: list[int], recipe: Recipe, config: ModelConfig
+    ) -> None:
+        """Takes the photos with the given numbers.
+
+        Args:
+            data: All photos.
+            numbers: Photos of the training split.
+            recipe: What to draw.
+            config: The network's shape.
+        """
+        self._data, self._recipe, self._config = data, recipe, config
+        self._numbers = np.array(numbers)
+        sources = [data.images[number].source for number in numbers]
+        self._shares = image_shares(sources, recipe.source_weights)
+
+    def scene_samples(self, number: int) -> list[Sample]:
+        """The `recipe.objects_per_image` samples of augmented photo `number`."""
+        rng = np.random.default_rng([self._recipe.seed, number])
+        scene = self._draw_scene(rng)
+        image = augment.resize_image(scene.image, self._config.image_size)
+        options = self._recipe.augmentation
+        pixels = np.asarray(augment.jitter_colour(image, options.colour, options.grey, rng))
+        return [
+            self._draw_sample(pixels, scene, first=slot == 0, rng=rng)
+            for slot in range(self._recipe.objects_per_image)
+        ]
+
+    def _draw_scene(self, rng: np.random.Generator) -> Scene:
+        options = self._recipe.augmentation
+        number = int(self._numbers[rng.choice(len(self._numbers), p=self._shares)])
+        image, masks = self._data.image(number), self._draw_objects(number, rng)
+        if rng.random() < options.cropping:
+            hw = (image.shape[0], image.shape[1])
+            around = augment.bounding_window(masks[0])
+            window = augment.centre_crop(hw, around, options.min_crop, rng)
+            if self._visible(masks[0], window):
+                image = window.cut(image)
+                masks = [window.cut(mask) for mask in masks if self._visible(mask, window)]
+        if rng.random() < options.flipping:
+            image, masks = augment.mirror(image), [augment.mirror(mask) for mask in masks]
+        return Scene(image, masks)
+
+    def _draw_objects(self, number: int, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
+        """Masks of the photo in random order; the first is the one to crop around."""
+        nested = np.array(self._data.images[number].nested)
+        keep = np.arange(len(nested))
+        if rng.random() < self._recipe.augmentation.merging:
+            keep = keep[~nested]
+        masks = [self._data.mask(number, int(which)) for which in rng.permutation(keep)]
+        whole = Window(0, 0, masks[0].shape[1], masks[0].shape[0])
+        # A photo with nothing but specks still has to give a sample.
+        return [mask for mask in masks if self._visible(mask, whole)] or masks
+
+    def _visible(self, mask: NDArray[np.uint8], window: Window) -> bool:
+        target_pixels = self._config.mask_size**2 / (window.height * window.width)
+        covered = np.count_nonzero(window.cut(mask)) * target_pixels
+        return bool(covered >= self._recipe.augmentation.min_target_pixels)
+
+    def _draw_sample(
+        self, pixels: NDArray[np.uint8], scene: Scene, first: bool, rng: np.random.Generator
+    ) -> Sample:
+        mix = self._recipe.prompts
+        if draws_nothing(mix, rng):
+            mask, prompt = max(scene.masks, key=np.count_nonzero), Prompt()
+        else:
+            mask = scene.masks[0 if first else int(rng.integers(len(scene.masks)))]
+            prompt = draw_prompt(mask, mix, rng)
+        encoded = encode_prompt(prompt, (mask.shape[0], mask.shape[1]), self._config)
+        return Sample(pixels, encoded, augment.resize_target(mask, self._config.mask_size))
+
+
+def image_shares(
+    sources: list[str], weights: tuple[tuple[str, float], ...]
+) -> NDArray[np.float64]:
+    """The probability of each photo.
+
+    Args:
+        sources: Source of each photo.
+        weights: Share of each named source; the others divide what is left by their number of
+            photos. Sources without photos are left out.
+    """
+    named = dict(weights)
+    counts = {source: sources.count(source) for source in set(sources)}
+    rest = max(1.0 - sum(named.values()), 0.0)
+    unnamed = sum(count for source, count in counts.items() if source not in named)
+    if not any(named.get(source, rest) > 0 for source in counts):
+        named, rest, unnamed = {}, 1.0, len(sources)
+    shares = [
+        named[source] / counts[source] if source in named else rest / unnamed
+        for source in sources
+    ]
+    return np.array(shares) / sum(shares)
+
+
+class BatchDataset(torch.utils.data.Dataset[Batch]):
+    """The batch of step n for one process; a `DataLoader` with `batch_size=None` draws them."""
+
+    def __init__(self, source: SampleSource, recipe: Recipe, rank: int, world_size: int) -> None:
+        self._source = source
+        scenes = max(recipe.batch_size // recipe.objects_per_image, world_size)
+        self._scenes, self._per_process = scenes, scenes // world_size
+        self._rank = rank
+
+    def __getitem__(self, step: int) -> Batch:
+        start = step * self._scenes + self._rank * self._per_process
+        numbers = range(start, start + self._per_process)
+        return collate([s for number in numbers for s in self._source.scene_samples(number)])
