@@ -1,27 +1,26 @@
 """`manifest.json`: what an export directory holds, from what it was made, how well it agrees."""
 
+import hashlib
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.release.documents import Frozen, load_versioned, validate_document
+from sqsam_deploy.release.files import FileEntry as FileEntry
+from sqsam_deploy.release.files import file_entries as file_entries
+from sqsam_deploy.release.files import files_in, sums_text, verify_file, write_whole
+from sqsam_deploy.release.paths import RelativePath, find_clash
 from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 MANIFEST_NAME = "manifest.json"
+#: The newest `manifest_version` this package reads.
+MANIFEST_VERSION = 1
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileEntry(_Frozen):
-    """One file: POSIX path relative to the manifest, size in bytes, SHA-256 in lower-case hex."""
-
-    path: str
-    bytes: int = Field(ge=0)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-
-
-class Agreement(_Frozen):
+class Agreement(Frozen):
     """How an executed artifact compares with the float network on real images and prompts.
 
     Attributes:
@@ -45,7 +44,7 @@ class Agreement(_Frozen):
     executor: str
 
 
-class ArtifactEntry(_Frozen):
+class ArtifactEntry(Frozen):
     """One artifact: the file or the package directory, and every file in it.
 
     Attributes:
@@ -53,8 +52,8 @@ class ArtifactEntry(_Frozen):
         minimum_runtime: Lowest version of the runtime, or of iOS, that reads it.
     """
 
-    path: str
-    files: tuple[FileEntry, ...]
+    path: RelativePath
+    files: tuple[FileEntry, ...] = Field(min_length=1)
     metadata: ArtifactMetadata
     agreement: Agreement
     minimum_runtime: str
@@ -64,8 +63,37 @@ class ArtifactEntry(_Frozen):
         """Size of all its files."""
         return sum(entry.bytes for entry in self.files)
 
+    @property
+    def is_directory(self) -> bool:
+        """Whether the artifact is a package directory rather than one file."""
+        return self.files[0].path != self.path
 
-class WeightsEntry(_Frozen):
+    @property
+    def sha256(self) -> str:
+        """Digest of the file; of a directory, that of the `SHA256SUMS` of its files.
+
+        The lines are `<sha256>  <path>`, with paths relative to the directory, sorted by path
+        as bytes. With coreutils, inside the directory:
+        `find . -type f -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum | sha256sum`.
+        """
+        if not self.is_directory:
+            return self.files[0].sha256
+        lines = sums_text({self.inner_path(entry): entry.sha256 for entry in self.files})
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def inner_path(self, entry: FileEntry) -> str:
+        """Path of one of its files relative to the package directory."""
+        return entry.path.removeprefix(f"{self.path}/")
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        alone = len(self.files) == 1 and self.files[0].path == self.path
+        if not alone and not all(entry.path.startswith(f"{self.path}/") for entry in self.files):
+            raise ValueError(f"a file of {self.path!r} lies outside it")
+        return self
+
+
+class WeightsEntry(Frozen):
     """The checkpoint: file name, hash of its bytes, and the licence note it carries."""
 
     name: str
@@ -73,7 +101,7 @@ class WeightsEntry(_Frozen):
     licence: str | None = None
 
 
-class CalibrationEntry(_Frozen):
+class CalibrationEntry(Frozen):
     """What int8 ranges were measured on."""
 
     source: str
@@ -83,7 +111,7 @@ class CalibrationEntry(_Frozen):
     images_sha256: str
 
 
-class Manifest(_Frozen):
+class Manifest(Frozen):
     """The whole directory. `manifest_version` grows when a reader must change."""
 
     manifest_version: Literal[1] = 1
@@ -95,3 +123,68 @@ class Manifest(_Frozen):
     git_revision: str | None
     artifacts: tuple[ArtifactEntry, ...]
     extra_files: tuple[FileEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_paths(self) -> Self:
+        clash = find_clash(entry.path for entry in self.all_files())
+        if clash is not None:
+            raise ValueError(f"two files would be stored as {clash!r}")
+        return self
+
+    def all_files(self) -> tuple[FileEntry, ...]:
+        """Every file the manifest lists: those of the artifacts, then the others."""
+        listed = (entry for artifact in self.artifacts for entry in artifact.files)
+        return (*listed, *self.extra_files)
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> Path:
+    """Writes `manifest.json` into the directory, whole or not at all, and returns its path."""
+    path = directory / MANIFEST_NAME
+    write_whole(path, (manifest.model_dump_json(indent=2) + "\n").encode())
+    return path
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The manifest of an export or release directory.
+
+    Raises:
+        ArtifactError: There is none, it is damaged, or a newer package wrote it.
+    """
+    path = directory / MANIFEST_NAME
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ArtifactError(
+            f"{directory} has no {MANIFEST_NAME}: give a directory that sqsam-export wrote"
+        ) from None
+    return parse_manifest(content, str(path))
+
+
+def parse_manifest(content: bytes, source: str) -> Manifest:
+    """The manifest in `content`; `source` names it in errors.
+
+    Raises:
+        ArtifactError: It is damaged, or a newer package wrote it.
+    """
+    document = load_versioned(content, source, "manifest_version", MANIFEST_VERSION)
+    return validate_document(Manifest, document, source)
+
+
+def verify_files(directory: Path, manifest: Manifest) -> None:
+    """Compares every file the manifest lists with the one in the directory, byte by hash.
+
+    Raises:
+        ArtifactError: A file is missing, differs, is a link, or lies in a package unlisted.
+    """
+    for entry in manifest.all_files():
+        verify_file(directory, entry)
+    for artifact in manifest.artifacts:
+        if artifact.is_directory:
+            _refuse_unlisted(directory, artifact)
+
+
+def _refuse_unlisted(directory: Path, artifact: ArtifactEntry) -> None:
+    listed = {entry.path for entry in artifact.files}
+    for file in files_in(directory / artifact.path):
+        if file.relative_to(directory).as_posix() not in listed:
+            raise ArtifactError(f"{file} is not listed in {MANIFEST_NAME}: export again")

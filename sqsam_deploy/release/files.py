@@ -1,0 +1,105 @@
+"""Files by their hash: listing them, comparing them, `SHA256SUMS`."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import Field
+
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.release.documents import Frozen
+from sqsam_deploy.release.paths import RelativePath
+
+
+class FileEntry(Frozen):
+    """One file: POSIX path relative to the manifest, size in bytes, SHA-256 in lower-case hex."""
+
+    path: RelativePath
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+def sums_text(digests: dict[str, str]) -> str:
+    """`SHA256SUMS` of path -> digest, sorted by path as bytes; `sha256sum -c` reads it."""
+    ordered = sorted(digests, key=str.encode)
+    return "".join(f"{digests[path]}  {path}\n" for path in ordered)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in lower-case hex."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that appears, or takes the place of an older one, in one step."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.partial-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def file_entries(directory: Path, paths: Iterable[Path]) -> tuple[FileEntry, ...]:
+    """Entries of files, and of every file in directories, sorted by path.
+
+    Args:
+        directory: What the entries' paths are relative to.
+        paths: Files or directories inside it.
+
+    Raises:
+        ArtifactError: One of them is a link or a device.
+    """
+    files = (file for path in paths for file in files_in(path))
+    return tuple(
+        FileEntry(
+            path=file.relative_to(directory).as_posix(),
+            bytes=file.stat().st_size,
+            sha256=hash_file(file),
+        )
+        for file in sorted(files, key=lambda file: file.as_posix().encode())
+    )
+
+
+def files_in(path: Path) -> list[Path]:
+    """The path itself, or every file below it.
+
+    Raises:
+        ArtifactError: One of them is a link or a device.
+    """
+    found = [path, *path.rglob("*")] if path.is_dir() else [path]
+    for file in found:
+        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+            raise ArtifactError(f"{file} is not a plain file: links and devices are not published")
+    return [file for file in found if file.is_file()]
+
+
+def verify_file(directory: Path, entry: FileEntry) -> None:
+    """Compares one file with its entry.
+
+    Raises:
+        ArtifactError: It is missing, no plain file, of another size, or of another hash.
+    """
+    path = directory / entry.path
+    if path.is_symlink() or not path.is_file():
+        raise ArtifactError(f"{path} is listed in the manifest and is not there as a plain file")
+    size = path.stat().st_size
+    if size != entry.bytes:
+        raise ArtifactError(
+            f"{path} has {size} bytes where the manifest says {entry.bytes}: export it again"
+        )
+    if hash_file(path) != entry.sha256:
+        raise ArtifactError(
+            f"{path} is not the file that the manifest lists (its SHA-256 differs): export it again"
+        )
