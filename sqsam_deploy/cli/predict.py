@@ -61,7 +61,7 @@ def _cut_out(
 ) -> None:
     import numpy as np
 
-    from sqsam_deploy.datasets import read_image
+    from sqsam_deploy.datasets.images import read_image
     from sqsam_deploy.pictures import write_pictures
     from sqsam_deploy.predictor import Predictor
     from sqsam_deploy.runtimes import open_session

@@ -1,0 +1,97 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sqsam_deploy.errors import UsageError
+from sqsam_deploy.pipeline import staging
+from sqsam_deploy.pipeline.staging import staged_directory
+
+MARKER = "manifest.json"
+
+
+def _content(directory: Path) -> dict[str, str]:
+    return {p.name: p.read_text() for p in directory.iterdir()}
+
+
+def _write(target: Path, text: str) -> None:
+    with staged_directory(target, MARKER) as made:
+        (made / MARKER).write_text(text)
+
+
+def test_appears_with_all_its_files(tmp_path: Path) -> None:
+    _write(tmp_path / "out", "one")
+    assert _content(tmp_path / "out") == {MARKER: "one"}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_replaces_an_earlier_result(tmp_path: Path) -> None:
+    _write(tmp_path / "out", "one")
+    _write(tmp_path / "out", "two")
+    assert _content(tmp_path / "out") == {MARKER: "two"}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_replaces_without_the_system_call_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "_swap", lambda a, b: False)
+    _write(tmp_path / "out", "one")
+    _write(tmp_path / "out", "two")
+    assert _content(tmp_path / "out") == {MARKER: "two"}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_error_leaves_what_stood_there(tmp_path: Path) -> None:
+    _write(tmp_path / "out", "one")
+    with pytest.raises(RuntimeError), staged_directory(tmp_path / "out", MARKER) as made:
+        (made / MARKER).write_text("two")
+        raise RuntimeError
+    assert _content(tmp_path / "out") == {MARKER: "one"}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("meow")
+    with pytest.raises(UsageError, match="holds other files"):
+        _write(tmp_path / "photos", "one")
+    assert _content(tmp_path / "photos") == {"cat.jpg": "meow"}
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(UsageError, match="is a file"):
+        _write(tmp_path / "out", "one")
+
+
+_WRITER = """
+import sys, time
+from pathlib import Path
+from sqsam_deploy.pipeline.staging import staged_directory
+while True:
+    with staged_directory(Path(sys.argv[1]), "manifest.json") as made:
+        for i in range(20):
+            (made / f"{i}.txt").write_text("x" * 1000)
+        (made / "manifest.json").write_text("whole")
+"""
+
+
+def test_killed_at_any_moment_the_directory_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for round_ in range(8):
+        writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(out)])
+        # Different rounds stop at different places of the write loop.
+        deadline = time.monotonic() + 20
+        while not out.exists() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.004 * round_)
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+        assert len(list(out.iterdir())) == 21
+    _write(out, "next")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"], "left-overs of killed runs are removed"
