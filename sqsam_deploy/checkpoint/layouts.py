@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 from torch import Tensor
+
+LayoutName = Literal["own", "released-a", "released-b"]
 
 #: Public key pattern -> own key. `{0}` ... are the pattern's groups.
 Rules = tuple[tuple[re.Pattern[str], str], ...]
@@ -69,11 +72,19 @@ RELEASED_B = _released_rules(
     "patch_embed", "unet_encoder", "get_iou_predictions_and_mask_tokens", "unet_decoder"
 )
 
-#: A key only this layout has -> its rules.
-RELEASED_LAYOUTS = {
-    "image_encoder.proj.0.weight": RELEASED_A,
-    "patch_embed.proj.0.weight": RELEASED_B,
+#: Layout -> its rules, and a key that only it has.
+RELEASED_LAYOUTS: dict[LayoutName, tuple[str, Rules]] = {
+    "released-a": ("image_encoder.proj.0.weight", RELEASED_A),
+    "released-b": ("patch_embed.proj.0.weight", RELEASED_B),
 }
+
+
+def layout_of(state_dict: Mapping[str, Tensor]) -> LayoutName:
+    """Whose key names a state dict uses; "own" where no released layout is recognized."""
+    for name, (marker, _) in RELEASED_LAYOUTS.items():
+        if marker in state_dict:
+            return name
+    return "own"
 
 
 def _own_key(key: str, rules: Rules) -> str:
@@ -94,7 +105,8 @@ def _fill(template: str, groups: tuple[str, ...], previous: int | None) -> str:
 
 def to_own_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors under this project's keys; keys of no known layout stay as they are."""
-    for marker, rules in RELEASED_LAYOUTS.items():
-        if marker in state_dict:
-            return {_own_key(key, rules): value for key, value in state_dict.items()}
-    return dict(state_dict)
+    layout = layout_of(state_dict)
+    if layout == "own":
+        return dict(state_dict)
+    _, rules = RELEASED_LAYOUTS[layout]
+    return {_own_key(key, rules): value for key, value in state_dict.items()}

@@ -1,0 +1,102 @@
+"""From a weights file to a network that is ready to run."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sqsam_deploy.checkpoint.matching import as_float32, check_values, find_preset, match_keys
+from sqsam_deploy.checkpoint.reading import StateFile, read_state_file
+from sqsam_deploy.errors import CheckpointError
+from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.model.network import SqueezeSAM
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with trained weights, and where they come from.
+
+    Attributes:
+        model: The network, float32, in eval mode.
+        config: Its preset.
+        name: The file's name.
+        sha256: Of the file's bytes, lower-case hex.
+        metadata: What the file says of itself (safetensors only).
+        licence: The licence note among the metadata.
+    """
+
+    model: SqueezeSAM
+    config: ModelConfig
+    name: str
+    sha256: str
+    metadata: dict[str, str]
+    licence: str | None
+
+
+def bundled_checkpoint() -> Path:
+    """The reference checkpoint that the package carries.
+
+    Raises:
+        CheckpointError: This copy of the package has none.
+    """
+    path = Path(__file__).parent / "bundled" / "nano.safetensors"
+    if not path.is_file():
+        raise CheckpointError(
+            "this copy of the package carries no reference checkpoint "
+            f"({path.name} is missing): name a weights file with --checkpoint"
+        )
+    return path
+
+
+def load_checkpoint(path: Path | None = None) -> Checkpoint:
+    """Reads a weights file and builds the network it belongs to.
+
+    Args:
+        path: `.safetensors`, or `.pt` / `.pth` with plain tensors, in this project's layout or
+            one of the two of December 2023, bare or as `{"model": state_dict}`, with or without
+            DataParallel's `module.` prefix. None takes the bundled reference checkpoint.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, unsafe or of another network.
+    """
+    path = bundled_checkpoint() if path is None else path
+    state = read_state_file(path)
+    config = find_preset(state.tensors, path)
+    return Checkpoint(
+        model=build_model(state, config, path),
+        config=config,
+        name=path.name,
+        sha256=_sha256(path),
+        metadata=state.metadata,
+        licence=state.metadata.get("licence") or state.metadata.get("license"),
+    )
+
+
+def build_model(state: StateFile, config: ModelConfig, path: Path) -> SqueezeSAM:
+    """The preset's network with the file's tensors, float32, in eval mode.
+
+    Raises:
+        CheckpointError: A key is missing, unexpected, misshapen or holds unusable values.
+    """
+    tensors = match_keys(state.tensors, config, path)
+    check_values(tensors, path)
+    return _filled(as_float32(tensors), config)
+
+
+def _filled(tensors: Mapping[str, Tensor], config: ModelConfig) -> SqueezeSAM:
+    # The random start values are overwritten; the caller's random state must not notice them.
+    with torch.random.fork_rng(devices=[]):
+        model = SqueezeSAM(config)
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
