@@ -1,0 +1,199 @@
+"""The saliency start: from a heat map to five clicks (arXiv 2312.06736, "Saliency")."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sqsam_deploy.errors import DataError
+
+#: Levels of the histogram that Otsu's method works on, those of an 8-bit heat map.
+LEVELS = 256
+#: Relative difference under which two numbers are a tie, so that rounding never decides one.
+_TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class SaliencyClicks:
+    """The five clicks of a heat map and what they were read from.
+
+    Attributes:
+        point_coords: 5x2 float32, (x, y) in pixels of the map, pixel centres at integers: the
+            blob's centre of mass, then those of its sections: top left, top right, bottom left,
+            bottom right. Each lies in a pixel of the blob.
+        blob: HxW bool.
+        threshold: Heat that every pixel of every blob exceeds (Otsu).
+        maximum: Highest heat of the map.
+        maximum_count: Pixels of the blob that have it.
+    """
+
+    point_coords: NDArray[np.float32]
+    blob: NDArray[np.bool_]
+    threshold: float
+    maximum: float
+    maximum_count: int
+
+    @property
+    def point_labels(self) -> NDArray[np.int64]:
+        """5 int64, all foreground."""
+        return np.ones(len(self.point_coords), np.int64)
+
+    def scaled_to(self, image_hw: tuple[int, int]) -> NDArray[np.float32]:
+        """The clicks on an image that the map covers whole, 5x2 float32 in pixels of the image."""
+        height, width = self.blob.shape
+        scale = np.array([image_hw[1] / width, image_hw[0] / height])
+        return ((self.point_coords + 0.5) * scale - 0.5).astype(np.float32)
+
+
+def saliency_clicks(saliency_map: NDArray[np.floating]) -> SaliencyClicks:
+    """Five clicks on the most salient blob of a heat map.
+
+    Otsu's threshold cuts the map into blobs (8-connected). The blob with the highest heat is
+    taken; among blobs that share it the one where it occurs more often, then the larger one, then
+    the one that comes first from top to bottom, left to right. A horizontal and a vertical line
+    through its centre of mass cut it into four sections. The clicks are the centres of mass of the
+    blob and of the sections (a section without area has the blob's own); a click outside the blob
+    moves to the centre of the blob's nearest pixel.
+
+    A pixel is a unit square that the two lines may cut, so a blob of one pixel has four sections
+    too, and a map whose every pixel is repeated k times k times gives the same clicks, enlarged (a
+    moved one within k/2 pixels). A flat map is one blob. Scaling the heat or adding to it changes
+    nothing.
+
+    Args:
+        saliency_map: HxW, any range; higher is more salient.
+
+    Raises:
+        DataError: The map is not HxW, has no pixel, or is not finite in float32.
+    """
+    heat = _checked(saliency_map)
+    levels = _levels(heat)
+    split = otsu_level(np.bincount(levels.ravel(), minlength=LEVELS))
+    blob = _salient_blob(heat, levels > split)
+    inside = heat[blob]
+    return SaliencyClicks(
+        point_coords=_clicks_on(blob),
+        blob=blob,
+        threshold=_heat_of_split(heat, split),
+        maximum=float(inside.max()),
+        maximum_count=int((inside == inside.max()).sum()),
+    )
+
+
+def otsu_level(counts: NDArray[np.integer]) -> int:
+    """The level after which Otsu's method splits a histogram; -1 where it has one level only.
+
+    Of splits with the same variance between the classes the lowest is taken. (scikit-image's
+    `threshold_otsu` sums in float32, where rounding picks one of them.)
+
+    Source: Otsu, "A threshold selection method from gray-level histograms", 1979.
+
+    Args:
+        counts: Pixels of each level, lowest level first.
+    """
+    weights = counts.astype(np.int64)
+    below = np.cumsum(weights)[:-1]
+    above = weights.sum() - below
+    moments = np.cumsum(weights * np.arange(len(weights)))
+    # Difference of the class means, times both weights: an exact integer.
+    difference = moments[:-1] * above - (moments[-1] - moments[:-1]) * below
+    product = np.maximum(below.astype(np.float64) * above, 1)
+    variance = difference.astype(np.float64) ** 2 / product
+    if variance.max() == 0:
+        return -1
+    return int(np.argmax(variance >= variance.max() * (1 - _TIE)))
+
+
+def _checked(saliency_map: NDArray[np.floating]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        heat = np.asarray(saliency_map).astype(np.float32)
+    if heat.ndim != 2 or heat.size == 0:
+        raise DataError(f"a saliency map must be HxW with at least one pixel, got {heat.shape}")
+    if not np.isfinite(heat).all():
+        raise DataError("the saliency map holds values that are not finite")
+    return heat
+
+
+def _levels(heat: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Heat as one of `LEVELS` equal steps between its lowest and highest value."""
+    lowest, highest = float(heat.min()), float(heat.max())
+    if lowest == highest:
+        return np.zeros(heat.shape, np.int64)
+    share = (heat.astype(np.float64) - lowest) / (highest - lowest)
+    return np.minimum((share * LEVELS).astype(np.int64), LEVELS - 1)
+
+
+def _heat_of_split(heat: NDArray[np.float32], split: int) -> float:
+    """The upper edge of the split's level; of a flat map just under its only value."""
+    lowest, highest = float(heat.min()), float(heat.max())
+    if split < 0:
+        return float(np.nextafter(np.float32(lowest), np.float32(-np.inf)))
+    return lowest + (highest - lowest) * (split + 1) / LEVELS
+
+
+def _salient_blob(heat: NDArray[np.float32], above: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    from scipy import ndimage
+
+    labels, count = ndimage.label(above, structure=np.ones((3, 3)))
+    index = np.arange(1, count + 1)
+    hottest = ndimage.maximum(heat, labels, index)
+    # The highest heat is above the threshold, so only blobs that hold it are candidates.
+    at_maximum = ndimage.sum_labels(heat == hottest.max(), labels, index)
+    sizes = ndimage.sum_labels(above, labels, index)
+    # Labels are given in reading order, and `max` keeps the first of equals.
+    best = max(range(count), key=lambda i: (at_maximum[i], sizes[i]))
+    blob: NDArray[np.bool_] = labels == best + 1
+    return blob
+
+
+def _clicks_on(blob: NDArray[np.bool_]) -> NDArray[np.float32]:
+    rows, columns = np.nonzero(blob)
+    top, left = rows.min(), columns.min()
+    cropped = blob[top : rows.max() + 1, left : columns.max() + 1]
+    clicks = np.array([_moved_inside(x, y, cropped) for x, y in _centres_of_mass(cropped)])
+    return (clicks + (left, top)).astype(np.float32)
+
+
+def _centres_of_mass(blob: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """(x, y) of the blob's own centre of mass and of its four sections."""
+    area = float(blob.sum())
+    centre_x = float(blob.sum(axis=0) @ np.arange(blob.shape[1])) / area
+    centre_y = float(blob.sum(axis=1) @ np.arange(blob.shape[0])) / area
+    centres = [(centre_x, centre_y)]
+    for row_shares, row_middles in _halves(blob.shape[0], centre_y):
+        for column_shares, column_middles in _halves(blob.shape[1], centre_x):
+            by_column = (row_shares @ blob) * column_shares
+            by_row = (blob @ column_shares) * row_shares
+            section = float(by_column.sum())
+            if section <= area * _TIE:
+                centres.append(centres[0])
+                continue
+            x, y = by_column @ column_middles / section, by_row @ row_middles / section
+            centres.append((float(x), float(y)))
+    return centres
+
+
+def _halves(count: int, line: float) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """What a line leaves of each unit square on its two sides: share of it, and that part's middle.
+
+    Squares are centred at 0 ... count - 1.
+    """
+    positions = np.arange(count, dtype=np.float64)
+    before = np.clip(line - positions + 0.5, 0, 1)
+    after = 1 - before
+    return [(before, positions - 0.5 + before / 2), (after, positions + 0.5 - after / 2)]
+
+
+def _moved_inside(x: float, y: float, blob: NDArray[np.bool_]) -> tuple[float, float]:
+    """The point itself where its pixel belongs to the blob, else the nearest pixel that does."""
+    column, row = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
+    if blob[min(row, blob.shape[0] - 1), min(column, blob.shape[1] - 1)]:
+        return x, y
+    rows, columns = np.nonzero(blob)
+    # To the pixel's square, not to its centre: the resolution does not change which one is nearest.
+    across = np.maximum(np.abs(columns - x) - 0.5, 0)
+    down = np.maximum(np.abs(rows - y) - 0.5, 0)
+    distances = across**2 + down**2
+    # Of equally near pixels the first one in reading order, whatever rounding says.
+    nearest = int(np.argmax(distances <= distances.min() * (1 + _TIE) + _TIE))
+    return float(columns[nearest]), float(rows[nearest])
