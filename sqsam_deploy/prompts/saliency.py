@@ -42,7 +42,8 @@ class SaliencyClicks:
         """The clicks on an image that the map covers whole, 5x2 float32 in pixels of the image."""
         height, width = self.blob.shape
         scale = np.array([image_hw[1] / width, image_hw[0] / height])
-        return ((self.point_coords + 0.5) * scale - 0.5).astype(np.float32)
+        coords: NDArray[np.float32] = ((self.point_coords + 0.5) * scale - 0.5).astype(np.float32)
+        return coords
 
 
 def saliency_clicks(saliency_map: NDArray[np.floating]) -> SaliencyClicks:
@@ -150,8 +151,9 @@ def _clicks_on(blob: NDArray[np.bool_]) -> NDArray[np.float32]:
     rows, columns = np.nonzero(blob)
     top, left = rows.min(), columns.min()
     cropped = blob[top : rows.max() + 1, left : columns.max() + 1]
-    clicks = np.array([_moved_inside(x, y, cropped) for x, y in _centres_of_mass(cropped)])
-    return (clicks + (left, top)).astype(np.float32)
+    moved = [_moved_inside(x, y, cropped) for x, y in _centres_of_mass(cropped)]
+    clicks: NDArray[np.float32] = (np.array(moved) + np.array([left, top])).astype(np.float32)
+    return clicks
 
 
 def _centres_of_mass(blob: NDArray[np.bool_]) -> list[tuple[float, float]]:
