@@ -39,7 +39,7 @@ def _stretch_filtered(image: NDArray[np.uint8], config: ModelConfig) -> NDArray[
 def _stretch(image: NDArray[np.uint8], config: ModelConfig) -> NDArray[np.uint8]:
     import torch
 
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+    pixels = torch.tensor(image).permute(2, 0, 1)[None].float()
     square = (config.image_size, config.image_size)
     resized = torch.nn.functional.interpolate(pixels, square, mode="bilinear", align_corners=False)
     rounded: NDArray[np.uint8] = resized[0].permute(1, 2, 0).round().to(torch.uint8).numpy()

@@ -22,7 +22,7 @@ class SaliencyClicks:
             blob's centre of mass, then those of its sections: top left, top right, bottom left,
             bottom right. Each lies in a pixel of the blob.
         blob: HxW bool.
-        threshold: Heat that every pixel of every blob exceeds (Otsu).
+        threshold: Lowest heat that belongs to a blob (Otsu).
         maximum: Highest heat of the map.
         maximum_count: Pixels of the blob that have it.
     """
@@ -125,10 +125,8 @@ def _levels(heat: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _heat_of_split(heat: NDArray[np.float32], split: int) -> float:
-    """The upper edge of the split's level; of a flat map just under its only value."""
+    """The upper edge of the split's level; of a flat map its only value."""
     lowest, highest = float(heat.min()), float(heat.max())
-    if split < 0:
-        return float(np.nextafter(np.float32(lowest), np.float32(-np.inf)))
     return lowest + (highest - lowest) * (split + 1) / LEVELS
 
 
