@@ -1,0 +1,76 @@
+"""An exported program to Core ML's ML Program."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch.export import ExportedProgram
+
+from sqsam_deploy.runtimes.coreml.programs import decomposed
+from sqsam_deploy.runtimes.coreml.quiet import coremltools, without_bars
+from sqsam_deploy.runtimes.coreml.specs import minimum_runtime
+from sqsam_deploy.runtimes.metadata import Precision, TensorSpec
+
+if TYPE_CHECKING:
+    from coremltools.models import MLModel
+
+
+def convert(
+    program: ExportedProgram,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    precision: Precision,
+) -> "MLModel":
+    """Converts with the declared names, types and precision.
+
+    Only fp32 computes in single precision: the Neural Engine has no other type than half, so
+    W8A8 between float32 operators would never reach it.
+
+    Args:
+        program: Float or quantized; its user inputs are in the order of `inputs`.
+        inputs: A layout of "image" becomes an image input.
+        outputs: Float32 multi-arrays, whatever the precision inside.
+        precision: Decides the compute precision.
+    """
+    ct = coremltools()
+    with without_bars():
+        model: MLModel = ct.convert(
+            decomposed(program),
+            source="pytorch",
+            convert_to="mlprogram",
+            inputs=[_input_type(spec) for spec in inputs],
+            outputs=[_output_type(spec) for spec in outputs],
+            minimum_deployment_target=ct.target[minimum_runtime(precision)],
+            compute_precision=_compute_precision(precision),
+            compute_units=ct.ComputeUnit.ALL,
+            skip_model_load=True,
+        )
+    return model
+
+
+def _compute_precision(precision: Precision) -> Any:
+    ct = coremltools()
+    return ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16
+
+
+def _input_type(spec: TensorSpec) -> Any:
+    import numpy as np
+
+    ct = coremltools()
+    if spec.layout == "image":
+        batch, height, width, channels = spec.shape
+        # Scale 1 and bias 0: the network takes 0..255, its normalization is folded into it.
+        return ct.ImageType(
+            name=spec.name,
+            shape=(batch, channels, height, width),
+            color_layout=ct.colorlayout.RGB,
+            scale=1.0,
+            bias=[0.0, 0.0, 0.0],
+            channel_first=True,
+        )
+    return ct.TensorType(name=spec.name, shape=spec.shape, dtype=np.float32)
+
+
+def _output_type(spec: TensorSpec) -> Any:
+    import numpy as np
+
+    return coremltools().TensorType(name=spec.name, dtype=np.float32)

@@ -1,0 +1,193 @@
+"""The `.mlpackage` directory: a manifest, the model's protobuf and one weight file.
+
+coremltools gives the manifest's entries random UUIDs in random order (coremltools 9.0,
+`ModelPackage`); the writer here derives them from the entries' names, so that the same model is
+the same bytes.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqsam_deploy.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from coremltools.proto.Model_pb2 import Model
+
+_AUTHOR = "com.apple.CoreML"
+_MODEL = f"{_AUTHOR}/model.mlmodel"
+_WEIGHTS = f"{_AUTHOR}/weights"
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://apple.github.io/coremltools")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package on disk: the parsed model and the directory of its weight files."""
+
+    model: "Model"
+    weights_dir: Path
+
+
+def write_package(model: "Model", weights_file: Path, path: Path) -> None:
+    """Writes a package so that it appears whole or not at all.
+
+    Args:
+        model: Its weights refer to `weights_file` by the name `weight.bin`.
+        weights_file: Copied.
+        path: The directory to make or replace.
+    """
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        weights = staging / "Data" / _WEIGHTS / "weight.bin"
+        weights.parent.mkdir(parents=True)
+        _write(weights, weights_file.read_bytes())
+        # Map fields have no order of their own: without this, bytes differ between processes.
+        _write(staging / "Data" / _MODEL, model.SerializeToString(deterministic=True))
+        _write(staging / "Manifest.json", _manifest().encode())
+        _replace(staging, path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace(staging: Path, path: Path) -> None:
+    if path.is_dir():
+        # A directory cannot be replaced in one step while it holds files.
+        retired = path.with_name(f"{staging.name}.old")
+        path.rename(retired)
+        staging.rename(path)
+        shutil.rmtree(retired)
+    else:
+        staging.rename(path)
+
+
+def _manifest() -> str:
+    entries = {
+        _identifier(_MODEL): _entry("model.mlmodel", _MODEL, "CoreML Model Specification"),
+        _identifier(_WEIGHTS): _entry("weights", _WEIGHTS, "CoreML Model Weights"),
+    }
+    content = {
+        "fileFormatVersion": "1.0.0",
+        "itemInfoEntries": entries,
+        "rootModelIdentifier": _identifier(_MODEL),
+    }
+    return json.dumps(content, indent=4, sort_keys=True) + "\n"
+
+
+def _identifier(item: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, item))
+
+
+def _entry(name: str, path: str, description: str) -> dict[str, str]:
+    return {"author": _AUTHOR, "description": description, "name": name, "path": path}
+
+
+def read_package(path: Path) -> Package:
+    """Finds and parses the parts of a package.
+
+    Raises:
+        ArtifactError: The directory is missing, or its manifest, model or weights are damaged.
+    """
+    if not path.is_dir():
+        raise ArtifactError(f"{path} is not a Core ML package: a directory is expected")
+    items = _manifest_items(path)
+    model = _parse(path / "Data" / items[0])
+    weights_dir = path / "Data" / items[1]
+    _check_weight_files(path, model, weights_dir)
+    return Package(model, weights_dir)
+
+
+def _manifest_items(path: Path) -> tuple[str, str]:
+    """Paths of the model and of the weights, below `Data`."""
+    try:
+        content = json.loads((path / "Manifest.json").read_bytes())
+        entries = content["itemInfoEntries"]
+        model = str(entries[content["rootModelIdentifier"]]["path"])
+        others = [str(e["path"]) for e in entries.values() if str(e["path"]) != model]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            f"{path}: Manifest.json is missing or names no model ({type(error).__name__}): "
+            "export it again"
+        ) from None
+    if len(others) != 1 or any(".." in Path(item).parts for item in (model, *others)):
+        raise ArtifactError(f"{path}: Manifest.json must list one model and one weights folder")
+    return model, others[0]
+
+
+def _parse(file: Path) -> "Model":
+    from sqsam_deploy.runtimes.coreml.quiet import coremltools
+
+    model_type = coremltools().proto.Model_pb2.Model
+    model: Model = model_type()
+    try:
+        model.ParseFromString(file.read_bytes())
+    except OSError:
+        raise ArtifactError(f"{file} is missing: export the package again") from None
+    except Exception as error:  # protobuf's DecodeError has no stable import path
+        raise ArtifactError(f"{file} is no Core ML model ({error}): export it again") from None
+    if model.WhichOneof("Type") != "mlProgram":
+        raise ArtifactError(f"{file} is no ML Program: only ML Programs can be used here")
+    return model
+
+
+def _check_weight_files(path: Path, model: "Model", weights_dir: Path) -> None:
+    """Every blob must lie inside its file: coremltools' reader does not check."""
+    for name, end in _blob_extents(model):
+        file = weights_dir / name
+        if not file.is_file():
+            raise ArtifactError(f"{path}: weight file {name} is missing: export it again")
+        if file.stat().st_size < end:
+            raise ArtifactError(f"{path}: weight file {name} is truncated: export it again")
+
+
+def _blob_extents(model: "Model") -> list[tuple[str, int]]:
+    """File name and lowest possible size of every weight that is kept outside the protobuf."""
+    extents: list[tuple[str, int]] = []
+    for function in model.mlProgram.functions.values():
+        for block in function.block_specializations.values():
+            for operation in block.operations:
+                for value in _values(operation):
+                    blob = value.blobFileValue
+                    extents.append(
+                        (blob.fileName.split("/")[-1], blob.offset + _byte_count(value.type))
+                    )
+    return extents
+
+
+def _values(operation: Any) -> list[Any]:
+    bound = [
+        binding.value
+        for argument in operation.inputs.values()
+        for binding in argument.arguments
+        if binding.WhichOneof("binding") == "value"
+    ]
+    candidates = [*operation.attributes.values(), *bound]
+    return [value for value in candidates if value.WhichOneof("value") == "blobFileValue"]
+
+
+def _byte_count(value_type: Any) -> int:
+    tensor = value_type.tensorType
+    count = 1
+    for dimension in tensor.dimensions:
+        count *= dimension.constant.size
+    return count * _element_bytes(tensor.dataType)
+
+
+def _element_bytes(data_type: int) -> int:
+    """Bytes of one element; sub-byte types count as none, which only weakens the check."""
+    from sqsam_deploy.runtimes.coreml.quiet import coremltools
+
+    name = coremltools().proto.MIL_pb2.DataType.Name(data_type)
+    bits = int("".join(filter(str.isdigit, name)) or 0)
+    return bits // 8

@@ -1,0 +1,38 @@
+"""What Core ML artifacts of a preset look like from outside."""
+
+from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.runtimes.metadata import Precision, TensorSpec, default_inputs
+
+#: What Xcode shows beside each input and output.
+DESCRIPTIONS = {
+    "image": "The photo, stretched to the square.",
+    "prompt_maps": "Clicks and box drawn as two channels, 0 or 255, in the order of the metadata.",
+    "point_coords": "(x, y) of the clicks, then of the box's corners, in pixels of the square.",
+    "point_labels": "1 foreground, 0 background, 2 and 3 box corners, -1 padding.",
+    "low_res_masks": "Logits of the candidate masks; a pixel belongs to a mask above 0.",
+    "iou_predictions": "How well each mask is expected to fit, as IoU.",
+}
+
+#: `quantize` and `dequantize` of activations exist from this opset on; the other precisions use
+#: it too, so that an app has one deployment target for all of them.
+_MINIMUM_RUNTIME = "iOS17"
+
+
+def minimum_runtime(precision: Precision) -> str:
+    """Lowest iOS that loads an artifact of this precision, as coremltools names it.
+
+    W8A8 (`int8`) loads there too, but runs faster than fp16 only on the Neural Engine of an A17
+    Pro, an M4 or later.
+    """
+    del precision
+    return _MINIMUM_RUNTIME
+
+
+def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
+    """The default inputs, with `image` as a Core ML image that takes a `CVPixelBuffer`."""
+    image, *others = default_inputs(config)
+    size = config.image_size
+    pixels = image.model_copy(
+        update={"dtype": "uint8", "shape": (1, size, size, 3), "layout": "image"}
+    )
+    return (pixels, *others)
