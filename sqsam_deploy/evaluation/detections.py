@@ -1,0 +1,120 @@
+"""A detector's boxes as prompts (the paper's Table 1): reading and matching them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from sqsam_deploy.datasets import ImageRecord
+from sqsam_deploy.errors import DataError
+
+#: Detections of one image that COCO's AP looks at, and the overlap that makes a box an object's.
+MAX_DETECTIONS = 100
+MATCH_IOU = 0.5
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One box of a detector.
+
+    Attributes:
+        category_id: The annotation file's number.
+        category: Its name.
+        box: (x0, y0, x1, y1) in pixels.
+        score: The detector's confidence, by which AP ranks.
+    """
+
+    category_id: int
+    category: str
+    box: tuple[float, float, float, float]
+    score: float
+
+
+class _ResultEntry(BaseModel):
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float] = Field(description="x, y, width, height")
+    score: float
+
+
+_ENTRIES = TypeAdapter(list[_ResultEntry])
+
+
+def read_detections(path: Path, categories: Mapping[int, str]) -> dict[str, tuple[Detection, ...]]:
+    """Detections by image id, best first, at most `MAX_DETECTIONS` an image.
+
+    Args:
+        path: COCO results JSON (https://cocodataset.org/#format-results) with `bbox`.
+        categories: Names by number, of the annotation file the detector was trained on.
+
+    Raises:
+        DataError: The file is missing or not in that format, or has an unknown category.
+    """
+    by_image: dict[str, list[Detection]] = defaultdict(list)
+    for entry in _read_entries(path):
+        if entry.category_id not in categories:
+            raise DataError(f"{path} has category {entry.category_id}, which the dataset lacks")
+        x, y, width, height = entry.bbox
+        by_image[str(entry.image_id)].append(
+            Detection(
+                entry.category_id,
+                categories[entry.category_id],
+                (x, y, x + width, y + height),
+                entry.score,
+            )
+        )
+    return {image: _best(found) for image, found in by_image.items()}
+
+
+def _read_entries(path: Path) -> list[_ResultEntry]:
+    try:
+        return _ENTRIES.validate_python(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        raise DataError(f"detections {path} do not exist") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path} is not a COCO results file: {where}: {first['msg']}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}") from error
+
+
+def _best(found: Sequence[Detection]) -> tuple[Detection, ...]:
+    return tuple(sorted(found, key=lambda detection: -detection.score)[:MAX_DETECTIONS])
+
+
+def match_detections(
+    detections: Sequence[Detection], record: ImageRecord
+) -> tuple[int | None, ...]:
+    """For each detection the index of its object, or None.
+
+    As COCO's evaluation does: from the highest score down, each box takes the free object of its
+    category that it overlaps most, if the boxes' IoU is at least `MATCH_IOU`.
+    """
+    free = set(range(len(record.objects)))
+    matches: list[int | None] = []
+    for detection in detections:
+        overlaps = {
+            index: box_iou(detection.box, record.objects[index].box)
+            for index in sorted(free)
+            if record.objects[index].category == detection.category
+        }
+        best = max(overlaps, key=lambda index: overlaps[index], default=None)
+        if best is not None and overlaps[best] < MATCH_IOU:
+            best = None
+        free.discard(-1 if best is None else best)
+        matches.append(best)
+    return tuple(matches)
+
+
+def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union of two boxes (x0, y0, x1, y1)."""
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    intersection = float(np.prod(np.maximum(sides, 0)))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    union = sum(areas) - intersection
+    return intersection / union if union > 0 else 0.0

@@ -1,0 +1,104 @@
+"""What a run has done so far, so that an interrupted one goes on where it stopped."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from typing_extensions import Self
+
+from sqsam_deploy.evaluation.evaluator import ImageResult, SegmentResult
+from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
+
+JOURNAL_NAME = ".parity.partial.jsonl"
+
+
+class Journal:
+    """One line of JSON an image, appended as soon as the image is done.
+
+    Floats are written with every digit, so a resumed run ends with the same bytes as one that
+    was never interrupted. A journal of another plan or dataset, and a last line that was cut off,
+    are ignored.
+
+    Args:
+        path: The file; removed by `discard`.
+        fingerprint: Of the plan and the dataset.
+    """
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self._path = path
+        lines = _read_lines(path)
+        fresh = not lines or lines[0].get("fingerprint") != fingerprint
+        self.done = {} if fresh else {line["image"]: _parse(line) for line in lines[1:]}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w", encoding="utf-8")
+        self._write({"fingerprint": fingerprint})
+        for result in self.done.values():
+            self._write(_line(result))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def add(self, result: ImageResult) -> None:
+        """Keeps the result of one image."""
+        self._write(_line(result))
+
+    def discard(self) -> None:
+        """Removes the file: the run is complete."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text("utf-8", errors="replace").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break  # cut off in the middle; what comes before it is whole
+    return lines
+
+
+def _line(result: ImageResult) -> dict[str, Any]:
+    return {
+        "image": result.image,
+        "broken": result.broken,
+        "objects": _rows(result.objects),
+        "clicking": _rows(result.clicking),
+        "segments": _rows(result.segments),
+    }
+
+
+def _rows(rows: Sequence[ObjectResult | ClickingResult | SegmentResult]) -> list[list[Any]]:
+    return [list(asdict(row).values()) for row in rows]
+
+
+def _parse(line: dict[str, Any]) -> ImageResult:
+    return ImageResult(
+        image=line["image"],
+        objects=tuple(ObjectResult(*row) for row in line["objects"]),
+        clicking=tuple(
+            ClickingResult(artifact, image, item, area, tuple(ious))
+            for artifact, image, item, area, ious in line["clicking"]
+        ),
+        segments=tuple(SegmentResult(*row) for row in line["segments"]),
+        broken=line["broken"],
+    )
