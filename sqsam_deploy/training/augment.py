@@ -47,8 +47,9 @@ def nested_masks(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     areas = flat.sum(axis=1)
     overlap = flat @ flat.T
     larger = areas[None, :] > areas[:, None]
-    inside: NDArray[np.bool_] = (overlap >= CONTAINMENT * areas[:, None]) & larger
-    return inside.any(axis=1)
+    inside = (overlap >= CONTAINMENT * areas[:, None]) & larger
+    nested: NDArray[np.bool_] = inside.any(axis=1)
+    return nested
 
 
 def bounding_window(mask: NDArray[np.uint8]) -> Window:

@@ -1,6 +1,8 @@
 """One process, or several that `torchrun` started."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -63,7 +65,7 @@ def distribute(model: nn.Module, processes: Processes) -> nn.Module:
         return model
     if processes.device.type != "cuda":
         return DistributedDataParallel(model)
-    model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return DistributedDataParallel(model, device_ids=[processes.device])
 
 
@@ -78,3 +80,13 @@ def share(value: float, processes: Processes) -> float:
     number = torch.tensor([value], device=processes.device, dtype=torch.float64)
     torch.distributed.broadcast(number, 0)
     return float(number.item())
+
+
+@contextmanager
+def wait_for_leader(processes: Processes) -> Iterator[None]:
+    """Rank 0 goes through the block first, the others after it: it fills caches for them."""
+    if not processes.leads:
+        torch.distributed.barrier()
+    yield
+    if processes.leads and processes.world_size > 1:
+        torch.distributed.barrier()

@@ -2,56 +2,48 @@
 
 import csv
 import math
-from dataclasses import asdict, dataclass, fields
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqsam_deploy.errors import DataError
 
+#: Columns of every log; the others are the losses and scores of the task.
+FIXED_COLUMNS = ("step", "samples", "minutes", "learning_rate", "images_per_second")
+
 
 @dataclass(frozen=True)
 class LogRow:
-    """The state of a run at one step; what was not measured there is NaN.
+    """The state of a run at one step.
 
     Attributes:
         step: Optimizer steps done.
         samples: Samples seen.
         minutes: Time trained.
         learning_rate: Of the last step.
-        loss: Total loss, mean since the last row.
-        mask_loss: Focal and dice loss of the best masks, likewise.
-        iou_loss: Squared error of the predicted IoU, likewise.
-        best_iou: IoU of the best mask on training samples, likewise.
         images_per_second: Samples a second since the last row.
-        val_miou_1_click: Validation mIoU with one click.
-        val_miou_3_clicks: With three clicks.
-        val_miou_box: With a box.
+        values: Losses (mean since the last row) and scores on the validation photos; what was not
+            measured at this step is NaN.
     """
 
     step: int
     samples: int
     minutes: float
     learning_rate: float
-    loss: float
-    mask_loss: float
-    iou_loss: float
-    best_iou: float
     images_per_second: float
-    val_miou_1_click: float = math.nan
-    val_miou_3_clicks: float = math.nan
-    val_miou_box: float = math.nan
-
-
-COLUMNS = tuple(column.name for column in fields(LogRow))
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 def append_row(path: Path, row: LogRow) -> None:
     """Adds one line, and the header if the file is new."""
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.writer(file)
         if new:
-            writer.writeheader()
-        writer.writerow({k: _text(v) for k, v in asdict(row).items()})
+            writer.writerow([*FIXED_COLUMNS, *row.values])
+        fixed = [getattr(row, name) for name in FIXED_COLUMNS]
+        writer.writerow([_text(value) for value in [*fixed, *row.values.values()]])
 
 
 def _text(value: float) -> str:
@@ -74,43 +66,48 @@ def read_rows(path: Path) -> list[LogRow]:
 
 
 def _row(line: dict[str, str]) -> LogRow:
-    numbers = {name: float(line[name] or "nan") for name in COLUMNS}
-    step, samples = int(numbers.pop("step")), int(numbers.pop("samples"))
-    return LogRow(step, samples, **numbers)
+    numbers = {name: float(value or "nan") for name, value in line.items()}
+    step, samples, minutes, rate, speed = (numbers.pop(name) for name in FIXED_COLUMNS)
+    return LogRow(int(step), int(samples), minutes, rate, speed, numbers)
 
 
 def drop_rows_after(path: Path, step: int) -> None:
     """Removes what a killed run had logged behind the state it resumes from."""
     if not path.exists():
         return
-    rows = read_rows(path)
-    path.unlink()
-    for row in rows:
-        if row.step <= step:
-            append_row(path, row)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    # The line that was being written when the run was killed may be cut off.
+    kept = [line for line in lines[1:] if line.endswith("\n") and _step(line) <= step]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text("".join(lines[:1] + kept), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _step(line: str) -> int:
+    return int(line.split(",", 1)[0])
 
 
 def plot(rows: list[LogRow], path: Path) -> None:
-    """Loss and validation mIoU over the samples, as a PNG or SVG."""
+    """Loss and validation scores over the samples, as a picture (PNG or SVG by its name)."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    samples = [row.samples / 1000 for row in rows]
-    left.plot(samples, [row.loss for row in rows], linewidth=1)
+    left.plot(*_series(rows, "loss"), linewidth=1)
     left.set(xlabel="thousand samples", ylabel="training loss")
-    validated = [row for row in rows if not math.isnan(row.val_miou_box)]
-    places = [row.samples / 1000 for row in validated]
-    for name, label in (
-        ("val_miou_box", "box"),
-        ("val_miou_3_clicks", "3 clicks"),
-        ("val_miou_1_click", "1 click"),
-    ):
-        right.plot(places, [getattr(row, name) for row in validated], marker=".", label=label)
-    right.set(xlabel="thousand samples", ylabel="validation mIoU")
+    for name in rows[0].values:
+        if name.startswith("val_"):
+            right.plot(*_series(rows, name), marker=".", label=name.removeprefix("val_"))
+    right.set(xlabel="thousand samples", ylabel="validation")
     right.grid(alpha=0.3)
     right.legend()
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _series(rows: list[LogRow], name: str) -> tuple[list[float], list[float]]:
+    points = [(row.samples / 1000, row.values[name]) for row in rows if name in row.values]
+    known = [point for point in points if not math.isnan(point[1])]
+    return [x for x, _ in known], [y for _, y in known]

@@ -1,5 +1,6 @@
 """Decoded photos in memory-mapped files, so that training never waits for a JPEG decoder."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -60,10 +61,14 @@ class PreparedData:
             self.images = [_prepared_image(entry) for entry in index["images"]]
             self._pixels = np.memmap(folder / "pixels.bin", np.uint8, mode="r")
             self._masks = np.memmap(folder / "masks.bin", np.uint8, mode="r")
+            if (len(self._pixels), len(self._masks)) != (index["pixels"], index["masks"]):
+                raise ValueError("pixels.bin or masks.bin is cut off")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{folder} is not prepared training data ({error}): delete it and run again"
             ) from error
+        self.folder = folder
+        self.skipped = _count_lines(folder / "skipped.txt")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -91,13 +96,17 @@ class PreparedData:
         return MaskedImage(entry.id, entry.source, entry.group, self.image(number), masks)
 
 
+def _count_lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+
+
 def _prepared_image(entry: dict[str, Any]) -> PreparedImage:
     return PreparedImage(**{**entry, "nested": tuple(entry["nested"])})
 
 
 def prepare(
     items: list[Item],
-    folder: Path,
+    cache: Path,
     max_side: int,
     progress: Callable[[list[Item]], Iterable[Item]] = iter,
 ) -> PreparedData:
@@ -105,14 +114,15 @@ def prepare(
 
     Args:
         items: The photos, from `readers.find_items`.
-        folder: Where the files go; it appears whole or not at all. `skipped.txt` in it lists what
-            could not be used.
+        cache: Where prepared data is kept. These photos get a folder of their own in it, which
+            appears whole or not at all; `skipped.txt` there lists what could not be used.
         max_side: Longer side of the stored photos, in pixels; smaller photos stay as they are.
         progress: Wraps the iteration, to show a progress bar.
 
     Raises:
         DataError: No photo is usable.
     """
+    folder = cache / _key(items, max_side)
     if folder.is_dir():
         return PreparedData(folder)
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
@@ -123,6 +133,11 @@ def prepare(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return PreparedData(folder)
+
+
+def _key(items: list[Item], max_side: int) -> str:
+    names = "".join(f"{item.id} {item.version}\n" for item in items)
+    return hashlib.sha256(f"{FORMAT} {max_side}\n{names}".encode()).hexdigest()[:16]
 
 
 def _write(items: Iterable[Item], folder: Path, max_side: int) -> None:
@@ -136,7 +151,12 @@ def _write(items: Iterable[Item], folder: Path, max_side: int) -> None:
         reasons = "; ".join(skipped.entries[:3]) or "the folder is empty"
         raise DataError(f"no usable image with a mask in the training data: {reasons}")
     skipped.write(folder / "skipped.txt")
-    index = {"format": FORMAT, "max_side": max_side, "images": [asdict(i) for i in images]}
+    index = {
+        "format": FORMAT,
+        "pixels": (folder / "pixels.bin").stat().st_size,
+        "masks": (folder / "masks.bin").stat().st_size,
+        "images": [asdict(image) for image in images],
+    }
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 

@@ -22,6 +22,8 @@ from sqsam_deploy.training.simulate import draw_clicks
 
 #: Seed of the clicks of every evaluation.
 CLICK_SEED = 0
+#: Pixels of the input squares run at once: 64 prompts of nano, 4 of paper.
+PIXELS_AT_ONCE = 64 * 256 * 256
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,6 @@ def score(
     config: ModelConfig,
     photos: Iterable[MaskedImage],
     device: torch.device,
-    batch_size: int = 64,
 ) -> Scores:
     """Evaluates a network, which is put into evaluation mode, in float32.
 
@@ -60,9 +61,9 @@ def score(
         config: Its shape.
         photos: Photos and objects.
         device: Where the network is.
-        batch_size: Prompts run at once.
     """
     model.eval()
+    batch_size = max(PIXELS_AT_ONCE // config.image_size**2, 1)
     ious: dict[int, list[float]] = {kind: [] for kind in range(len(PROMPTS))}
     pending: list[tuple[int, Sample, NDArray[np.bool_]]] = []
     for case in _cases(photos, config):

@@ -52,10 +52,26 @@ class SkipList:
 
 @dataclass(frozen=True)
 class Item:
-    """A photo that has not been read yet."""
+    """A photo that has not been read yet.
+
+    Attributes:
+        id: Name of the photo in its dataset.
+        version: Changes when the photo's file does.
+        read: Reads it; None when nothing of it is usable.
+    """
 
     id: str
+    version: str
     read: Callable[[SkipList], MaskedImage | None]
+
+
+def _version(path: Path) -> str:
+    """Changes when the file does; reading every photo to hash it would take minutes."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def find_items(folder: Path) -> list[Item]:
@@ -100,7 +116,7 @@ def _folder_item(folder: Path, entry: dict[str, Any]) -> Item:
         found = [read_mask(path, pixels.shape[:2], skipped) for path in masks]
         return _masked_image(name, source, group, pixels, found, skipped)
 
-    return Item(name, read)
+    return Item(name, _version(image), read)
 
 
 def _sa1b_items(folder: Path) -> Iterator[Item]:
@@ -118,7 +134,7 @@ def _sa1b_item(image: Path, annotation: Path) -> Item:
         found = _decode_sa1b(annotation, pixels.shape[:2], skipped)
         return _masked_image(image.stem, "SA-1B", image.stem, pixels, found, skipped)
 
-    return Item(image.stem, read)
+    return Item(image.stem, _version(image), read)
 
 
 def _decode_sa1b(
@@ -158,9 +174,7 @@ def read_rgb(path: Path, skipped: SkipList) -> NDArray[np.uint8] | None:
         return None
 
 
-def read_mask(
-    path: Path, image_hw: tuple[int, ...], skipped: SkipList
-) -> NDArray[np.bool_] | None:
+def read_mask(path: Path, image_hw: tuple[int, ...], skipped: SkipList) -> NDArray[np.bool_] | None:
     """A 0/255 mask file as HxW bool, or None when it is unreadable, empty or of another size."""
     try:
         with Image.open(path) as image:

@@ -1,5 +1,6 @@
 """Everything a training run is made of, as data: optimizer, losses, prompts, augmentation."""
 
+import hashlib
 from dataclasses import dataclass
 
 from sqsam_deploy.errors import UsageError
@@ -75,41 +76,78 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """One training run.
+class Optimization:
+    """How the weights are found: AdamW with a linear decay and averaged weights.
 
     Args:
-        preset: Name of the network's configuration.
-        samples: Samples (one object with one prompt each) of the whole run.
+        samples: Samples of the whole run.
         batch_size: Samples of one optimizer step, over all processes.
-        objects_per_image: Samples that share one augmented photo.
         learning_rate: Peak learning rate.
         warmup_samples: Samples over which the learning rate rises.
         weight_decay: Decoupled decay of convolution and linear weights.
         clip_norm: Largest gradient norm.
         ema_decay: Decay of the averaged weights, the ones that are evaluated and saved.
         seed: Seed of the weights and of every sample.
-        source_weights: Share of the samples from each data source; the sources that are not
-            named share what is left by their number of images.
-        prompts: Mix of prompts.
-        augmentation: Changes of the photo.
-        losses: Weights of the losses.
     """
 
-    preset: str
     samples: int
     batch_size: int
-    objects_per_image: int
     learning_rate: float
     warmup_samples: int
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     seed: int = 0
-    source_weights: tuple[tuple[str, float], ...] = ()
+
+
+#: Share of the samples that comes from each data source. A source that is not named gets its share
+#: of the photos; the shares are then scaled to sum to one.
+SourceWeights = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The training run of a prompted network.
+
+    Args:
+        preset: Name of the network's configuration.
+        optimization: How the weights are found.
+        photo_side: Longest side of a photo when it is prepared, in pixels. A crop of nano's is up
+            to twice the input's resolution.
+        objects_per_image: Samples that share one augmented photo.
+        source_weights: Shares of the data sources.
+        prompts: Mix of prompts.
+        augmentation: Changes of the photo.
+        losses: Weights of the losses.
+    """
+
+    preset: str
+    optimization: Optimization
+    photo_side: int = 512
+    objects_per_image: int = 1
+    source_weights: SourceWeights = ()
     prompts: PromptMix = PromptMix()
     augmentation: Augmentation = Augmentation()
     losses: LossWeights = LossWeights()
+
+
+@dataclass(frozen=True)
+class SaliencyRecipe:
+    """The training run of a saliency network: every object of a photo is salient.
+
+    Args:
+        preset: Name of the network's configuration.
+        optimization: How the weights are found.
+        photo_side: Longest side of a photo when it is prepared, in pixels.
+        source_weights: Shares of the data sources; those with share 0 are left out.
+        augmentation: Changes of the photo.
+    """
+
+    preset: str
+    optimization: Optimization
+    photo_side: int = 512
+    source_weights: SourceWeights = ()
+    augmentation: Augmentation = Augmentation()
 
 
 #: Shares of the project's reference data. COCO's everyday scenes are the hardest and the fewest.
@@ -123,14 +161,17 @@ REFERENCE_SOURCES = (
     ("Cat-Segmentation (Asirra cats)", 0.02),
 )
 
-RECIPES = {
+#: ECSSD was made for saliency; the other sources name one kind of object, salient or not.
+SALIENT_SOURCES = tuple(
+    (source, 1.0 if source == "ECSSD" else 0.0) for source, _ in REFERENCE_SOURCES
+)
+
+RECIPES: dict[str, Recipe | SaliencyRecipe] = {
     "nano": Recipe(
         preset="nano",
-        samples=320_000,
-        batch_size=32,
-        objects_per_image=1,
-        learning_rate=1.5e-3,
-        warmup_samples=8_000,
+        optimization=Optimization(
+            samples=320_000, batch_size=32, learning_rate=1.5e-3, warmup_samples=8_000
+        ),
         source_weights=REFERENCE_SOURCES,
         augmentation=Augmentation(merging=0.5, cropping=0.6),
     ),
@@ -138,19 +179,27 @@ RECIPES = {
     # 4 masks an image here, because most photos of the reference data hold fewer.
     "paper": Recipe(
         preset="paper",
-        samples=600_000,
-        batch_size=256,
+        optimization=Optimization(
+            samples=600_000, batch_size=256, learning_rate=5e-4, warmup_samples=20_000
+        ),
+        photo_side=1024,
         objects_per_image=4,
-        learning_rate=5e-4,
-        warmup_samples=20_000,
         source_weights=REFERENCE_SOURCES,
         augmentation=Augmentation(merging=0.5, cropping=0.6),
+    ),
+    "saliency": SaliencyRecipe(
+        preset="saliency",
+        optimization=Optimization(
+            samples=60_000, batch_size=32, learning_rate=1e-3, warmup_samples=2_000, ema_decay=0.998
+        ),
+        source_weights=SALIENT_SOURCES,
+        augmentation=Augmentation(merging=0.0, cropping=0.5, min_crop=0.6),
     ),
 }
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe for the preset called `name`.
+def recipe(name: str) -> Recipe | SaliencyRecipe:
+    """The recipe called `name`.
 
     Raises:
         UsageError: No recipe has that name.
@@ -161,3 +210,8 @@ def recipe(name: str) -> Recipe:
         raise UsageError(
             f"no training recipe for '{name}': choose one of {', '.join(RECIPES)}"
         ) from None
+
+
+def fingerprint(plan: Recipe | SaliencyRecipe) -> str:
+    """A hash of everything in a recipe: a run resumes only its own."""
+    return hashlib.sha256(repr(plan).encode()).hexdigest()

@@ -4,6 +4,7 @@ Because nothing depends on what was drawn before, a run resumes exactly from its
 any number of workers and processes draws the same samples.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,13 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.prompts.encoding import EncodedPrompt, Prompt, encode_prompt
 from sqsam_deploy.training import augment
 from sqsam_deploy.training.augment import Window
 from sqsam_deploy.training.prepared import PreparedData
-from sqsam_deploy.training.recipe import Recipe
+from sqsam_deploy.training.recipe import Recipe, SourceWeights
 from sqsam_deploy.training.simulate import draw_prompt, draws_nothing
 
 
@@ -95,7 +98,7 @@ class SampleSource:
 
     def scene_samples(self, number: int) -> list[Sample]:
         """The `recipe.objects_per_image` samples of augmented photo `number`."""
-        rng = np.random.default_rng([self._recipe.seed, number])
+        rng = np.random.default_rng([self._recipe.optimization.seed, number])
         scene = self._draw_scene(rng)
         image = augment.resize_image(scene.image, self._config.image_size)
         options = self._recipe.augmentation
@@ -149,39 +152,41 @@ class SampleSource:
         return Sample(pixels, encoded, augment.resize_target(mask, self._config.mask_size))
 
 
-def image_shares(
-    sources: list[str], weights: tuple[tuple[str, float], ...]
-) -> NDArray[np.float64]:
+def image_shares(sources: list[str], weights: SourceWeights) -> NDArray[np.float64]:
     """The probability of each photo.
 
     Args:
         sources: Source of each photo.
-        weights: Share of each named source; the others divide what is left by their number of
-            photos. Sources without photos are left out.
+        weights: Share of each named source. A source that is not named gets its share of the
+            photos; the shares are scaled to sum to one.
+
+    Raises:
+        DataError: All photos have share 0.
     """
     named = dict(weights)
-    counts = {source: sources.count(source) for source in set(sources)}
-    rest = max(1.0 - sum(named.values()), 0.0)
-    unnamed = sum(count for source, count in counts.items() if source not in named)
-    if not any(named.get(source, rest) > 0 for source in counts):
-        named, rest, unnamed = {}, 1.0, len(sources)
-    shares = [
-        named[source] / counts[source] if source in named else rest / unnamed
-        for source in sources
-    ]
-    return np.array(shares) / sum(shares)
+    counts = Counter(sources)
+    each = {
+        source: named.get(source, count / len(sources)) / count for source, count in counts.items()
+    }
+    shares = np.array([each[source] for source in sources])
+    if not shares.any():
+        raise DataError(
+            f"the recipe gives no weight to any data source found ({', '.join(sorted(counts))})"
+        )
+    total = float(shares.sum())
+    normalized: NDArray[np.float64] = shares / total
+    return normalized
 
 
-class BatchDataset(torch.utils.data.Dataset[Batch]):
+class BatchDataset(Dataset[Batch]):
     """The batch of step n for one process; a `DataLoader` with `batch_size=None` draws them."""
 
     def __init__(self, source: SampleSource, recipe: Recipe, rank: int, world_size: int) -> None:
         self._source = source
-        scenes = max(recipe.batch_size // recipe.objects_per_image, world_size)
-        self._scenes, self._per_process = scenes, scenes // world_size
-        self._rank = rank
+        self._per_process = recipe.optimization.batch_size // recipe.objects_per_image // world_size
+        self._rank, self._world_size = rank, world_size
 
     def __getitem__(self, step: int) -> Batch:
-        start = step * self._scenes + self._rank * self._per_process
+        start = (step * self._world_size + self._rank) * self._per_process
         numbers = range(start, start + self._per_process)
         return collate([s for number in numbers for s in self._source.scene_samples(number)])
