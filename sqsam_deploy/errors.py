@@ -38,3 +38,11 @@ class MissingDependencyError(SqsamError):
     """An optional package is not installed (exit code 2)."""
 
     exit_code = 2
+
+
+class StoreError(SqsamError):
+    """A release store cannot be reached, read or written (exit code 3)."""
+
+
+class ReleaseError(SqsamError):
+    """A release is missing, damaged, tampered with, or not what was asked for (exit code 3)."""

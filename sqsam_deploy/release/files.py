@@ -27,6 +27,11 @@ def sums_text(digests: dict[str, str]) -> str:
     return "".join(f"{digests[path]}  {path}\n" for path in ordered)
 
 
+def hash_bytes(content: bytes) -> str:
+    """SHA-256 of some bytes, in lower-case hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in lower-case hex."""
     with path.open("rb") as file:

@@ -1,0 +1,222 @@
+"""Putting a release together from an export directory: archives, card, bill, document, signature.
+
+The same directory gives the same files, the time of publishing and the signature apart.
+"""
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from semver import Version
+
+from sqsam_deploy.errors import ArtifactError, SqsamError
+from sqsam_deploy.release.archive import pack
+from sqsam_deploy.release.card import CardContent, model_card
+from sqsam_deploy.release.document import (
+    ARCHIVE_SUFFIX,
+    CARD_NAME,
+    RELEASE_NAME,
+    SBOM_NAME,
+    SIGNATURE_NAME,
+    Latency,
+    Release,
+    ReleasedArtifact,
+    Verification,
+    record_text,
+    release_bytes,
+)
+from sqsam_deploy.release.files import file_entries, hash_file
+from sqsam_deploy.release.latency import read_latencies
+from sqsam_deploy.release.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, verify_files
+from sqsam_deploy.release.parity import PARITY_NAME, ParityResult, read_parity, require_passed
+from sqsam_deploy.release.sbom import bill_of_materials
+from sqsam_deploy.release.signature import Signer
+
+REPORT_NAME = "report.html"
+_ARTIFACT_SUFFIXES = (".pte", ".onnx", ".mlpackage")
+
+
+@dataclass(frozen=True)
+class PublishRequest:
+    """What to publish as what.
+
+    Attributes:
+        directory: What `sqsam-export` wrote.
+        version: Of the release.
+        name: Of the model; None takes the manifest's.
+        parity: Result of `sqsam-parity`; None is `parity.json` in the directory.
+        benchmarks: Result files of `sqsam-bench`.
+        tags: Tags to move to this version.
+        signer: Signs the release; None leaves it unsigned.
+        allow_unverified: Publish also without a passed parity result, and say so.
+    """
+
+    directory: Path
+    version: Version
+    name: str | None = None
+    parity: Path | None = None
+    benchmarks: tuple[Path, ...] = ()
+    tags: tuple[str, ...] = ()
+    signer: Signer | None = None
+    allow_unverified: bool = False
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A release in a local directory.
+
+    Attributes:
+        record: `SHA256SUMS` of all its files, document and signature included.
+    """
+
+    directory: Path
+    release: Release
+    record: str
+
+
+def check_directory(directory: Path, manifest: Manifest) -> None:
+    """Refuses a directory that is not what its manifest says.
+
+    Raises:
+        ArtifactError: A file is missing, differs, or is an artifact the manifest does not know.
+    """
+    if not manifest.artifacts:
+        raise ArtifactError(f"{directory} holds no artifacts: export some")
+    verify_files(directory, manifest)
+    listed = {artifact.path for artifact in manifest.artifacts}
+    for path in sorted(directory.iterdir()):
+        if path.suffix in _ARTIFACT_SUFFIXES and path.name not in listed:
+            raise ArtifactError(
+                f"{path} is not listed in {MANIFEST_NAME}: remove it, or export again"
+            )
+
+
+def assemble(workspace: Path, request: PublishRequest, manifest: Manifest, name: str) -> Assembled:
+    """Writes every file of the release into an empty directory.
+
+    Raises:
+        GateError: The parity gate did not pass.
+        ArtifactError: The parity result or a benchmark result is missing or of other artifacts.
+    """
+    parity = _read_parity(request)
+    verification = _judge(request, parity, manifest)
+    result = parity if isinstance(parity, ParityResult) else None
+    latencies = read_latencies(request.benchmarks, manifest)
+    artifacts = tuple(
+        _store(workspace, request.directory, artifact, result, latencies.get(artifact.path, ()))
+        for artifact in manifest.artifacts
+    )
+    _copy_documents(workspace, request, manifest)
+    if result is not None:
+        shutil.copyfile(_parity_path(request), workspace / PARITY_NAME)
+    content = CardContent(name, str(request.version), verification, artifacts)
+    _write_documents(workspace, content, manifest)
+    release = Release(
+        name=name,
+        version=content.version,
+        published=_now(),
+        preset=manifest.preset,
+        licence=manifest.weights.licence,
+        verification=verification,
+        artifacts=artifacts,
+        files=file_entries(workspace, sorted(workspace.iterdir())),
+    )
+    return _seal(workspace, release, request.signer)
+
+
+def _parity_path(request: PublishRequest) -> Path:
+    return request.parity or request.directory / PARITY_NAME
+
+
+def _read_parity(request: PublishRequest) -> ParityResult | SqsamError:
+    try:
+        return read_parity(_parity_path(request))
+    except SqsamError as error:
+        return error
+
+
+def _judge(
+    request: PublishRequest, parity: ParityResult | SqsamError, manifest: Manifest
+) -> Verification:
+    """The gate's word; "unverified" only where that was allowed."""
+    try:
+        if isinstance(parity, SqsamError):
+            raise parity
+        require_passed(parity, manifest)
+    except SqsamError as error:
+        if not request.allow_unverified:
+            raise
+        # The part behind the colon tells the publisher what to do, not the reader what is.
+        reason = str(error).replace(str(_parity_path(request)), PARITY_NAME).partition(":")[0]
+        return Verification(status="unverified", reason=reason)
+    return Verification(status="passed")
+
+
+def _store(
+    workspace: Path,
+    directory: Path,
+    artifact: ArtifactEntry,
+    parity: ParityResult | None,
+    latency: tuple[Latency, ...],
+) -> ReleasedArtifact:
+    """Copies or zips one artifact and describes it."""
+    if artifact.is_directory:
+        stored_as = artifact.path + ARCHIVE_SUFFIX
+        pack(directory, artifact, workspace / stored_as)
+    else:
+        stored_as = artifact.path
+        _copy(directory, workspace, stored_as, artifact.sha256)
+    return ReleasedArtifact(
+        path=artifact.path,
+        stored_as=stored_as,
+        runtime=artifact.metadata.runtime,
+        precision=artifact.metadata.precision,
+        sha256=artifact.sha256,
+        bytes=artifact.bytes,
+        minimum_runtime=artifact.minimum_runtime,
+        drift=parity.drift_of(artifact) if parity else None,
+        latency=latency,
+    )
+
+
+def _copy(directory: Path, workspace: Path, path: str, sha256: str) -> None:
+    target = workspace / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(directory / path, target)
+    if hash_file(target) != sha256:
+        raise ArtifactError(f"{directory / path} changed while it was copied: publish again")
+
+
+def _copy_documents(workspace: Path, request: PublishRequest, manifest: Manifest) -> None:
+    for entry in manifest.extra_files:
+        _copy(request.directory, workspace, entry.path, entry.sha256)
+    shutil.copyfile(request.directory / MANIFEST_NAME, workspace / MANIFEST_NAME)
+    report = request.directory / REPORT_NAME
+    if report.is_file() and not (workspace / REPORT_NAME).exists():
+        shutil.copyfile(report, workspace / REPORT_NAME)
+
+
+def _write_documents(workspace: Path, content: CardContent, manifest: Manifest) -> None:
+    card = model_card(content, manifest)
+    (workspace / CARD_NAME).write_text(card, encoding="utf-8", newline="\n")
+    bill = bill_of_materials(manifest, content.name, content.version)
+    (workspace / SBOM_NAME).write_bytes(bill)
+
+
+def _seal(workspace: Path, release: Release, signer: Signer | None) -> Assembled:
+    """Writes the document and its signature; together they pin every other file."""
+    document = workspace / RELEASE_NAME
+    document.write_bytes(release_bytes(release))
+    signature = None
+    if signer is not None:
+        signer.sign(document, workspace / SIGNATURE_NAME)
+        signature = hash_file(workspace / SIGNATURE_NAME)
+    return Assembled(workspace, release, record_text(release, hash_file(document), signature))
+
+
+def _now() -> str:
+    """The time of publishing; `SOURCE_DATE_EPOCH` fixes it (reproducible-builds.org)."""
+    seconds = float(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

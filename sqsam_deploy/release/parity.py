@@ -1,0 +1,103 @@
+"""What `sqsam-parity` found out about an export, as far as publishing depends on it."""
+
+import json
+import math
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sqsam_deploy.errors import ArtifactError, GateError
+from sqsam_deploy.release.documents import Frozen
+from sqsam_deploy.release.manifest import ArtifactEntry, Manifest
+
+PARITY_NAME = "parity.json"
+
+
+class Drift(Frozen):
+    """Float minus quantized, in mIoU points, with its confidence interval."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    mean: float
+    low: float
+    high: float
+
+
+class _Covered(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    sha256: str
+    drift: Drift | None = None
+
+
+class ParityResult(BaseModel):
+    """The part of `parity.json` that publishing reads; everything else in it is left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    format: Literal["sqsam-parity/1"] = Field(alias="schema")
+    passed: bool = Field(strict=True)
+    artifacts: dict[str, _Covered]
+
+    def drift_of(self, artifact: ArtifactEntry) -> Drift | None:
+        """Drift of this very artifact, or None where it was not measured."""
+        covered = self.artifacts.get(artifact.path)
+        return covered.drift if covered and covered.sha256 == artifact.sha256 else None
+
+
+def read_parity(path: Path) -> ParityResult:
+    """The parity result in a file.
+
+    Raises:
+        ArtifactError: It is missing, damaged, or of another format.
+    """
+    try:
+        return ParityResult.model_validate(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        raise ArtifactError(
+            f"there is no parity result {path}: run sqsam-parity on the directory first, "
+            "or publish with --allow-unverified"
+        ) from None
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ArtifactError(f"{path} is no sqsam-parity/1 result: see its key {where}") from None
+    except ValueError:
+        raise ArtifactError(f"{path} is damaged: it is not JSON") from None
+
+
+def require_passed(result: ParityResult, manifest: Manifest) -> None:
+    """Refuses what was not evaluated, or evaluated and found wanting.
+
+    Raises:
+        GateError: The gate did not pass.
+        ArtifactError: A quantized artifact was not evaluated, or its bytes changed since.
+    """
+    if not result.passed:
+        raise GateError(
+            "the parity gate did not pass: better artifacts are needed, or --allow-unverified, "
+            "which the release then says"
+        )
+    for artifact in manifest.artifacts:
+        if is_quantized(artifact):
+            _require_covered(result, artifact)
+
+
+def is_quantized(artifact: ArtifactEntry) -> bool:
+    """Whether quality may have been lost to rounding to int8."""
+    return artifact.metadata.precision.startswith("int8")
+
+
+def _require_covered(result: ParityResult, artifact: ArtifactEntry) -> None:
+    covered = result.artifacts.get(artifact.path)
+    if covered is None:
+        raise ArtifactError(
+            f"the parity result does not cover {artifact.path}: run sqsam-parity on it"
+        )
+    if covered.sha256 != artifact.sha256:
+        raise ArtifactError(
+            f"the parity result is of another {artifact.path} (its SHA-256 differs): "
+            "run sqsam-parity again"
+        )
+    if covered.drift is None or not math.isfinite(covered.drift.mean):
+        raise ArtifactError(f"the parity result gives no drift for {artifact.path}")

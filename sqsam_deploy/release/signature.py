@@ -1,0 +1,151 @@
+"""Signatures of `release.json` by the OpenSSF model-signing library.
+
+One small document is signed and it pins every file by its hash, so a pull verifies the signature
+before it downloads a model, also where it downloads only some of the files. Anybody can check
+the same with that library's own command: `model_signing verify … release.json`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from sqsam_deploy.errors import MissingDependencyError, ReleaseError, UsageError
+
+#: Issuer of the identities of GitHub Actions workflows.
+GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
+
+
+class Signer(Protocol):
+    """Signs a file."""
+
+    def sign(self, document: Path, signature: Path) -> None:
+        """Writes the signature of `document`."""
+
+
+class Verifier(Protocol):
+    """Judges a signature."""
+
+    @property
+    def described(self) -> str:
+        """Who must have signed, for messages and the lock file."""
+
+    def verify(self, document: Path, signature: Path) -> None:
+        """Raises `ReleaseError` unless this very document was signed by the expected signer."""
+
+
+@dataclass(frozen=True)
+class KeySigner:
+    """Signs with a private elliptic-curve key in PEM form, with its password if it has one."""
+
+    key: Path
+    password: str | None = None
+
+    def sign(self, document: Path, signature: Path) -> None:
+        """See `Signer.sign`."""
+        _require_file(self.key)
+        signing = _library().signing
+        try:
+            config = signing.Config().use_elliptic_key_signer(
+                private_key=self.key, password=self.password
+            )
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{self.key} is no usable private key: {_first_line(error)}") from None
+        config.set_hashing_config(_hashing()).sign(document, signature)
+
+
+@dataclass(frozen=True)
+class KeylessSigner:
+    """Signs with an identity (Sigstore): the CI job's own, or a login in the browser.
+
+    Needs the network: Sigstore's certificate authority and transparency log.
+    """
+
+    def sign(self, document: Path, signature: Path) -> None:
+        """See `Signer.sign`."""
+        config = _library().signing.Config().set_hashing_config(_hashing())
+        try:
+            config.use_sigstore_signer(use_ambient_credentials=True).sign(document, signature)
+        except Exception as error:
+            raise ReleaseError(f"keyless signing failed: {_first_line(error)}") from error
+
+
+@dataclass(frozen=True)
+class KeyVerifier:
+    """Accepts signatures of one key, given by its public half in PEM form."""
+
+    key: Path
+
+    @property
+    def described(self) -> str:
+        """The key by the hash of its file."""
+        return f"key sha256:{hashlib.sha256(self.key.read_bytes()).hexdigest()}"
+
+    def verify(self, document: Path, signature: Path) -> None:
+        """See `Verifier.verify`."""
+        _require_file(self.key)
+        verifying = _library().verifying
+        try:
+            config = verifying.Config().use_elliptic_key_verifier(public_key=self.key)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{self.key} is no usable public key: {_first_line(error)}") from None
+        _verify(config, document, signature, f"the key {self.key}")
+
+
+@dataclass(frozen=True)
+class IdentityVerifier:
+    """Accepts keyless signatures of one identity, vouched for by one issuer."""
+
+    identity: str
+    issuer: str = GITHUB_ISSUER
+
+    @property
+    def described(self) -> str:
+        """The identity and its issuer."""
+        return f"identity {self.identity} ({self.issuer})"
+
+    def verify(self, document: Path, signature: Path) -> None:
+        """See `Verifier.verify`."""
+        verifying = _library().verifying
+        try:
+            config = verifying.Config().use_sigstore_verifier(
+                identity=self.identity, oidc_issuer=self.issuer
+            )
+        except Exception as error:
+            raise ReleaseError(f"Sigstore's trust root is missing: {_first_line(error)}") from error
+        _verify(config, document, signature, self.described)
+
+
+def _verify(config: Any, document: Path, signature: Path, signer: str) -> None:
+    try:
+        config.set_hashing_config(_hashing()).verify(document, signature)
+    except Exception as error:  # the library and those below it raise many kinds
+        raise ReleaseError(
+            f"the signature of {document.name} was not made by {signer}, or not of this release: "
+            f"{_first_line(error)}"
+        ) from error
+
+
+def _hashing() -> Any:
+    """SHA-256 of the whole file, whatever a signature says it was made with."""
+    return _library().hashing.Config().use_file_serialization(hashing_algorithm="sha256")
+
+
+def _library() -> ModuleType:
+    try:
+        import model_signing
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"signatures need the package '{error.name}': pip install 'sqsam-deploy[release]'"
+        ) from None
+    return model_signing
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise UsageError(f"{path} is no file: give a key in PEM form")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
