@@ -1,14 +1,17 @@
 """SAM's predictor over any artifact: an image once, then as many prompts as wanted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.prompts import Prompt, encode_prompt, limit_clicks, prepare_image
+from sqsam_deploy.prompts.given import given_prompt
+from sqsam_deploy.prompts.saliency import SaliencyClicks, saliency_clicks
 from sqsam_deploy.runtimes.session import RawPrediction, Session
+from sqsam_deploy.saliency import SaliencyModel, open_saliency
 
 
 @dataclass(frozen=True)
@@ -26,22 +29,39 @@ class Prediction:
     low_res_masks: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """The image a predictor is about; `square` is what the network sees of it."""
+
+    image: NDArray[np.uint8]
+    square: NDArray[np.uint8]
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        return self.image.shape[0], self.image.shape[1]
+
+
 class Predictor:
     """Cuts objects out of an image with any `Session`.
 
-    The vocabulary is that of segment-anything's `SamPredictor`.
+    The vocabulary is that of segment-anything's `SamPredictor`. An image is resized once, in
+    `set_image`; its saliency is computed once, when it is first asked for.
 
     Example:
         >>> predictor = Predictor(open_session(Path("artifacts/nano-int8.onnx")))
         >>> predictor.set_image(image)
-        >>> mask = predictor.predict(box=(40, 30, 200, 180)).masks[0]
+        >>> mask = predictor.predict_auto().masks[0]
+        >>> corrected = predictor.auto_prompt().with_click(310, 120, label=0)
+        >>> mask = predictor.predict_prompt(corrected).masks[0]
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, saliency: SaliencyModel | None = None) -> None:
+        """Args: `saliency` picks the clicks of `predict_auto`; None opens the bundled network."""
         self.session = session
         self.config = session.metadata.config
-        self._image_hw: tuple[int, int] | None = None
-        self._square: NDArray[np.uint8] | None = None
+        self._saliency = saliency
+        self._picture: _Picture | None = None
+        self._clicks: SaliencyClicks | None = None
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
         """Takes the image that later prompts are about.
@@ -52,37 +72,78 @@ class Predictor:
         Raises:
             DataError: The array is not such an image.
         """
-        self._square = prepare_image(image, self.config)
-        self._image_hw = (image.shape[0], image.shape[1])
+        self._picture = _Picture(image, prepare_image(image, self.config))
+        self._clicks = None
 
     def predict(
         self,
-        point_coords: NDArray[np.floating] | None = None,
-        point_labels: NDArray[np.integer] | None = None,
-        box: tuple[float, float, float, float] | NDArray[np.floating] | None = None,
+        point_coords: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        box: Sequence[float] | NDArray[np.floating] | None = None,
         multimask_output: bool = True,
     ) -> Prediction:
-        """Masks for clicks, a box, both or neither.
-
-        Points outside the image are moved to its edge. Of more clicks than the preset takes, the
-        first and the latest count (`limit_clicks`).
+        """Masks for clicks, a box, both or neither; docs/predictor.md has every special case.
 
         Args:
-            point_coords: Nx2, (x, y) in pixels of the image.
-            point_labels: N; 1 foreground, 0 background.
-            box: (x0, y0, x1, y1) in pixels of the image.
+            point_coords: Nx2, (x, y) in pixels of the image; one outside moves to its edge.
+            point_labels: N; 1 foreground, 0 background, -1 no point.
+            box: (x0, y0, x1, y1) in pixels of the image, cut at its edges.
             multimask_output: All masks, or only the one with the highest predicted IoU.
 
         Raises:
-            UsageError: No image was set, or coordinates and labels do not match.
+            UsageError: No image was set, or an argument is not what it should be.
         """
-        if self._square is None or self._image_hw is None:
-            raise UsageError("set_image must be called before predict")
-        prompt = limit_clicks(_prompt(point_coords, point_labels, box, self._image_hw), self.config)
-        encoded = encode_prompt(prompt, self._image_hw, self.config)
-        best_first = _sorted_by_iou(self.session.run(self._square, encoded))
+        prompt = given_prompt(point_coords, point_labels, box, self._current().hw)
+        return self._predict(prompt, multimask_output)
+
+    def predict_auto(self, multimask_output: bool = True) -> Prediction:
+        """Masks of what is most salient, without any prompt.
+
+        Raises:
+            UsageError: No image was set.
+        """
+        return self._predict(self.auto_prompt(), multimask_output)
+
+    def predict_prompt(self, prompt: Prompt, multimask_output: bool = True) -> Prediction:
+        """Masks for a prompt as a value, which clicks can be added to and removed from.
+
+        Raises:
+            UsageError: No image was set, or the prompt is not valid (as in `predict`).
+        """
+        return self.predict(prompt.point_coords, prompt.point_labels, prompt.box, multimask_output)
+
+    def auto_prompt(self) -> Prompt:
+        """The saliency clicks on the image, as `predict_auto` uses them.
+
+        Raises:
+            UsageError: No image was set.
+        """
+        clicks = self.auto_clicks()
+        return Prompt(clicks.scaled_to(self._current().hw), clicks.point_labels)
+
+    def auto_clicks(self) -> SaliencyClicks:
+        """The saliency clicks in pixels of the saliency map, with the blob they lie on.
+
+        Raises:
+            UsageError: No image was set.
+        """
+        image = self._current().image
+        if self._clicks is None:
+            self._saliency = self._saliency or open_saliency(None)
+            self._clicks = saliency_clicks(self._saliency.saliency_map(image))
+        return self._clicks
+
+    def _current(self) -> _Picture:
+        if self._picture is None:
+            raise UsageError("set_image must be called before a prediction")
+        return self._picture
+
+    def _predict(self, prompt: Prompt, multimask_output: bool) -> Prediction:
+        picture = self._current()
+        encoded = encode_prompt(limit_clicks(prompt, self.config), picture.hw, self.config)
+        best_first = _sorted_by_iou(self.session.run(picture.square, encoded))
         kept = best_first if multimask_output else _first(best_first)
-        logits = upsample_masks(kept.low_res_masks, self._image_hw)
+        logits = upsample_masks(kept.low_res_masks, picture.hw)
         masks = logits > self.session.metadata.mask_threshold
         return Prediction(masks, kept.iou_predictions, kept.low_res_masks)
 
@@ -91,43 +152,14 @@ def upsample_masks(
     low_res_masks: NDArray[np.float32], image_hw: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Logits at the size of the image: Mxsxs -> MxHxW, bilinear, `align_corners=False`."""
+    import torch
+
     logits = torch.from_numpy(np.ascontiguousarray(low_res_masks))[None]
     resized = torch.nn.functional.interpolate(
         logits, image_hw, mode="bilinear", align_corners=False
     )
     upsampled: NDArray[np.float32] = resized[0].numpy()
     return upsampled
-
-
-def _prompt(
-    point_coords: NDArray[np.floating] | None,
-    point_labels: NDArray[np.integer] | None,
-    box: tuple[float, float, float, float] | NDArray[np.floating] | None,
-    image_hw: tuple[int, int],
-) -> Prompt:
-    if (point_coords is None) != (point_labels is None):
-        raise UsageError("point_coords and point_labels go together")
-    height, width = image_hw
-    limits = np.array([width - 1, height - 1], np.float32)
-    coords = np.zeros((0, 2)) if point_coords is None else np.asarray(point_coords)
-    labels = np.zeros(0) if point_labels is None else np.asarray(point_labels)
-    if not np.isin(labels, (0, 1)).all():
-        raise UsageError("point_labels must be 1 (foreground) or 0 (background)")
-    inside = np.clip(coords.astype(np.float32), 0, limits)
-    return Prompt(inside, labels.astype(np.int64), _clipped_box(box, limits))
-
-
-def _clipped_box(
-    box: tuple[float, float, float, float] | NDArray[np.floating] | None,
-    limits: NDArray[np.float32],
-) -> tuple[float, float, float, float] | None:
-    if box is None:
-        return None
-    corners = np.asarray(box, np.float32)
-    if corners.shape != (4,):
-        raise UsageError(f"a box is (x0, y0, x1, y1), got {corners.shape}")
-    (x0, y0), (x1, y1) = np.clip(corners.reshape(2, 2), 0, limits)
-    return float(min(x0, x1)), float(min(y0, y1)), float(max(x0, x1)), float(max(y0, y1))
 
 
 def _sorted_by_iou(raw: RawPrediction) -> RawPrediction:

@@ -1,6 +1,19 @@
 """Prompts: clicks and boxes, and what the network is given of them."""
 
 from sqsam_deploy.prompts.encoding import EncodedPrompt, Prompt, encode_prompt, limit_clicks
-from sqsam_deploy.prompts.image import prepare_image
+from sqsam_deploy.prompts.given import given_prompt
+from sqsam_deploy.prompts.image import check_image, prepare_image, stretch_filtered
+from sqsam_deploy.prompts.saliency import SaliencyClicks, saliency_clicks
 
-__all__ = ["EncodedPrompt", "Prompt", "encode_prompt", "limit_clicks", "prepare_image"]
+__all__ = [
+    "EncodedPrompt",
+    "Prompt",
+    "SaliencyClicks",
+    "check_image",
+    "encode_prompt",
+    "given_prompt",
+    "limit_clicks",
+    "prepare_image",
+    "saliency_clicks",
+    "stretch_filtered",
+]

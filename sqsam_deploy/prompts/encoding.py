@@ -47,6 +47,29 @@ class Prompt:
                 f"for {len(self.point_labels)}"
             )
 
+    def with_click(self, x: float, y: float, label: int) -> "Prompt":
+        """The prompt with one more click, the latest; 1 foreground, 0 background."""
+        return replace(
+            self,
+            point_coords=np.append(self.point_coords, np.array([[x, y]], np.float32), axis=0),
+            point_labels=np.append(self.point_labels, np.int64(label)),
+        )
+
+    def without_click(self, index: int) -> "Prompt":
+        """The prompt without one of its clicks; -1 is the latest.
+
+        Raises:
+            UsageError: There is no such click.
+        """
+        count = len(self.point_labels)
+        if not -count <= index < count:
+            raise UsageError(f"click {index} does not exist: the prompt has {count}")
+        return replace(
+            self,
+            point_coords=np.delete(self.point_coords, index, axis=0),
+            point_labels=np.delete(self.point_labels, index),
+        )
+
 
 @dataclass(frozen=True)
 class EncodedPrompt:

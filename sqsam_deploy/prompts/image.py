@@ -25,14 +25,25 @@ def prepare_image(image: NDArray[np.uint8], config: ModelConfig) -> NDArray[np.u
     Raises:
         DataError: The array is not an RGB image with at least one pixel.
     """
+    check_image(image)
+    if config.antialias:
+        return stretch_filtered(image, (config.image_size, config.image_size))
+    return _stretch(image, config)
+
+
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Refuses what is not an image.
+
+    Raises:
+        DataError: The array is not HxWx3 uint8 with at least one pixel.
+    """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise DataError(f"an image must be HxWx3 uint8, got {image.shape} {image.dtype}")
-    return _stretch_filtered(image, config) if config.antialias else _stretch(image, config)
 
 
-def _stretch_filtered(image: NDArray[np.uint8], config: ModelConfig) -> NDArray[np.uint8]:
-    square = (config.image_size, config.image_size)
-    resized = Image.fromarray(image).resize(square, Image.Resampling.BILINEAR)
+def stretch_filtered(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Pillow's BILINEAR, whose support grows with the reduction. HxWx3 -> hxwx3 uint8."""
+    resized = Image.fromarray(image).resize(size_hw[::-1], Image.Resampling.BILINEAR)
     return np.asarray(resized)
 
 

@@ -8,12 +8,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.config import ModelConfig, preset
+from sqsam_deploy.model.saliency import SaliencyConfig
 from sqsam_deploy.version import __version__
 
 RuntimeName = Literal["torch", "executorch", "executorch-coreml", "coreml", "onnx"]
 #: `int8` is W8A8; `int8-weights` keeps activations in half precision (Core ML only).
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
+#: Prompts to masks, or an image to the map that picks the prompts.
+Task = Literal["segmentation", "saliency"]
 ElementType = Literal["float32", "uint8"]
 Layout = Literal["NCHW", "NHWC", "image", "NxPx2", "NxP", "NxM", "NxMxHxW"]
 
@@ -54,10 +58,15 @@ class PromptRules(_Frozen):
 
 
 class ArtifactMetadata(_Frozen):
-    """Everything an app needs to feed one artifact and to read what it returns."""
+    """Everything an app needs to feed one artifact and to read what it returns.
+
+    A saliency network (`task`) takes the image alone, has no `prompts`, and returns one map of
+    `mask_size` pixels: `saliency_logits`, whose sigmoid is the heat.
+    """
 
     format_version: Literal[1] = 1
     package_version: str = __version__
+    task: Task = "segmentation"
     preset: str
     runtime: RuntimeName
     precision: Precision
@@ -66,14 +75,23 @@ class ArtifactMetadata(_Frozen):
     mask_size: int
     color_order: Literal["RGB"] = "RGB"
     resize: Literal["stretch-bilinear", "stretch-bilinear-antialias"]
-    prompts: PromptRules
+    prompts: PromptRules | None
     mask_threshold: float = 0.0
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
     @property
     def config(self) -> ModelConfig:
-        """The preset's configuration."""
+        """The preset's configuration.
+
+        Raises:
+            ArtifactError: This is a saliency network, which has none.
+        """
+        if self.task == "saliency":
+            raise ArtifactError(
+                f"the artifact '{self.preset}' is a saliency network: it picks clicks for "
+                "another artifact and makes no masks itself"
+            )
         return preset(self.preset)
 
 
@@ -102,6 +120,37 @@ def describe(
         ),
         inputs=inputs or default_inputs(config),
         outputs=default_outputs(config),
+    )
+
+
+def describe_saliency(
+    config: SaliencyConfig,
+    *,
+    runtime: RuntimeName,
+    precision: Precision,
+    weights_sha256: str,
+    image: TensorSpec | None = None,
+) -> ArtifactMetadata:
+    """Metadata of a saliency artifact; `image` where its input differs from the default one."""
+    return ArtifactMetadata(
+        task="saliency",
+        preset=config.name,
+        runtime=runtime,
+        precision=precision,
+        weights_sha256=weights_sha256,
+        image_size=config.image_size,
+        mask_size=config.map_size,
+        resize="stretch-bilinear-antialias",
+        prompts=None,
+        inputs=(image or _pixels("image", 3, config.image_size),),
+        outputs=(
+            TensorSpec(
+                name="saliency_logits",
+                dtype="float32",
+                shape=(1, 1, config.map_size, config.map_size),
+                layout="NxMxHxW",
+            ),
+        ),
     )
 
 

@@ -44,9 +44,28 @@ class Session(ABC):
         Raises:
             ArtifactError: An output is missing, misshapen or not finite.
         """
-        outputs = self._execute(bind_inputs(self.metadata, image, prompt))
-        masks, iou = (_checked(spec, outputs) for spec in self.metadata.outputs)
+        masks, iou = self._run(bind_inputs(self.metadata, image, prompt))
         return RawPrediction(masks[0], iou[0])
+
+    def run_saliency(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The logits of a saliency network's map, sxs.
+
+        Args:
+            image: SxSx3 uint8 RGB, resized as `metadata.resize` says.
+
+        Raises:
+            ArtifactError: The artifact is none, or its output is missing, misshapen or not finite.
+        """
+        if self.metadata.task != "saliency":
+            raise ArtifactError(f"the artifact '{self.metadata.preset}' is no saliency network")
+        (spec,) = self.metadata.inputs
+        (logits,) = self._run({spec.name: _bound(spec, image)})
+        saliency: NDArray[np.float32] = logits[0, 0]
+        return saliency
+
+    def _run(self, feeds: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.float32]]:
+        outputs = self._execute(feeds)
+        return [_checked(spec, outputs) for spec in self.metadata.outputs]
 
     @abstractmethod
     def _execute(

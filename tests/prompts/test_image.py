@@ -14,7 +14,7 @@ def photo(shared):
 
 
 def interpolated(image: np.ndarray, size: int, antialias: bool) -> np.ndarray:
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].double()
+    pixels = torch.tensor(image).permute(2, 0, 1)[None].double()
     resized = torch.nn.functional.interpolate(
         pixels, (size, size), mode="bilinear", align_corners=False, antialias=antialias
     )

@@ -1,0 +1,31 @@
+"""One function that opens any source of heat maps."""
+
+from pathlib import Path
+
+from sqsam_deploy.runtimes import CHECKPOINT_SUFFIXES, open_session
+from sqsam_deploy.runtimes.metadata import METADATA_KEY
+from sqsam_deploy.saliency.model import SaliencyModel
+from sqsam_deploy.saliency.network import ArtifactSaliency, TorchSaliency, load_saliency
+from sqsam_deploy.saliency.onnx_model import OnnxSaliency
+
+
+def open_saliency(path: Path | None, threads: int | None = None) -> SaliencyModel:
+    """Opens a saliency network.
+
+    Args:
+        path: None for the bundled network, a checkpoint of it, an artifact of it (`.pte`,
+            `.onnx`, `.mlpackage`), or anybody's `.onnx`, declared as `OnnxSaliencyFormat` says.
+        threads: CPU threads; None leaves the runtime's default.
+
+    Raises:
+        ArtifactError: The file is missing, damaged or no saliency network.
+        CheckpointError: The weights are missing, damaged or of another network.
+        UsageError: An ONNX file's declaration is missing or wrong.
+    """
+    if path is None or path.suffix in CHECKPOINT_SUFFIXES:
+        return TorchSaliency(load_saliency(path).model)
+    if path.suffix == ".onnx":
+        model = OnnxSaliency(path, threads=threads)
+        if METADATA_KEY not in model.embedded_metadata:
+            return model
+    return ArtifactSaliency(open_session(path, threads))

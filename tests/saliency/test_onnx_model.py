@@ -1,0 +1,126 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from sqsam_deploy.errors import ArtifactError, UsageError
+from sqsam_deploy.saliency import open_saliency
+from sqsam_deploy.saliency.onnx_model import OnnxSaliency, OnnxSaliencyFormat
+
+U2NET_MEAN = np.array([0.485, 0.456, 0.406])
+U2NET_STD = np.array([0.229, 0.224, 0.225])
+
+
+def write_network(
+    path: Path, *, size: tuple[int | str, int | str] = (32, 48), channels: int = 3, dtype: int = 1
+) -> Path:
+    """A network that returns the mean of the channels first, and its negative second."""
+    height, width = size
+    image = helper.make_tensor_value_info("img", dtype, (1, channels, height, width))
+    outputs = [
+        helper.make_tensor_value_info(name, dtype, (1, 1, height, width)) for name in ("d0", "d1")
+    ]
+    axes = helper.make_tensor("axes", TensorProto.INT64, (1,), [1])
+    nodes = [
+        helper.make_node("ReduceMean", ["img", "axes"], ["d0"], keepdims=1),
+        helper.make_node("Neg", ["d0"], ["d1"]),
+    ]
+    graph = helper.make_graph(nodes, "mean", [image], outputs, [axes])
+    opset = helper.make_opsetid("", 18)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    return np.random.default_rng(5).integers(0, 256, (32, 48, 3), np.uint8)
+
+
+def test_a_file_without_declaration_is_fed_as_u2net_and_stretched_to_0_1(tmp_path, photo):
+    heat = open_saliency(write_network(tmp_path / "u2netp.onnx")).saliency_map(photo)
+    mean = ((photo / 255 - U2NET_MEAN) / U2NET_STD).mean(axis=2)
+    expected = (mean - mean.min()) / (mean.max() - mean.min())
+    assert heat.shape == (32, 48)
+    assert np.abs(heat - expected).max() <= 0.5 / 255 + 1e-4
+    assert (heat.min(), heat.max()) == (0, 1)
+
+
+def test_heat_comes_in_steps_of_an_8_bit_picture(tmp_path, photo):
+    heat = open_saliency(write_network(tmp_path / "net.onnx")).saliency_map(photo)
+    np.testing.assert_allclose(heat * 255, np.rint(heat * 255), atol=1e-4)
+
+
+def test_a_declaration_beside_the_file_is_followed(tmp_path, photo):
+    path = write_network(tmp_path / "isnet.onnx", size=("h", "w"))
+    declaration = {
+        "input_size": [64, 40],
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.1, 0.1, 0.1],
+        "output": "d1",
+        "output_range": "logits",
+    }
+    path.with_suffix(".json").write_text(json.dumps(declaration))
+    flat = np.full_like(photo, 102)  # 0.4: (0.4 - 0.5) / 0.1 = -1, negated 1.
+    heat = open_saliency(path).saliency_map(flat)
+    assert heat.shape == (64, 40)
+    assert np.abs(heat - 1 / (1 + np.exp(-1))).max() <= 0.5 / 255
+
+
+def test_probabilities_are_taken_as_they_are(tmp_path, photo):
+    layout = OnnxSaliencyFormat(mean=(0, 0, 0), std=(1, 1, 1), output_range="probability")
+    heat = OnnxSaliency(write_network(tmp_path / "p.onnx"), layout).saliency_map(photo)
+    np.testing.assert_allclose(heat, photo.mean(axis=2) / 255, atol=0.5 / 255 + 1e-6)
+
+
+def test_half_precision_networks_are_fed_half_precision(tmp_path, photo):
+    path = write_network(tmp_path / "half.onnx", dtype=TensorProto.FLOAT16)
+    assert np.isfinite(open_saliency(path).saliency_map(photo)).all()
+
+
+def test_a_photo_of_another_size_is_stretched_to_the_input(tmp_path):
+    wide = np.zeros((10, 200, 3), np.uint8)
+    wide[:, 100:] = 255
+    heat = open_saliency(write_network(tmp_path / "n.onnx")).saliency_map(wide)
+    assert heat[:, :20].max() == 0
+    assert heat[:, 28:].min() == 1
+
+
+def test_a_flat_answer_is_no_division_by_zero(tmp_path, photo):
+    heat = open_saliency(write_network(tmp_path / "n.onnx")).saliency_map(np.zeros_like(photo))
+    assert not heat.any()
+
+
+def test_an_undeclared_size_is_an_error_that_names_the_file_to_write(tmp_path):
+    path = write_network(tmp_path / "free.onnx", size=("h", "w"))
+    with pytest.raises(UsageError, match=r"declare input_size in free\.json"):
+        open_saliency(path)
+
+
+def test_a_wrong_declaration_names_the_key(tmp_path):
+    path = write_network(tmp_path / "net.onnx")
+    path.with_suffix(".json").write_text('{"input_szie": [1, 2]}')
+    with pytest.raises(UsageError, match="input_szie"):
+        open_saliency(path)
+
+
+def test_an_output_that_is_not_there_is_named(tmp_path):
+    layout = OnnxSaliencyFormat(output="d9")
+    with pytest.raises(UsageError, match="no output 'd9': it has d0, d1"):
+        OnnxSaliency(write_network(tmp_path / "n.onnx"), layout)
+
+
+def test_a_network_that_takes_no_rgb_image_is_refused(tmp_path):
+    with pytest.raises(ArtifactError, match="takes 5 channels"):
+        open_saliency(write_network(tmp_path / "n.onnx", channels=5))
+
+
+def test_missing_and_damaged_files(tmp_path):
+    with pytest.raises(ArtifactError, match="does not exist"):
+        open_saliency(tmp_path / "nothing.onnx")
+    (tmp_path / "bad.onnx").write_bytes(b"not onnx")
+    with pytest.raises(ArtifactError, match="cannot be loaded"):
+        open_saliency(tmp_path / "bad.onnx")
