@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from sqsam_deploy.folding.conv_bn import fold_conv_bn
 from sqsam_deploy.folding.conv_transpose_bn import fold_conv_transpose_bn
+from sqsam_deploy.folding.forward import fold_decoder, fold_encoder, forward_steps
+from sqsam_deploy.folding.group_norm import MapNorm
+from sqsam_deploy.folding.mask_weights import fold_into_mask_weights
 from sqsam_deploy.folding.network import (
     ConvReLU,
     FoldedMapNetwork,
@@ -51,9 +54,13 @@ def fold(model: SqueezeSAM) -> FoldedModel:
     work = copy.deepcopy(model).eval().requires_grad_(False)
     steps = _fold_pixels(work)
     steps += _fold_conv_bn_blocks(work)
+    head, unused = drop_unused_masks(work.mask_head)
+    if config.block_order == "conv-relu-bn":
+        last = fold_decoder(work.decoder, fold_encoder(work.encoder))
+        head = fold_into_mask_weights(head, last)
+        steps += forward_steps(len(work.encoder.levels))
     if config.bottleneck_size == 1:
         steps += _fold_single_key_attention(work)
-    head, unused = drop_unused_masks(work.mask_head)
     steps += unused + _kept_layer_norms(work)
     network = _assemble(work, head).eval().requires_grad_(False)
     return FoldedModel(network, config, tuple(steps))
@@ -84,6 +91,8 @@ def _fold_conv_bn_blocks(model: SqueezeSAM) -> list[FoldStep]:
         path = "encoder.patch_embedding"
         model.set_submodule(f"{path}.norm", nn.Identity())
         steps.append(FoldStep(f"{path}.norm", "conv-bn", (f"{path}.conv",)))
+    elif isinstance(embedding.norm, nn.GroupNorm):
+        steps.append(_fold_group_norm(model, embedding.norm))
     for path, block in list(model.named_modules()):
         if isinstance(block, ConvBlock) and block.order == "conv-bn-relu":
             model.set_submodule(path, ConvReLU(fold_conv_bn(block.conv, block.norm)))
@@ -92,6 +101,17 @@ def _fold_conv_bn_blocks(model: SqueezeSAM) -> list[FoldStep]:
             model.set_submodule(path, ConvReLU(fold_conv_transpose_bn(block.conv, block.norm)))
             steps.append(FoldStep(f"{path}.norm", "conv-transpose-bn", (f"{path}.conv",)))
     return steps
+
+
+def _fold_group_norm(model: SqueezeSAM, norm: nn.GroupNorm) -> FoldStep:
+    path = "encoder.patch_embedding.norm"
+    model.set_submodule(path, MapNorm(norm))
+    return FoldStep(
+        path,
+        "group norm, explicit",
+        (path,),
+        "its mean and variance are those of the image at hand, which no weight can hold",
+    )
 
 
 def _fold_single_key_attention(model: SqueezeSAM) -> list[FoldStep]:

@@ -41,9 +41,13 @@ class FoldedMaskHead(nn.Module):
             dim=1,
         )
         _, _, height, width = features.shape
-        logits = (weights @ features.flatten(2)).reshape(1, -1, height, width)
+        logits = self.combine(weights, features.flatten(2)).reshape(1, -1, height, width)
         iou: Tensor = self.iou_mlp(tokens[:, :1]).flatten(1)
         return logits, iou
+
+    def combine(self, weights: Tensor, features: Tensor) -> Tensor:
+        """Weights 1xMxC and channels 1xCxP -> logits 1xMxP."""
+        return weights @ features
 
 
 class FoldedNetwork(nn.Module):

@@ -1,0 +1,35 @@
+"""Max-pooling of a map whose norm was moved forward."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sqsam_deploy.folding.channel_mix import ChannelMix
+from sqsam_deploy.folding.flip import Flip
+
+
+class FlipPoolConv(nn.Module):
+    """Signs, 2x2 max-pooling, then the folded double block. BxCxHxW -> BxKx(H/2)x(W/2)."""
+
+    def __init__(self, flip: nn.Module, conv: nn.Module) -> None:
+        super().__init__()
+        self.flip = flip
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """BxCxHxW -> BxKx(H/2)x(W/2)."""
+        pooled = F.max_pool2d(self.flip(x), kernel_size=2, stride=2)
+        out: Tensor = self.conv(pooled)
+        return out
+
+
+def pooled_mix(mix: ChannelMix) -> tuple[nn.Module, ChannelMix]:
+    """What must happen before the pooling, and the mix behind it.
+
+    The largest of a channel's pixels stays the largest under a positive scale and any shift. Under
+    a negative one it becomes the smallest, so such channels are stored negated before pooling.
+    """
+    channels, stored = mix.matrix.shape
+    signs = torch.ones(stored, dtype=mix.matrix.dtype)
+    signs[:channels][mix.matrix.diagonal() < 0] = -1.0
+    return Flip.where_needed(signs), ChannelMix(mix.matrix * signs, mix.shift)
