@@ -7,6 +7,7 @@ records/STORE/…          which files a version has, and what tags last named, 
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import IO
 from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.files import FileEntry, hash_bytes, hash_file, write_whole
-from sqsam_deploy.release.store import Store
+from sqsam_deploy.release.store import NotInStoreError, Store
 
 #: Environment variable that moves the cache.
 CACHE_VARIABLE = "SQSAM_CACHE"
@@ -24,6 +25,7 @@ CACHE_VARIABLE = "SQSAM_CACHE"
 CHUNK = 4 << 20
 #: How often one piece is asked for before the download is given up.
 _TRIES = 3
+_PAUSE_SECONDS = 0.2
 
 Advance = Callable[[int], None]
 
@@ -193,7 +195,10 @@ def _read_piece(store: Store, entry: FileEntry, start: int, end: int) -> bytes:
     for attempt in range(_TRIES):
         try:
             return store.read_range(layout.blob(entry.sha256), start, end)
+        except NotInStoreError:
+            raise
         except StoreError:
             if attempt == _TRIES - 1:
                 raise
+            time.sleep(_PAUSE_SECONDS * 2**attempt)
     raise AssertionError("the loop returns or raises")

@@ -163,6 +163,8 @@ class FolderStore:
         try:
             yield
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            if not self._root.is_dir():
+                raise StoreError(f"the store {self.url} does not exist") from None
             raise NotInStoreError(f"{self.url} has no {path}") from None
         except OSError as error:
             raise StoreError(f"{self.url}/{path} cannot be read: {error.strerror}") from None

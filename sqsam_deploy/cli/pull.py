@@ -1,0 +1,362 @@
+"""`sqsam-pull`: verified models out of a store, by name and version."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sqsam_deploy.cli._app import run_app, show_version
+from sqsam_deploy.cli._default_command import DefaultCommandGroup
+from sqsam_deploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sqsam_deploy.release.diff import ReleaseDiff
+    from sqsam_deploy.release.document import Latency, ReleasedArtifact
+    from sqsam_deploy.release.lock import LockedModel
+    from sqsam_deploy.release.pull import Pulled, PullRequest, Watch
+    from sqsam_deploy.release.signature import Verifier
+    from sqsam_deploy.release.source import Source
+
+
+class _PullGroup(DefaultCommandGroup):
+    default_command = "pull"
+
+
+app = typer.Typer(
+    cls=_PullGroup, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(help="Folder or URL of the store; without it $SQSAM_STORE."),
+]
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="Use only what earlier pulls left in the cache.")
+]
+
+
+@app.command()
+def pull(
+    reference: Annotated[
+        str | None, typer.Argument(metavar="NAME[@VERSION|@TAG]", show_default=False)
+    ] = None,
+    store: StoreOption = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Only artifacts of it: executorch, coreml, onnx, ….")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Only artifacts of it: int8, fp16, fp32, int8-weights.")
+    ] = None,
+    layout: Annotated[
+        str, typer.Option("--format", help="plain, swift-package or android-assets.")
+    ] = "plain",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Directory to make or replace; without it ./NAME."),
+    ] = None,
+    verify_key: Annotated[
+        Path | None, typer.Option(help="Public key (PEM) that must have signed the release.")
+    ] = None,
+    identity: Annotated[
+        str | None,
+        typer.Option(help="Identity that must have signed it (keyless, Sigstore)."),
+    ] = None,
+    identity_issuer: Annotated[
+        str | None,
+        typer.Option(help="Who vouches for --identity; without it GitHub Actions."),
+    ] = None,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Bring exactly what the lock file pins.")
+    ] = False,
+    lock: Annotated[Path, typer.Option(help="The lock file.")] = Path("sqsam.lock"),
+    offline: OfflineOption = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Pull a model from a store, verify it, and put it in place whole.
+
+    A bare NAME means NAME@latest. What was pulled is pinned in sqsam.lock: commit that file, and
+    "sqsam-pull --locked" brings the same bytes on every machine. Also:
+
+      sqsam-pull list [NAME]   what the store has
+
+      sqsam-pull diff A B      what changed from one release to another
+
+    Exit codes: 0 in place, 2 wrong usage, 3 something could not be fetched or was refused.
+    """
+    from sqsam_deploy.release.pull import PullRequest, Selection
+    from sqsam_deploy.release.version import parse_reference
+
+    verifier = _verifier(verify_key, identity, identity_issuer)
+    if locked:
+        if runtime or precision or output or layout != "plain":
+            raise UsageError("--locked takes runtime, precision, format and output from the lock")
+        _pull_locked(reference, store, lock, verifier, offline=offline)
+        return
+    if reference is None:
+        raise UsageError("say what to pull: sqsam-pull NAME[@VERSION|@TAG], or --locked")
+    wanted = parse_reference(reference)
+    request = PullRequest(
+        reference=wanted,
+        output=output or Path(wanted.name),
+        selection=Selection(runtime, precision),
+        format=layout,
+        verifier=verifier,
+    )
+    _pull(_source(_store_url(store), offline=offline), request, lock)
+
+
+@app.command("list")
+def list_models(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False)] = None,
+    store: StoreOption = None,
+) -> None:
+    """Show the models of a store, or the versions and tags of one."""
+    from rich.console import Console
+
+    from sqsam_deploy.release.catalog import read_index
+    from sqsam_deploy.release.store import open_store
+
+    target = open_store(_store_url(store))
+    index = read_index(target)
+    if name is not None and name not in index.models:
+        raise UsageError(f"{target.url} has no model {name}: it has {', '.join(index.models)}")
+    table = _table("model", "version", "tags", "published", "MB", "parity", "signed", "artifacts")
+    for model_name, model in index.models.items():
+        if name not in (None, model_name):
+            continue
+        for version, entry in reversed(model.versions.items()):
+            tags = [tag for tag, named in model.tags.items() if named == version]
+            table.add_row(
+                model_name,
+                version,
+                ", ".join(tags),
+                entry.published,
+                f"{entry.bytes / 1e6:.2f}",
+                entry.status,
+                "yes" if entry.signed else "no",
+                ", ".join(entry.artifacts),
+            )
+    Console().print(table)
+
+
+@app.command("diff")
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="NAME@VERSION or NAME@TAG.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The same, or only @VERSION.")],
+    store: StoreOption = None,
+    offline: OfflineOption = False,
+) -> None:
+    """Show what changed from A to B: files, sizes, drift, latency."""
+    from sqsam_deploy.release.diff import compare
+    from sqsam_deploy.release.version import parse_reference
+
+    source = _source(_store_url(store), offline=offline)
+    first = parse_reference(before)
+    second = parse_reference(first.name + after if after.startswith("@") else after)
+    releases = [source.open(r.name, source.resolve(r)).release for r in (first, second)]
+    _show_diff(compare(*releases))
+
+
+def _pull(source: "Source", request: "PullRequest", lock: Path) -> None:
+    from sqsam_deploy.release.lock import LockedModel, locked_output, update_lock
+    from sqsam_deploy.release.pull import pull as run_pull
+
+    with _shown_bytes() as watch:
+        pulled = run_pull(source, request, watch)
+    release = pulled.release
+    update_lock(
+        lock,
+        LockedModel(
+            output=locked_output(lock, request.output),
+            store=source.store.url,
+            name=release.name,
+            version=release.version,
+            release_sha256=pulled.opened.sha256,
+            runtime=request.selection.runtime,
+            precision=request.selection.precision,
+            format=request.format,
+            signed_by=pulled.opened.signed_by,
+            files=pulled.files,
+        ),
+    )
+    _show(pulled, request.output)
+
+
+def _pull_locked(
+    reference: str | None,
+    store: str | None,
+    lock: Path,
+    verifier: "Verifier | None",
+    *,
+    offline: bool,
+) -> None:
+    from sqsam_deploy.release.lock import read_lock
+    from sqsam_deploy.release.pull import pull_locked
+
+    for model in _chosen(read_lock(lock).models, reference, lock):
+        source = _source(store or model.store, offline=offline)
+        output = lock.absolute().parent / model.output
+        with _shown_bytes() as watch:
+            pulled = pull_locked(source, model, output, verifier, watch)
+        _show(pulled, output)
+
+
+def _chosen(
+    models: "tuple[LockedModel, ...]", reference: str | None, lock: Path
+) -> "list[LockedModel]":
+    chosen = [model for model in models if reference in (None, model.name)]
+    if not chosen:
+        there = ", ".join(sorted({model.name for model in models})) or "nothing"
+        raise UsageError(f"{lock} does not pin {reference}: it pins {there}")
+    return chosen
+
+
+def _store_url(store: str | None) -> str:
+    from sqsam_deploy.release.store import STORE_VARIABLE
+
+    url = store or os.environ.get(STORE_VARIABLE)
+    if not url:
+        raise UsageError(f"say where to pull from: --store URL, or the variable {STORE_VARIABLE}")
+    return url
+
+
+def _source(url: str, *, offline: bool) -> "Source":
+    from sqsam_deploy.release.cache import Cache, default_cache
+    from sqsam_deploy.release.source import OfflineStore, Source
+    from sqsam_deploy.release.store import open_store
+
+    store = open_store(url)
+    used = OfflineStore(store.url) if offline else store
+    return Source(used, Cache(default_cache()), _note)
+
+
+def _note(message: str) -> None:
+    typer.echo(f"note: {message}", err=True)
+
+
+def _verifier(key: Path | None, identity: str | None, issuer: str | None) -> "Verifier | None":
+    from sqsam_deploy.release.signature import GITHUB_ISSUER, IdentityVerifier, KeyVerifier
+
+    if key is not None and identity is not None:
+        raise UsageError("--verify-key and --identity exclude each other: choose one")
+    if issuer is not None and identity is None:
+        raise UsageError("--identity-issuer says who vouches for --identity, which is missing")
+    if key is not None:
+        return KeyVerifier(key)
+    return IdentityVerifier(identity, issuer or GITHUB_ISSUER) if identity else None
+
+
+@contextmanager
+def _shown_bytes() -> "Iterator[Watch]":
+    """A bar on a terminal; a log hears nothing until it is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns,
+        TransferSpeedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+
+        def watch(what: str, total: int) -> Callable[[int], None]:
+            task = progress.add_task(what, total=total)
+            return lambda count: progress.update(task, advance=count)
+
+        yield watch
+
+
+def _show(pulled: "Pulled", output: Path) -> None:
+    from rich.console import Console
+
+    release = pulled.release
+    table = _table("artifact", "runtime", "precision", "MB", "needs at least")
+    for entry in pulled.artifacts:
+        table.add_row(
+            entry.path,
+            entry.metadata.runtime,
+            entry.metadata.precision,
+            f"{entry.bytes / 1e6:.2f}",
+            entry.minimum_runtime,
+        )
+    Console().print(table)
+    typer.echo(f"{release.name} {release.version} is in {output}")
+    if release.verification.status == "unverified":
+        _note(f"published unverified: {release.verification.reason}")
+    if pulled.opened.signed_by is None:
+        signed = "signed" if pulled.opened.signature is not None else "not signed"
+        _note(f"hashes verified; the release is {signed}, and no --verify-key or --identity given")
+
+
+def _show_diff(changes: "ReleaseDiff") -> None:
+    from rich.console import Console
+
+    before, after = changes.before, changes.after
+    console = Console()
+    console.print(f"{before.name} {before.version} → {after.name} {after.version}", highlight=False)
+    table = _table("artifact", "change", "MB", "drift, mIoU points", "needs at least")
+    for change in changes.artifacts:
+        sides = (change.before, change.after)
+        table.add_row(
+            change.path,
+            change.change,
+            _arrow(*(f"{side.bytes / 1e6:.2f}" if side else None for side in sides)),
+            _arrow(*(_drift(side) for side in sides)),
+            _arrow(*(side.minimum_runtime if side else None for side in sides)),
+        )
+    console.print(table)
+    times = _table("artifact", "device", "run as", "milliseconds")
+    for change in changes.artifacts:
+        for row in change.latencies:
+            shown = _arrow(_milliseconds(row.before), _milliseconds(row.after))
+            times.add_row(change.path, row.device, row.setup, shown)
+    if times.row_count:
+        console.print(times)
+    for file in changes.files:
+        if file.change != "same":
+            console.print(f"{file.change}: {file.path}", highlight=False, markup=False)
+    _show_verification(changes)
+
+
+def _show_verification(changes: "ReleaseDiff") -> None:
+    shown = _arrow(changes.before.verification.status, changes.after.verification.status)
+    typer.echo(f"parity: {shown}")
+
+
+def _drift(artifact: "ReleasedArtifact | None") -> str | None:
+    if artifact is None or artifact.drift is None:
+        return None
+    drift = artifact.drift
+    return f"{drift.mean:+.2f} [{drift.low:+.2f}, {drift.high:+.2f}]"
+
+
+def _milliseconds(latency: "Latency | None") -> str | None:
+    return f"{latency.median:.1f}" if latency else None
+
+
+def _arrow(before: str | None, after: str | None) -> str:
+    return (before or "—") if before == after else f"{before or '—'} → {after or '—'}"
+
+
+def _table(*columns: str) -> "Table":
+    from rich.table import Table
+
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def main() -> None:
+    """Entry point of `sqsam-pull`."""
+    run_app(app)

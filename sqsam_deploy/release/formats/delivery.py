@@ -1,0 +1,81 @@
+"""What a layout is given: verified files, and how to put an artifact somewhere."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from sqsam_deploy.release.archive import unpack
+from sqsam_deploy.release.document import CARD_NAME, RELEASE_NAME, SIGNATURE_NAME
+from sqsam_deploy.release.files import FileEntry, files_in, hash_file
+from sqsam_deploy.release.manifest import MANIFEST_NAME, ArtifactEntry
+from sqsam_deploy.release.source import OpenedRelease
+
+
+class Delivery:
+    """The part of a release that was asked for, and the directory it is laid out in.
+
+    Args:
+        opened: The verified release.
+        artifacts: Those that were selected.
+        files: Release file name -> verified local copy, for all that was fetched.
+        directory: Empty directory to lay it out in.
+    """
+
+    def __init__(
+        self,
+        opened: OpenedRelease,
+        artifacts: tuple[ArtifactEntry, ...],
+        files: Mapping[str, Path],
+        directory: Path,
+    ) -> None:
+        self.opened = opened
+        self.artifacts = artifacts
+        self.directory = directory
+        self._files = files
+        self._digests: dict[str, str] = {}
+
+    def place(self, artifact: ArtifactEntry, folder: str = "") -> Path:
+        """Copies or unpacks an artifact under its own name and returns its path.
+
+        Args:
+            artifact: One of the selected ones.
+            folder: Where below the directory.
+
+        Raises:
+            ReleaseError: Its archive holds anything but what the manifest lists.
+        """
+        parent = self.directory / folder
+        target = parent / artifact.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        released = next(a for a in self.opened.release.artifacts if a.path == artifact.path)
+        if artifact.is_directory:
+            unpack(self._files[released.stored_as], artifact, parent)
+        else:
+            shutil.copyfile(self._files[released.stored_as], target)
+        for entry in artifact.files:
+            self._digests[self._name(parent / entry.path)] = entry.sha256
+        return target
+
+    def place_documents(self, folder: str = "") -> None:
+        """Writes the release document, its signature, the manifest and the model card."""
+        parent = self.directory / folder
+        parent.mkdir(parents=True, exist_ok=True)
+        (parent / RELEASE_NAME).write_bytes(self.opened.document)
+        if self.opened.signature is not None:
+            (parent / SIGNATURE_NAME).write_bytes(self.opened.signature)
+        for name in (MANIFEST_NAME, CARD_NAME):
+            shutil.copyfile(self._files[name], parent / name)
+
+    def entries(self) -> tuple[FileEntry, ...]:
+        """Every file of the directory; only those made here are hashed again."""
+        return tuple(
+            FileEntry(
+                path=self._name(path),
+                bytes=path.stat().st_size,
+                sha256=self._digests.get(self._name(path)) or hash_file(path),
+            )
+            for path in sorted(files_in(self.directory), key=self._name)
+        )
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.directory).as_posix()

@@ -1,0 +1,193 @@
+"""`sqsam-pull`: part of a release, verified, laid out in a directory that appears whole.
+
+The order is the point: the record, then the document with its signature, then the files, each
+compared with the hash that the one before gave; only what passed all of it is put in place.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from semver import Version
+
+from sqsam_deploy.errors import ReleaseError, UsageError
+from sqsam_deploy.pipeline.staging import staged_directory
+from sqsam_deploy.release.document import CARD_NAME, Release
+from sqsam_deploy.release.files import FileEntry
+from sqsam_deploy.release.formats import Delivery, find_format
+from sqsam_deploy.release.lock import LockedModel
+from sqsam_deploy.release.manifest import MANIFEST_NAME, ArtifactEntry
+from sqsam_deploy.release.signature import Verifier
+from sqsam_deploy.release.source import OpenedRelease, Source
+from sqsam_deploy.release.version import Reference
+
+#: Marks a directory as made by a pull, and lists what the pull put there. Both Gradle and the
+#: Swift package manager leave names with a leading dot out of what they build.
+RECEIPT_NAME = ".sqsam-pull.json"
+
+#: Told what comes and how large it is; returns what is told about each step of it.
+Watch = Callable[[str, int], Callable[[int], None]]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which artifacts of a release: those of a runtime, of a precision, of both, or all."""
+
+    runtime: str | None = None
+    precision: str | None = None
+
+    def matches(self, artifact: ArtifactEntry) -> bool:
+        """Whether the artifact was asked for."""
+        metadata = artifact.metadata
+        return self.runtime in (None, metadata.runtime) and self.precision in (
+            None,
+            metadata.precision,
+        )
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """What to pull to where.
+
+    Attributes:
+        reference: Model and version or tag.
+        output: Directory to make, or to replace if an earlier pull made it.
+        selection: Which artifacts.
+        format: Name of the layout.
+        verifier: Who must have signed; None leaves signatures unchecked.
+    """
+
+    reference: Reference
+    output: Path
+    selection: Selection = Selection()
+    format: str = "plain"
+    verifier: Verifier | None = None
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What was put in place.
+
+    Attributes:
+        files: Every file of the output directory.
+    """
+
+    opened: OpenedRelease
+    artifacts: tuple[ArtifactEntry, ...]
+    files: tuple[FileEntry, ...]
+
+    @property
+    def release(self) -> Release:
+        """The release it came from."""
+        return self.opened.release
+
+
+def pull(source: Source, request: PullRequest, watch: Watch) -> Pulled:
+    """Pulls what the request asks for.
+
+    Raises:
+        ReleaseError: The release does not exist, was tampered with or is not signed as asked.
+        StoreError: The store cannot be reached, and the cache does not hold all of it.
+        UsageError: Nothing in the release matches, or the output directory is another's.
+    """
+    version = source.resolve(request.reference)
+    opened = source.open(request.reference.name, version, request.verifier)
+    return _deliver(source, request, opened, watch)
+
+
+def pull_locked(
+    source: Source, locked: LockedModel, output: Path, verifier: Verifier | None, watch: Watch
+) -> Pulled:
+    """Pulls exactly what a lock file pins, whatever tags say by now.
+
+    Raises:
+        ReleaseError: The store's release is not the pinned one, or lays out to other files.
+    """
+    opened = source.open(locked.name, Version.parse(locked.version), verifier)
+    if opened.sha256 != locked.release_sha256:
+        raise ReleaseError(
+            f"{locked.name} {locked.version} in {source.store.url} is not the one in the lock "
+            f"file (release.json has SHA-256 {opened.sha256[:12]}…, locked is "
+            f"{locked.release_sha256[:12]}…)"
+        )
+    request = PullRequest(
+        reference=Reference(locked.name, version=Version.parse(locked.version)),
+        output=output,
+        selection=Selection(locked.runtime, locked.precision),
+        format=locked.format,
+        verifier=verifier,
+    )
+    return _deliver(source, request, opened, watch, expected=locked.files)
+
+
+def _deliver(
+    source: Source,
+    request: PullRequest,
+    opened: OpenedRelease,
+    watch: Watch,
+    expected: tuple[FileEntry, ...] | None = None,
+) -> Pulled:
+    layout = find_format(request.format)
+    artifacts = _select(opened, request.selection)
+    _refuse_strange_files(request.output)
+    files = _fetch(source, opened, artifacts, watch)
+    with staged_directory(request.output, marker=RECEIPT_NAME) as staging:
+        delivery = Delivery(opened, artifacts, files, staging)
+        layout.write(delivery)
+        written = delivery.entries()
+        if expected is not None and written != expected:
+            raise ReleaseError(
+                "what the lock file pins cannot be made again: another version of sqsam-deploy "
+                f"lays {request.format} out differently; pull without --locked to lock it anew"
+            )
+        _write_receipt(staging, opened, written)
+    return Pulled(opened, artifacts, written)
+
+
+def _select(opened: OpenedRelease, selection: Selection) -> tuple[ArtifactEntry, ...]:
+    chosen = tuple(filter(selection.matches, opened.manifest.artifacts))
+    if not chosen:
+        release = opened.release
+        there = ", ".join(f"{a.runtime} {a.precision}" for a in release.artifacts)
+        asked = " ".join(filter(None, (selection.runtime, selection.precision)))
+        raise UsageError(f"{release.name} {release.version} has no {asked}: it has {there}")
+    return chosen
+
+
+def _fetch(
+    source: Source, opened: OpenedRelease, artifacts: tuple[ArtifactEntry, ...], watch: Watch
+) -> dict[str, Path]:
+    wanted = {artifact.path for artifact in artifacts}
+    stored = [a.stored_as for a in opened.release.artifacts if a.path in wanted]
+    entries = [opened.release.file(path) for path in (*stored, MANIFEST_NAME, CARD_NAME)]
+    advance = watch(str(opened.release.name), sum(entry.bytes for entry in entries))
+    return {entry.path: source.fetch(entry, advance) for entry in entries}
+
+
+def _refuse_strange_files(output: Path) -> None:
+    """A directory of an earlier pull is replaced whole: what else is in it would be lost."""
+    receipt = output / RECEIPT_NAME
+    if not receipt.is_file():
+        return  # staged_directory refuses any directory with content but without a receipt
+    try:
+        known = set(json.loads(receipt.read_bytes())["files"]) | {RECEIPT_NAME}
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{receipt} is damaged: remove {output} or pull elsewhere") from None
+    for path in sorted(output.rglob("*")):
+        name = path.relative_to(output).as_posix()
+        if not path.is_dir() and name not in known:
+            raise UsageError(
+                f"{path} was not put there by a pull and would be lost: move it elsewhere"
+            )
+
+
+def _write_receipt(staging: Path, opened: OpenedRelease, files: tuple[FileEntry, ...]) -> None:
+    release = opened.release
+    content = {
+        "name": release.name,
+        "version": release.version,
+        "release_sha256": opened.sha256,
+        "files": {entry.path: entry.sha256 for entry in files},
+    }
+    (staging / RECEIPT_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
