@@ -114,6 +114,12 @@ class Evaluator:
         clicking = self._click(scene, squares) if self._plan.clicking else ()
         return tuple(objects), tuple(clicking), tuple(segments)
 
+    def predict(self, artifact: Artifact, prompt: Prompt, scene: Scene) -> NDArray[np.bool_]:
+        """One artifact's first-ranked mask for one prompt, HxW."""
+        square = prepare_image(scene.image, artifact.metadata.config)
+        encoded = _encode(prompt, scene, artifact.metadata.config)
+        return self._mask(artifact, self._run(artifact, square, encoded), scene)
+
     def _squares(self, scene: Scene) -> dict[str, NDArray[np.uint8]]:
         """The image as each preset takes it."""
         configs = {a.metadata.preset: a.metadata.config for a in self._plan.artifacts}

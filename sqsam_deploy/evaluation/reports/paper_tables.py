@@ -5,19 +5,9 @@ orientation, not for comparison, and says which dataset it is.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqsam_deploy.evaluation.report import ArtifactReport, MeanIou, ParityReport
-
-
-@dataclass(frozen=True)
-class Table:
-    """Text in rows, the first cell of each naming it."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
+from sqsam_deploy.evaluation.reports.tables import Table
 
 #: mIoU with a detector's boxes on COCO and LVIS.
 TABLE_1 = (("SAM ViT-H", 78.4, 78.9), ("MobileSAM", 74.3, 72.3), ("SqueezeSAM", 74.9, 74.1))

@@ -1,0 +1,208 @@
+"""The whole job of `sqsam-parity`: from a directory of artifacts to a report and its files."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from sqsam_deploy.datasets import (
+    Dataset,
+    bundled_dataset,
+    open_dataset,
+    replace_overlapped,
+    subset,
+)
+from sqsam_deploy.datasets.coco import read_coco_json
+from sqsam_deploy.errors import DataError, MissingDependencyError, UsageError
+from sqsam_deploy.evaluation.detections import read_detections
+from sqsam_deploy.evaluation.discovery import find_artifacts, load
+from sqsam_deploy.evaluation.gallery import worst_objects
+from sqsam_deploy.evaluation.plan import Artifact, Plan, assign_references
+from sqsam_deploy.evaluation.protocols import (
+    DetectorBoxes,
+    GroundTruthBoxes,
+    PromptProtocol,
+    RandomPoints,
+    SaliencyPoints,
+)
+from sqsam_deploy.evaluation.report import REPORT_NAME, ParityReport, write_report
+from sqsam_deploy.evaluation.reports.html import html
+from sqsam_deploy.evaluation.reports.junit import junit
+from sqsam_deploy.evaluation.reports.markdown import markdown
+from sqsam_deploy.evaluation.results import ObjectResult, read_results, write_results
+from sqsam_deploy.evaluation.runner import Progress, Run, finish, run_plan
+from sqsam_deploy.evaluation.summary import Settings, collect, summarize
+from sqsam_deploy.release.files import write_whole
+
+RESULTS_NAME = "parity-objects.csv"
+
+
+@dataclass(frozen=True)
+class ParityRequest:
+    """What somebody wants to know.
+
+    Attributes:
+        directory: With the artifacts.
+        output: Where the report goes.
+        dataset: COCO or LVIS file, or folder; None for the bundled sample.
+        images: Directory of the photos of a COCO or LVIS file; None where they lie beside it.
+        lvis: LVIS file whose masks replace COCO's (Table 4's 80% rule), or None.
+        only: Names of artifacts to evaluate; empty for all.
+        reference: Float artifact or checkpoint; None for an fp32 artifact of the directory.
+        box: Whether to ask with ground-truth boxes.
+        clicks: Numbers of random points to ask with.
+        jitter: Standard deviation of a random point's error, in pixels.
+        detections: COCO results JSON of a detector, or None.
+        saliency_maps: Folder of saliency maps, or None.
+        clicking: Whether to simulate clicking.
+        count: Images to draw; None for all.
+        seed: Of the subset, the random points and the bootstrap.
+        max_drift: The gate's limit in mIoU points.
+        baseline: Per-object results of an earlier run, or the directory with them, or None.
+        jobs: Processes.
+        threads: Threads of each session.
+    """
+
+    directory: Path
+    output: Path
+    dataset: Path | None = None
+    images: Path | None = None
+    lvis: Path | None = None
+    only: tuple[str, ...] = ()
+    reference: Path | None = None
+    box: bool = True
+    clicks: tuple[int, ...] = (1, 3)
+    jitter: float = 0.0
+    detections: Path | None = None
+    saliency_maps: Path | None = None
+    clicking: bool = False
+    count: int | None = None
+    seed: int = 0
+    max_drift: float = 1.0
+    baseline: Path | None = None
+    jobs: int = 1
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class ParityOutcome:
+    """The report, where it was written, and how the run went."""
+
+    report: ParityReport
+    files: tuple[Path, ...]
+    run: Run
+
+
+#: Told what is done next and how many images that concerns; returns who is told about each.
+Stage = Callable[[str, int], Progress]
+
+
+def evaluate_parity(
+    request: ParityRequest, stage: Stage = lambda what, total: lambda done: None
+) -> ParityOutcome:
+    """Evaluates, judges, and writes every file of the report.
+
+    Args:
+        request: What to evaluate.
+        stage: For a progress bar.
+
+    Raises:
+        UsageError: The request contradicts itself.
+        DataError: The dataset or the baseline cannot be used.
+        ArtifactError: An artifact is damaged or failed.
+        MissingDependencyError: An optional package is missing.
+    """
+    _require_report_packages()
+    dataset = _dataset(request)
+    plan = Plan(_artifacts(request), tuple(_protocols(request)), request.clicking, request.threads)
+    settings = Settings(
+        max_drift=request.max_drift,
+        seed=request.seed,
+        baseline=_baseline(request, plan),
+        annotations=request.dataset if request.detections else None,
+    )
+    progress = stage("evaluating", len(dataset))
+    run = run_plan(plan, dataset, request.output, jobs=request.jobs, progress=progress)
+    report = summarize(plan, dataset, run.images, settings)
+    stage("writing the report", 0)
+    files = _write(request.output, report, plan, dataset, run)
+    finish(request.output)
+    return ParityOutcome(report, files, run)
+
+
+def _require_report_packages() -> None:
+    """Says so at once, not after an hour of evaluation."""
+    for package in ("jinja2", "matplotlib"):
+        if find_spec(package) is None:
+            raise MissingDependencyError(
+                f"sqsam-parity needs {package}: pip install 'sqsam-deploy[eval]'"
+            )
+
+
+def _dataset(request: ParityRequest) -> Dataset:
+    if request.dataset is None:
+        dataset = bundled_dataset("sample")
+    else:
+        dataset = open_dataset(request.dataset, request.images)
+    if request.lvis is not None:
+        dataset = replace_overlapped(dataset, open_dataset(request.lvis, request.images))
+    return dataset if request.count is None else subset(dataset, request.count, request.seed)
+
+
+def _artifacts(request: ParityRequest) -> tuple[Artifact, ...]:
+    loaded = find_artifacts(request.directory, request.only)
+    names = [item.name for item in loaded]
+    reference = None if request.reference is None else request.reference.as_posix()
+    if request.reference is not None and reference not in names:
+        reference = request.reference.name
+        if reference in names:
+            raise UsageError(f"{request.reference} and an artifact have the same name: rename it")
+        loaded = [*loaded, load(reference, request.reference)]
+    artifacts = assign_references(loaded, reference)
+    if all(artifact.is_reference for artifact in artifacts) and request.baseline is None:
+        raise UsageError(
+            f"{request.directory} has nothing to compare with {artifacts[0].name}: "
+            "add artifacts, or a --baseline"
+        )
+    return artifacts
+
+
+def _protocols(request: ParityRequest) -> Iterator[PromptProtocol]:
+    if request.box:
+        yield GroundTruthBoxes()
+    if request.clicks:
+        yield RandomPoints(request.clicks, request.seed, request.jitter)
+    if request.detections is not None:
+        if request.dataset is None or request.dataset.suffix != ".json":
+            raise UsageError("--detections belong to a COCO or LVIS file: name it with --dataset")
+        entries = read_coco_json(request.dataset)["categories"]
+        categories = {entry["id"]: str(entry["name"]) for entry in entries}
+        yield DetectorBoxes(read_detections(request.detections, categories))
+    if request.saliency_maps is not None:
+        yield SaliencyPoints(request.saliency_maps)
+
+
+def _baseline(request: ParityRequest, plan: Plan) -> tuple[ObjectResult, ...] | None:
+    if request.baseline is None:
+        return None
+    path = request.baseline
+    results = tuple(read_results(path / RESULTS_NAME if path.is_dir() else path))
+    known = {result.artifact for result in results}
+    if not any(artifact.name in known for artifact in plan.artifacts):
+        raise DataError(f"the baseline {path} has none of these artifacts: {', '.join(known)}")
+    return results
+
+
+def _write(
+    output: Path, report: ParityReport, plan: Plan, dataset: Dataset, run: Run
+) -> tuple[Path, ...]:
+    """Everything but `parity.json` first: its presence says that the run is complete."""
+    objects = collect(plan, run.images).objects
+    paths = [output / name for name in ("parity.html", "parity.md", "parity-junit.xml")]
+    texts = [html(report, worst_objects(plan, dataset, objects)), markdown(report), junit(report)]
+    for path, text in zip(paths, texts, strict=True):
+        write_whole(path, text.encode())
+    rows = (row for image in run.images for row in image.objects)
+    write_results(output / RESULTS_NAME, rows)
+    write_report(output / REPORT_NAME, report)
+    return (*paths, output / RESULTS_NAME, output / REPORT_NAME)

@@ -1,0 +1,1 @@
+"""A parity report for people and for CI: terminal, log, Markdown, JUnit, HTML."""
