@@ -1,0 +1,99 @@
+"""A case as something that can be called: weights and inputs on the device, in its precision."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sqsam_deploy.benchmark.cuda.grid import Case
+from sqsam_deploy.benchmark.cuda.timing import Call
+from sqsam_deploy.benchmark.random_network import random_network
+from sqsam_deploy.model.config import ModelConfig, preset
+
+DTYPES = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
+#: Calls before a graph is captured: cuDNN chooses its kernels in them.
+_BEFORE_CAPTURE = 3
+
+
+@dataclass(frozen=True)
+class Program:
+    """A case, ready to run. Call it inside `precision_of(case)`."""
+
+    case: Case
+    call: Call
+
+
+def build_program(preset_name: str, case: Case, device: torch.device) -> Program:
+    """Puts a preset with random weights and inputs on the device.
+
+    Raises:
+        RuntimeError: The device has no room, or cannot do what the case asks for.
+    """
+    layout = torch.channels_last if case.channels_last else torch.contiguous_format
+    dtype = DTYPES[case.precision]
+    network = random_network(preset_name).to(device, dtype)
+    network.to(memory_format=layout)  # type: ignore[call-overload]
+    inputs = random_inputs(preset(preset_name), case.batch, device, dtype, layout)
+    function = torch.compile(network, dynamic=False) if case.mode == "compiled" else network
+
+    @torch.inference_mode()
+    def call() -> object:
+        return function(*inputs)
+
+    return Program(case, _capture(call) if case.mode == "cuda-graph" else call)
+
+
+def random_inputs(
+    config: ModelConfig,
+    batch: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    layout: torch.memory_format,
+) -> tuple[Tensor, ...]:
+    """Pixels, prompt maps and points of the right ranges: NxCxSxS, NxPx2 and NxP."""
+    torch.manual_seed(0)
+    size, points = config.image_size, config.max_points
+    image = torch.randint(0, 256, (batch, 3, size, size))
+    maps = torch.randint(0, 2, (batch, 2, size, size)) * 255
+    coords = torch.rand(batch, points, 2) * size
+    labels = torch.ones(batch, points)
+    pictures = (t.to(device, dtype).contiguous(memory_format=layout) for t in (image, maps))
+    return (*pictures, coords.to(device, dtype), labels.to(device, dtype))
+
+
+def _capture(call: Call) -> Call:
+    """Records the kernels of one call; replaying them costs the host one launch."""
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(_BEFORE_CAPTURE):
+            call()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = call()
+
+    def replay() -> object:
+        graph.replay()
+        return outputs
+
+    return replay
+
+
+@contextmanager
+def precision_of(case: Case) -> Iterator[None]:
+    """TF32 products are a setting of the process, not of the tensors."""
+    matmul, convolution = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, convolution.allow_tf32
+    matmul.allow_tf32 = convolution.allow_tf32 = case.precision == "tf32"
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, convolution.allow_tf32 = before

@@ -1,0 +1,68 @@
+"""What is asked of a worker process and what it answers: one JSON line each."""
+
+from typing import Literal
+
+from sqsam_deploy.benchmark.result import Memory, Stage
+from sqsam_deploy.release.documents import Frozen
+
+#: "artifact" is opened through `open_session`, "network" is torch with random weights, "plain" is
+#: an `.onnx` or `.pte` file of any network, fed with random numbers.
+JobKind = Literal["artifact", "network", "plain"]
+
+
+class Job(Frozen):
+    """What a worker runs.
+
+    Attributes:
+        kind: How it is opened.
+        target: Path of the file, or name of the preset of a "network".
+        threads: CPU threads.
+        photos: Photos of the bundled sample that inputs are made from.
+    """
+
+    kind: JobKind
+    target: str
+    threads: int
+    photos: int = 8
+
+
+class Command(Frozen):
+    """One request: run some inferences, read the memory, take a profile, or end."""
+
+    do: Literal["run", "memory", "profile", "end"]
+    count: int = 1
+
+
+class Loaded(Frozen):
+    """First answer of a worker: it is ready.
+
+    Attributes:
+        load_ms: Opening the artifact.
+        first_ms: Its first inference.
+        before: Resident bytes before it was opened.
+        loaded: Resident bytes after.
+    """
+
+    load_ms: float
+    first_ms: float
+    before: int
+    loaded: int
+
+
+class Samples(Frozen):
+    """Milliseconds of every stage, in order, and the process's processor seconds so far."""
+
+    stages: dict[Stage, tuple[float, ...]]
+    processor_seconds: float
+
+
+class Failed(Frozen):
+    """The worker cannot go on, in one sentence."""
+
+    error: str
+
+
+class MemoryReading(Frozen):
+    """Answer to "memory"."""
+
+    memory: Memory

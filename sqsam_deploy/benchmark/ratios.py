@@ -1,0 +1,51 @@
+"""Which ratios a run is read for: int8 over fp32, runtime over runtime, peer over ours."""
+
+from collections.abc import Iterator, Sequence
+
+from sqsam_deploy.benchmark.result import Measurement, Ratio, Subject
+from sqsam_deploy.benchmark.statistics import paired_ratio
+
+Pair = tuple[Measurement, Measurement]
+
+
+def find_ratios(measurements: Sequence[Measurement]) -> tuple[Ratio, ...]:
+    """Ratios of subjects that took turns with each other, at the same threads."""
+    return tuple(
+        Ratio(
+            numerator=above.subject.name,
+            denominator=below.subject.name,
+            setup=below.setup,
+            estimate=paired_ratio(above.inference.rounds, below.inference.rounds),
+        )
+        for above, below in _pairs(measurements)
+    )
+
+
+def _pairs(measurements: Sequence[Measurement]) -> Iterator[Pair]:
+    for above in measurements:
+        for below in measurements:
+            if above.setup == below.setup and _belongs(above.subject, below.subject):
+                yield above, below
+
+
+def _belongs(above: Subject, below: Subject) -> bool:
+    if "peak" in (above.role, below.role) or above == below:
+        return False
+    if above.role == "peer":
+        return _is_reference(below)
+    if above.preset != below.preset or below.role != "artifact":
+        return False
+    same_runtime = above.runtime == below.runtime
+    if same_runtime:
+        # What a lower precision gains: time at fp32 over time at it.
+        return above.precision == "fp32" and below.precision != "fp32"
+    return below.runtime == "executorch" and above.precision == below.precision
+
+
+def _is_reference(subject: Subject) -> bool:
+    """What peers are compared with: this project's float and int8 ExecuTorch artifacts."""
+    return (
+        subject.role == "artifact"
+        and subject.runtime == "executorch"
+        and subject.precision in ("fp32", "int8")
+    )

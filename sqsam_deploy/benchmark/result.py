@@ -1,0 +1,317 @@
+"""The result file: one format for this machine, a CUDA GPU and an iPhone, shared with Swift.
+
+A file holds what was observed (every sample, in the order of the rounds it was taken in). What
+follows from it, medians with their intervals and the verdict on noise, is in `summary` and
+`noise`, which a device may leave out: `sqsam-bench import` fills them in.
+
+All times are milliseconds, all sizes bytes.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sqsam_deploy.release.documents import Frozen
+
+#: The newest `result_version` this package reads.
+RESULT_VERSION = 1
+
+DeviceKind = Literal["cpu", "cuda", "iphone"]
+#: What a time is the time of. "total" is what an app waits for: the three others in a row.
+Stage = Literal["preprocess", "inference", "postprocess", "total"]
+ThermalState = Literal["nominal", "fair", "serious", "critical"]
+#: "artifact" is one of this project's, "network" torch itself, "peer" another network,
+#: "peak" a kernel that shows what the processor can do.
+Role = Literal["artifact", "network", "peer", "peak"]
+
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Estimate(Frozen):
+    """A number with its 95% bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def relative_half_width(self) -> float:
+        """Half the interval as a share of the value."""
+        return (self.high - self.low) / 2 / self.value if self.value else 0.0
+
+
+class Summary(Frozen):
+    """Percentiles of one stage's samples."""
+
+    median: Estimate
+    p90: float
+    p99: float
+    samples: int
+
+
+class Timing(Frozen):
+    """Samples of one stage.
+
+    Attributes:
+        rounds: Milliseconds, one list a round; a round's samples were taken in a row.
+        summary: What follows from them.
+    """
+
+    rounds: tuple[tuple[Milliseconds, ...], ...] = Field(min_length=1)
+    summary: Summary | None = None
+
+
+class Memory(Frozen):
+    """Resident memory of the process that ran the artifact and nothing else.
+
+    Attributes:
+        before: With all libraries loaded, the artifact not yet.
+        loaded: Growth from there by loading: the weights as the runtime keeps them.
+        peak: Highest resident memory of the process while it loaded and ran.
+    """
+
+    before: int = Field(ge=0)
+    loaded: int = Field(ge=0)
+    peak: int = Field(ge=0)
+
+    @property
+    def peak_growth(self) -> int:
+        """What loading and running added at most."""
+        return max(self.peak - self.before, 0)
+
+
+class OperatorCost(Frozen):
+    """Time of one kind of operator in one inference.
+
+    Attributes:
+        operator: The runtime's own name.
+        place: The delegate or execution provider that ran it, or "outside delegates", "runtime".
+        calls: In one inference.
+        milliseconds: Of all its calls, median over inferences.
+        share: Of the whole inference.
+    """
+
+    operator: str
+    place: str
+    calls: int = Field(ge=0)
+    milliseconds: Milliseconds
+    share: float = Field(ge=0, le=1)
+
+
+class Profile(Frozen):
+    """Where an inference spends its time, measured apart from the latency.
+
+    Attributes:
+        tool: What measured it.
+        total: One inference while profiled; higher than the latency by what profiling costs.
+        operators: The costliest first.
+        delegate_calls: Times an inference enters a delegate.
+    """
+
+    tool: str
+    total: Milliseconds
+    operators: tuple[OperatorCost, ...]
+    delegate_calls: int | None = None
+
+
+class Noise(Frozen):
+    """Whether a measurement can be believed; the reasons where not."""
+
+    believable: bool
+    reasons: tuple[str, ...] = ()
+
+
+class Subject(Frozen):
+    """What was measured.
+
+    Attributes:
+        name: File name of the artifact, or a name that tells it from others.
+        role: Kind of subject.
+        runtime: What ran it.
+        precision: Of weights and arithmetic.
+        preset: This project's preset; None for other networks.
+        scope: "whole network" or what part of it.
+        sha256: Of the file; of a package directory, the hash of its listing (`tree_sha256`).
+        bytes: Size on disk; None where there is no file.
+        macs: Multiply-accumulates of one inference; None where unknown.
+        parameters: Weights; None where unknown.
+        random_weights: Whether the weights were drawn at random, which latency does not depend on.
+    """
+
+    name: str
+    role: Role
+    runtime: str
+    precision: str
+    preset: str | None = None
+    scope: str = "whole network"
+    sha256: Sha256 | None = None
+    bytes: int | None = Field(default=None, ge=0)
+    macs: int | None = Field(default=None, gt=0)
+    parameters: int | None = Field(default=None, gt=0)
+    random_weights: bool = False
+
+
+class Setup(Frozen):
+    """How it was run.
+
+    Attributes:
+        compute: "cpu", a GPU, or Core ML's compute units ("cpuAndNeuralEngine" and the like).
+        threads: CPU threads; None where the runtime chooses.
+        batch: Images in one inference.
+        variant: "eager", "compiled", "cuda-graph"; empty where there is only one way.
+    """
+
+    compute: str = "cpu"
+    threads: int | None = Field(default=None, ge=1)
+    batch: int = Field(default=1, ge=1)
+    variant: str = ""
+
+
+class Bounds(Frozen):
+    """Least time one inference can take on a GPU, from its measured peaks.
+
+    Attributes:
+        arithmetic: All multiply-accumulates at the measured rate of a large matrix product.
+        traffic: Every weight, input and output of a convolution or product moved once at the
+            measured bandwidth.
+    """
+
+    arithmetic: Milliseconds
+    traffic: Milliseconds
+
+
+class Measurement(Frozen):
+    """One subject, run in one way.
+
+    Attributes:
+        load: Milliseconds to open the artifact, one number a fresh process.
+        first: The first inference of each of those processes.
+        warm_up: Inferences before the steady state, not part of `stages`.
+        stages: Steady state; "inference" is always there.
+        thermal: States before, between and after; None where the device has no such reading.
+        low_power: Whether the system saved power at the time; None where it cannot.
+    """
+
+    subject: Subject
+    setup: Setup
+    load: tuple[Milliseconds, ...] = ()
+    first: tuple[Milliseconds, ...] = ()
+    warm_up: tuple[Milliseconds, ...] = ()
+    stages: dict[Stage, Timing]
+    memory: Memory | None = None
+    profile: Profile | None = None
+    bounds: Bounds | None = None
+    thermal: tuple[ThermalState, ...] | None = None
+    low_power: bool | None = None
+    noise: Noise | None = None
+
+    @property
+    def inference(self) -> Timing:
+        """The network alone."""
+        return self.stages["inference"]
+
+
+class NotMeasured(Frozen):
+    """A row that stays empty, and why."""
+
+    subject: str
+    setup: str
+    reason: str
+
+
+class Ratio(Frozen):
+    """How many times longer one subject takes than another, within this run."""
+
+    numerator: str
+    denominator: str
+    setup: Setup
+    estimate: Estimate
+
+
+class Device(Frozen):
+    """What was measured on, without anything that names its owner.
+
+    Attributes:
+        kind: Kind of device.
+        name: As its maker calls it: "AMD EPYC", "NVIDIA H100", "iPhone 15 Pro".
+        model: Machine identifier where there is one ("iPhone16,1").
+        system: Operating system and version.
+        cores: Processor cores that could be used.
+        memory: Installed memory; None where unknown.
+        features: Instructions that matter here, int8 ones first.
+        virtual: Whether it is a virtual machine.
+    """
+
+    kind: DeviceKind
+    name: str
+    model: str | None = None
+    system: str
+    cores: int = Field(ge=1)
+    memory: int | None = Field(default=None, gt=0)
+    features: tuple[str, ...] = ()
+    virtual: bool = False
+
+
+class Environment(Frozen):
+    """The state of the device around the measurement.
+
+    Attributes:
+        governor: Frequency governor; None where the system does not tell.
+        load_before: Load average of the last minute when it began.
+        load_after: The same at the end.
+        available_memory: When it began.
+        foreign_cpu: Share of the processor that other processes took, one number a round.
+        stolen_cpu: Share that the hypervisor gave to other machines, one number a round.
+        build: "release" or "debug" of the app that measured; None for Python.
+        versions: Of every library that matters, by name.
+        git_revision: Of this package's checkout.
+    """
+
+    governor: str | None = None
+    load_before: float | None = None
+    load_after: float | None = None
+    available_memory: int | None = None
+    foreign_cpu: tuple[float, ...] = ()
+    stolen_cpu: tuple[float, ...] = ()
+    build: Literal["release", "debug"] | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    git_revision: str | None = None
+
+
+class Method(Frozen):
+    """How the samples were taken.
+
+    Attributes:
+        rounds: Times every subject had its turn.
+        processes: Fresh processes per subject that load time and first inference come from.
+        turn_ms: Milliseconds a turn was meant to last.
+        discarded: Inferences at the start of each turn that are not recorded.
+        images: Photos the inputs were made from, in turn.
+        image_sizes: Their widths and heights.
+        interleaved: Whether subjects took turns, so that ratios may be paired by round.
+        notes: Anything a reader must know.
+    """
+
+    rounds: int = Field(ge=1)
+    processes: int = Field(default=1, ge=1)
+    turn_ms: float | None = None
+    discarded: int = Field(default=0, ge=0)
+    images: int = Field(default=1, ge=0)
+    image_sizes: tuple[tuple[int, int], ...] = ()
+    interleaved: bool
+    notes: tuple[str, ...] = ()
+
+
+class BenchmarkResult(Frozen):
+    """One run on one device. `result_version` grows when a reader must change."""
+
+    result_version: Literal[1] = 1
+    created: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+    tool: str
+    device: Device
+    environment: Environment
+    method: Method
+    measurements: tuple[Measurement, ...]
+    ratios: tuple[Ratio, ...] = ()
+    not_measured: tuple[NotMeasured, ...] = ()

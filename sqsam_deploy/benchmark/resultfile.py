@@ -1,0 +1,68 @@
+"""Result files: their names, reading them strictly, writing them whole."""
+
+import json
+import re
+from datetime import datetime, timezone
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sqsam_deploy.benchmark.result import RESULT_VERSION, BenchmarkResult, Device
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.release.documents import load_versioned, validate_document
+from sqsam_deploy.release.files import write_whole
+
+
+def result_name(result: BenchmarkResult) -> str:
+    """`amd-epyc-2-cores-20261121-130501.json`: the device, then the time it was made."""
+    stamp = re.sub(r"\D", "", result.created)
+    return f"{device_slug(result.device)}-{stamp[:8]}-{stamp[8:]}.json"
+
+
+def device_slug(device: Device) -> str:
+    """The device's name as a part of a file name."""
+    cores = f"-{device.cores}-cores" if device.kind == "cpu" else ""
+    name = re.sub(r"[^a-z0-9]+", "-", device.name.lower()).strip("-")
+    return f"{name}{cores}"
+
+
+def write_result(path: Path, result: BenchmarkResult) -> Path:
+    """Writes a result file, whole or not at all, and returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, (result.model_dump_json(exclude_none=True) + "\n").encode())
+    return path
+
+
+def read_result(path: Path) -> BenchmarkResult:
+    """A result file.
+
+    Raises:
+        ArtifactError: It is missing, damaged, not a result, or a newer package wrote it.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} does not exist") from None
+    document = load_versioned(content, str(path), "result_version", RESULT_VERSION)
+    return validate_document(BenchmarkResult, document, str(path))
+
+
+def read_results(directory: Path) -> list[BenchmarkResult]:
+    """Every result file of a directory, oldest first.
+
+    Raises:
+        ArtifactError: One of them is damaged.
+    """
+    results = [read_result(path) for path in sorted(directory.glob("*.json"))]
+    return sorted(results, key=lambda result: result.created)
+
+
+def now() -> str:
+    """This moment as result files write it, in UTC."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def load_result_schema() -> dict[str, Any]:
+    """The shipped JSON Schema of `BenchmarkResult`."""
+    text = (files("sqsam_deploy.benchmark.schema") / "result-1.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))

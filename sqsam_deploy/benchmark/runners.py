@@ -1,0 +1,140 @@
+"""The three kinds of subject a worker can load and run, each timing its own stages."""
+
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sqsam_deploy.benchmark.jobs import Job
+from sqsam_deploy.benchmark.photos import Photo, load_photos
+from sqsam_deploy.benchmark.plain import PlainNetwork, open_plain
+from sqsam_deploy.benchmark.result import Stage
+from sqsam_deploy.runtimes import open_session, read_metadata
+from sqsam_deploy.runtimes.session import Session, bind_inputs
+
+#: Libraries that a runtime's first use would import; loading an artifact does not pay for them.
+_LIBRARIES = {
+    "onnx": ("onnxruntime", "torch"),
+    "executorch": ("executorch.runtime", "torch"),
+    "executorch-coreml": ("executorch.runtime", "torch"),
+    "coreml": ("coremltools", "torch"),
+}
+
+StageTimes = dict[Stage, float]
+
+
+class Runner(Protocol):
+    """One subject in this process."""
+
+    def load(self) -> None:
+        """Opens it; everything that is not its own was imported before."""
+
+    def run(self, index: int) -> StageTimes:
+        """One inference on input number `index`, in milliseconds."""
+
+
+def make_runner(job: Job) -> Runner:
+    """The runner of a job, with libraries imported and inputs prepared."""
+    if job.kind == "plain":
+        return PlainRunner(Path(job.target), job.threads)
+    _limit_torch(job.threads)
+    if job.kind == "network":
+        return NetworkRunner(job.target, load_photos(job.photos))
+    return ArtifactRunner(Path(job.target), job.threads, load_photos(job.photos))
+
+
+def _limit_torch(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+class SessionRunner:
+    """Photo and prompt to mask, as an app does it, for anything that is a `Session`."""
+
+    def __init__(self, photos: list[Photo]) -> None:
+        self._photos = photos
+        self._session: Session
+
+    def run(self, index: int) -> StageTimes:
+        """Resize and draw; infer; scale the best mask up and cut it off at zero."""
+        from sqsam_deploy.predictor import upsample_masks
+        from sqsam_deploy.prompts import encode_prompt, prepare_image
+
+        photo, session = self._photos[index % len(self._photos)], self._session
+        config = session.metadata.config
+        image_hw = photo.image.shape[:2]
+        start = time.perf_counter()
+        encoded = encode_prompt(photo.prompt, image_hw, config)
+        square = prepare_image(photo.image, config)
+        feeds = bind_inputs(session.metadata, square, encoded)
+        ready = time.perf_counter()
+        # `Session.run` would bind the inputs once more and check the outputs.
+        outputs = session._execute(feeds)
+        inferred = time.perf_counter()
+        best = int(np.argmax(outputs["iou_predictions"]))
+        logits = np.asarray(outputs["low_res_masks"][0, best : best + 1], np.float32)
+        _ = upsample_masks(logits, image_hw) > session.metadata.mask_threshold
+        return _stages(start, ready, inferred, time.perf_counter())
+
+
+def _stages(start: float, ready: float, inferred: float, done: float) -> StageTimes:
+    return {
+        "preprocess": (ready - start) * 1e3,
+        "inference": (inferred - ready) * 1e3,
+        "postprocess": (done - inferred) * 1e3,
+        "total": (done - start) * 1e3,
+    }
+
+
+class ArtifactRunner(SessionRunner):
+    """One of this project's artifacts."""
+
+    def __init__(self, path: Path, threads: int, photos: list[Photo]) -> None:
+        super().__init__(photos)
+        self._path, self._threads = path, threads
+        for library in _LIBRARIES[read_metadata(path).runtime]:
+            import_module(library)
+
+    def load(self) -> None:
+        """Opens the artifact."""
+        self._session = open_session(self._path, self._threads)
+
+
+class NetworkRunner(SessionRunner):
+    """A preset in torch, float32, eager, with random weights."""
+
+    def __init__(self, preset_name: str, photos: list[Photo]) -> None:
+        super().__init__(photos)
+        self._preset = preset_name
+
+    def load(self) -> None:
+        """Builds the network; the time this takes says nothing about loading weights."""
+        from sqsam_deploy.benchmark.random_network import RandomNetworkSession
+
+        self._session = RandomNetworkSession(self._preset)
+
+
+class PlainRunner:
+    """A file of any network, on random numbers: only the inference is timed."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._path, self._threads = path, threads
+        self._network: PlainNetwork
+        self._feeds: list[NDArray[np.generic]] = []
+        import_module("onnxruntime" if path.suffix == ".onnx" else "executorch.runtime")
+
+    def load(self) -> None:
+        """Opens the file."""
+        self._network = open_plain(self._path, self._threads)
+
+    def run(self, index: int) -> StageTimes:
+        """One inference; every one sees the same input."""
+        if not self._feeds:
+            self._feeds = self._network.random_inputs()
+        start = time.perf_counter()
+        self._network.run(self._feeds)
+        return {"inference": (time.perf_counter() - start) * 1e3}

@@ -1,0 +1,183 @@
+"""Everything one run measures: artifacts of directories, torch, peers and peak kernels."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from sqsam_deploy.benchmark.jobs import JobKind
+from sqsam_deploy.benchmark.peaks import PeakKernel
+from sqsam_deploy.benchmark.result import NotMeasured, Subject
+from sqsam_deploy.errors import ArtifactError, UsageError
+from sqsam_deploy.release.documents import Frozen, validate_document
+from sqsam_deploy.release.files import hash_file
+from sqsam_deploy.release.manifest import ArtifactEntry, read_manifest
+
+PEERS_NAME = "peers.json"
+#: Runtimes that only Apple's systems have; a reference executor's time would say nothing.
+_APPLE_RUNTIMES = ("coreml", "executorch-coreml")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A subject and how a worker opens it."""
+
+    subject: Subject
+    kind: JobKind
+    target: str
+
+
+class PeerEntry(Frozen):
+    """One file of a directory of peers.
+
+    Attributes:
+        file: Name of the `.onnx` or `.pte` file beside `peers.json`.
+        network: What it is, with its paper's name for it.
+        scope: "image encoder" or "whole network".
+        macs: Multiply-accumulates of one inference.
+        parameters: Weights.
+        input_size: Side of its square input.
+    """
+
+    file: str
+    network: str
+    scope: str
+    macs: int = Field(gt=0)
+    parameters: int = Field(gt=0)
+    input_size: int
+
+
+class Peers(Frozen):
+    """`peers.json`: what `benchmarks/peers` built, with random weights."""
+
+    peers: tuple[PeerEntry, ...]
+
+
+def artifact_targets(directory: Path) -> tuple[list[Target], list[NotMeasured]]:
+    """The artifacts that a directory's manifest lists, and those this system cannot run.
+
+    Raises:
+        ArtifactError: There is no manifest, or a file is not the one it lists.
+    """
+    targets, left_out = [], []
+    for entry in read_manifest(directory).artifacts:
+        if entry.metadata.runtime in _APPLE_RUNTIMES and sys.platform != "darwin":
+            reason = "Core ML runs on Apple's systems only"
+            left_out.append(NotMeasured(subject=entry.path, setup="cpu", reason=reason))
+        else:
+            _check_content(directory, entry)
+            targets.append(Target(artifact_subject(entry), "artifact", str(directory / entry.path)))
+    return targets, left_out
+
+
+def _check_content(directory: Path, entry: ArtifactEntry) -> None:
+    for file in entry.files:
+        path = directory / file.path
+        if not path.is_file() or hash_file(path) != file.sha256:
+            raise ArtifactError(f"{path} is not the file that the manifest lists: export it again")
+
+
+def artifact_subject(entry: ArtifactEntry) -> Subject:
+    """What a manifest says of an artifact, with the work of its preset."""
+    from sqsam_deploy.benchmark.macs import preset_work
+
+    work = preset_work(entry.metadata.preset)
+    return Subject(
+        name=entry.path,
+        role="artifact",
+        runtime=entry.metadata.runtime,
+        precision=entry.metadata.precision,
+        preset=entry.metadata.preset,
+        sha256=entry.sha256,
+        bytes=entry.bytes,
+        macs=work.macs,
+        parameters=work.parameters,
+    )
+
+
+def network_target(preset_name: str) -> Target:
+    """A preset in torch on the CPU, with random weights."""
+    from sqsam_deploy.benchmark.macs import preset_work
+
+    work = preset_work(preset_name)
+    subject = Subject(
+        name=f"{preset_name} torch",
+        role="network",
+        runtime="torch",
+        precision="fp32",
+        preset=preset_name,
+        macs=work.macs,
+        parameters=work.parameters,
+        random_weights=True,
+    )
+    return Target(subject, "network", preset_name)
+
+
+def peer_targets(directory: Path) -> list[Target]:
+    """The networks that `benchmarks/peers` wrote into a directory.
+
+    Raises:
+        ArtifactError: It holds no `peers.json`, or a file of it is missing.
+    """
+    path = directory / PEERS_NAME
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ArtifactError(
+            f"{directory} has no {PEERS_NAME}: build it with benchmarks/peers/build.py"
+        ) from None
+    except ValueError:
+        raise ArtifactError(f"{path} is damaged: it is not JSON") from None
+    return [
+        _peer(directory, entry) for entry in validate_document(Peers, document, str(path)).peers
+    ]
+
+
+def _peer(directory: Path, entry: PeerEntry) -> Target:
+    path = directory / entry.file
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing: build it with benchmarks/peers/build.py")
+    subject = Subject(
+        name=f"{entry.network} {path.suffix}",
+        role="peer",
+        runtime="onnx" if path.suffix == ".onnx" else "executorch",
+        precision="fp32",
+        scope=f"{entry.scope}, {entry.input_size}²",
+        sha256=hash_file(path),
+        # Networks over 2 GB keep their weights in a second file.
+        bytes=sum(file.stat().st_size for file in directory.glob(f"{path.name}*")),
+        macs=entry.macs,
+        parameters=entry.parameters,
+        random_weights=True,
+    )
+    return Target(subject, "plain", str(path))
+
+
+def peak_target(kernel: PeakKernel) -> Target:
+    """A peak kernel as a subject."""
+    subject = Subject(
+        name=kernel.path.name,
+        role="peak",
+        runtime=kernel.runtime,
+        precision=kernel.precision,
+        scope="one kernel",
+        bytes=kernel.path.stat().st_size,
+        macs=kernel.macs,
+        random_weights=True,
+    )
+    return Target(subject, "plain", str(kernel.path))
+
+
+def check_names(targets: Sequence[Target]) -> None:
+    """Rows are found again by name, so no two subjects may share one.
+
+    Raises:
+        UsageError: Two of them do.
+    """
+    names = [target.subject.name for target in targets]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two subjects are called {name}: measure their directories apart")

@@ -1,0 +1,287 @@
+"""Results as rows of text: one table for the terminal and for Markdown."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqsam_deploy.benchmark.paper import paper_row
+from sqsam_deploy.benchmark.rates import gmac_per_second, peak_rate, share_of_peak
+from sqsam_deploy.benchmark.result import (
+    BenchmarkResult,
+    Estimate,
+    Measurement,
+    Setup,
+    Summary,
+)
+from sqsam_deploy.benchmark.statistics import summarize
+
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text by column; columns after the first `left` ones are numbers.
+
+    Attributes:
+        title: One line.
+        columns: Headings.
+        rows: Cells.
+        left: Columns of text at the start.
+        notes: Lines below.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+    notes: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """The table as GitHub's Markdown, with its title above and its notes below."""
+        align = [":--" if i < self.left else "--:" for i in range(len(self.columns))]
+        lines = [_line(self.columns), _line(align), *(_line(row) for row in self.rows)]
+        notes = [f"- {note}" for note in self.notes]
+        return "\n".join([f"**{self.title}**", "", *lines, *(["", *notes] if notes else [])])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def latency_table(result: BenchmarkResult) -> Table:
+    """Latency, load time, memory and size of every subject, and what was not measured."""
+    rows = [_latency_row(item, result.measurements) for item in _shown(result)]
+    rows += [(row.subject, row.setup, "not measured", *[NONE] * 9) for row in result.not_measured]
+    return Table(
+        title=f"{result.device.name}, {result.device.cores} cores, {result.device.system}",
+        columns=(
+            "subject",
+            "setup",
+            "inference ms (95% interval)",
+            "p90",
+            "p99",
+            "GMAC/s",
+            "of peak",
+            "first ms",
+            "load ms",
+            "peak MB",
+            "weights MB",
+            "file MB",
+        ),
+        rows=tuple(rows),
+        left=2,
+        notes=(*_peak_notes(result), *_doubt_notes(result), *_reasons(result)),
+    )
+
+
+def _shown(result: BenchmarkResult) -> list[Measurement]:
+    return [item for item in result.measurements if item.subject.role != "peak"]
+
+
+def _latency_row(item: Measurement, among: Sequence[Measurement]) -> tuple[str, ...]:
+    summary = summary_of(item)
+    noisy = item.noise is not None and not item.noise.believable
+    return (
+        label(item),
+        setup_text(item.setup),
+        interval(summary.median) + (" (noisy)" if noisy else ""),
+        number(summary.p90),
+        number(summary.p99),
+        number(gmac_per_second(item)),
+        percent(share_of_peak(item, among)),
+        number(median(item.first)),
+        number(median(item.load)),
+        megabytes(item.memory.peak if item.memory else None),
+        megabytes(item.memory.loaded if item.memory else None),
+        megabytes(item.subject.bytes),
+    )
+
+
+def label(item: Measurement) -> str:
+    """The subject's name, and what part of a network it is where it is not the whole."""
+    subject = item.subject
+    return subject.name if subject.role != "peer" else f"{subject.name} ({subject.scope})"
+
+
+def setup_text(setup: Setup) -> str:
+    """`cpu, 2 threads` and the like."""
+    parts = [setup.compute]
+    if setup.threads:
+        parts.append(f"{setup.threads} thread{'s' if setup.threads > 1 else ''}")
+    if setup.batch > 1:
+        parts.append(f"batch {setup.batch}")
+    if setup.variant:
+        parts.append(setup.variant)
+    return ", ".join(parts)
+
+
+def _peak_notes(result: BenchmarkResult) -> list[str]:
+    notes = []
+    for setup in dict.fromkeys(item.setup for item in result.measurements):
+        rates = {p: peak_rate(result.measurements, p, setup) for p in ("fp32", "int8")}
+        known = [f"{precision} {rate:.0f} GMAC/s" for precision, rate in rates.items() if rate]
+        if known:
+            notes.append(f"Peak measured in the same run, {setup_text(setup)}: {', '.join(known)}.")
+    return notes
+
+
+def _doubt_notes(result: BenchmarkResult) -> list[str]:
+    return [
+        f"Noisy: {item.subject.name}, {setup_text(item.setup)}: {'; '.join(item.noise.reasons)}."
+        for item in _shown(result)
+        if item.noise is not None and not item.noise.believable
+    ]
+
+
+def _reasons(result: BenchmarkResult) -> list[str]:
+    return [f"Not measured: {row.subject}: {row.reason}." for row in result.not_measured]
+
+
+def stage_table(result: BenchmarkResult) -> Table | None:
+    """What an app waits for: preparing the photo, the network, the mask. None without stages."""
+    rows = [
+        (label(item), setup_text(item.setup), *(_stage_cell(item, stage) for stage in _STAGES))
+        for item in _shown(result)
+        if "total" in item.stages
+    ]
+    columns = ("subject", "setup", "prepare ms", "inference ms", "mask ms", "all ms")
+    return Table("From photo and prompt to mask", columns, tuple(rows), left=2) if rows else None
+
+
+_STAGES = ("preprocess", "inference", "postprocess", "total")
+
+
+def _stage_cell(item: Measurement, stage: str) -> str:
+    for name, timing in item.stages.items():
+        if name == stage:
+            return number(summarize(timing.rounds).median.value)
+    return NONE
+
+
+def ratio_table(result: BenchmarkResult) -> Table | None:
+    """Ratios within the run. None where there are none."""
+    rows = [
+        (
+            f"{ratio.numerator} / {ratio.denominator}",
+            setup_text(ratio.setup),
+            interval(ratio.estimate, unit="x"),
+        )
+        for ratio in result.ratios
+    ]
+    columns = ("times of", "setup", "ratio (95% interval)")
+    return Table("Ratios, paired by round", columns, tuple(rows), left=2) if rows else None
+
+
+def profile_tables(result: BenchmarkResult) -> list[Table]:
+    """One table a profiled subject: the ten costliest kinds of operator."""
+    return [_profile_table(item) for item in _shown(result) if item.profile is not None]
+
+
+def _profile_table(item: Measurement) -> Table:
+    assert item.profile is not None
+    rows = tuple(
+        (
+            cost.operator,
+            cost.place or NONE,
+            str(cost.calls or NONE),
+            number(cost.milliseconds),
+            percent(cost.share),
+        )
+        for cost in item.profile.operators
+    )
+    entered = item.profile.delegate_calls
+    delegates = f", {entered} delegate calls" if entered is not None else ""
+    return Table(
+        f"Where {label(item)} spends its time ({setup_text(item.setup)}, {item.profile.tool}, "
+        f"{number(item.profile.total)} ms while profiled{delegates})",
+        ("operator", "place", "calls", "ms", "share"),
+        rows,
+        left=2,
+    )
+
+
+def paper_table(results: Sequence[BenchmarkResult]) -> Table | None:
+    """The paper's Table 1 with this project's measurements beside it. None without peers."""
+    rows = [
+        row
+        for result in results
+        for item in result.measurements
+        if (row := _paper_row(result, item)) is not None
+    ]
+    if not any(item.subject.role == "peer" for r in results for item in r.measurements):
+        return None
+    columns = (
+        "network",
+        "measured on",
+        "parameters M",
+        "file MB",
+        "GMAC",
+        "measured ms (95% interval)",
+        "paper: A100 ms",
+        "paper: iPhone 14 CPU ms",
+        "paper: COCO / LVIS mIoU",
+    )
+    return Table("Latency and size, the paper's Table 1", columns, tuple(rows), 2, _PAPER_NOTES)
+
+
+_PAPER_NOTES = (
+    "Peers carry random weights: latency does not depend on what the weights are.",
+    "Peers marked 'image encoder' are measured without neck and mask decoder, in their favour; "
+    "SqueezeSAM is measured whole.",
+    "The three last columns are the paper's statements (arXiv 2312.06736) for its own devices.",
+)
+
+
+def _paper_row(result: BenchmarkResult, item: Measurement) -> tuple[str, ...] | None:
+    subject = item.subject
+    ours = subject.role == "artifact" and subject.preset == "paper"
+    most = max((m.setup.threads or 0) for m in result.measurements)
+    if not (ours or subject.role == "peer") or (item.setup.threads or 0) != most:
+        return None
+    stated = paper_row(subject.preset if ours else subject.name.rsplit(" .", 1)[0])
+    return (
+        label(item),
+        f"{result.device.name}, {setup_text(item.setup)}",
+        number(subject.parameters / 1e6 if subject.parameters else None),
+        megabytes(subject.bytes),
+        number(subject.macs / 1e9 if subject.macs else None),
+        interval(summary_of(item).median),
+        number(stated.a100_ms if stated else None),
+        number(stated.iphone_ms if stated else None),
+        f"{stated.coco_miou} / {stated.lvis_miou}" if stated and stated.coco_miou else NONE,
+    )
+
+
+def summary_of(item: Measurement) -> Summary:
+    """The summary of the inference, worked out where the file has none."""
+    return item.inference.summary or summarize(item.inference.rounds)
+
+
+def interval(estimate: Estimate, unit: str = "") -> str:
+    """`67.4 (66.9-68.2)`."""
+    low, high = number(estimate.low), number(estimate.high)
+    return f"{number(estimate.value)}{unit} ({low}-{high})"
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, without an exponent."""
+    if value is None:
+        return NONE
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def percent(value: float | None) -> str:
+    """A share in whole percents."""
+    return NONE if value is None else f"{value:.0%}"
+
+
+def megabytes(value: int | None) -> str:
+    """Bytes as megabytes of a million."""
+    return number(None if value is None else value / 1e6)
+
+
+def median(values: Sequence[float]) -> float | None:
+    """The middle value, None of nothing."""
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2] if ordered else None
