@@ -1,0 +1,132 @@
+"""The inputs that int8 ranges are measured on: real images with realistic prompts."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sqsam_deploy.datasets import Dataset, ImageRecord, load_image, subset
+from sqsam_deploy.errors import DataError
+from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.prompts import EncodedPrompt, encode_prompt, prepare_image
+from sqsam_deploy.quantization.prompting import PROMPT_KINDS, draw_prompt
+from sqsam_deploy.release.manifest import CalibrationEntry
+from sqsam_deploy.runtimes.metadata import describe
+from sqsam_deploy.runtimes.session import bind_inputs
+
+#: Prompts drawn for each image; the kinds count through from image to image.
+PROMPTS_PER_IMAGE = 2
+
+Sample = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Inputs of the folded network and where they came from.
+
+    Attributes:
+        images: SxSx3 uint8, resized for the preset.
+        prompts: Prompts of each image.
+        config: The preset they were made for.
+        source: Name of the dataset.
+        seed: Of the draw of images and of prompts.
+        images_sha256: Over the ids and pixels of the images, in order.
+    """
+
+    images: tuple[NDArray[np.uint8], ...]
+    prompts: tuple[tuple[EncodedPrompt, ...], ...]
+    config: ModelConfig
+    source: str
+    seed: int
+    images_sha256: str
+
+    def __len__(self) -> int:
+        return sum(len(prompts) for prompts in self.prompts)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Positional inputs of the network: float32, batch 1.
+
+        They are made one at a time: all of them at 1024x1024 would take over a gigabyte.
+        """
+        for image, prompts in zip(self.images, self.prompts, strict=True):
+            for prompt in prompts:
+                yield network_inputs(image, prompt, self.config)
+
+    @property
+    def entry(self) -> CalibrationEntry:
+        """What the manifest says of it."""
+        return CalibrationEntry(
+            source=self.source,
+            images=len(self.images),
+            samples=len(self),
+            seed=self.seed,
+            images_sha256=self.images_sha256,
+        )
+
+
+def network_inputs(
+    image: NDArray[np.uint8], prompt: EncodedPrompt, config: ModelConfig
+) -> Sample:
+    """An image and a prompt as the positional inputs of the folded network.
+
+    Args:
+        image: SxSx3 uint8 RGB.
+        prompt: From `encode_prompt` with the same configuration.
+        config: The preset.
+    """
+    declared = describe(config, runtime="torch", precision="fp32", weights_sha256="")
+    bound = bind_inputs(declared, image, prompt)
+    return tuple(torch.from_numpy(value) for value in bound.values())
+
+
+def build_calibration(
+    dataset: Dataset, config: ModelConfig, *, size: int | None = None, seed: int = 0
+) -> CalibrationSet:
+    """Draws images and prompts, the same ones for the same seed.
+
+    Args:
+        dataset: Images with objects; images without a usable object get no prompt.
+        config: The preset.
+        size: Images to use; None is all of them.
+        seed: Of the draw.
+
+    Raises:
+        DataError: An image cannot be read, or the dataset is empty.
+        UsageError: `size` is below 1.
+    """
+    drawn = dataset if size is None else subset(dataset, size, seed)
+    rng = np.random.default_rng(seed)
+    digest = hashlib.sha256()
+    images, prompts = [], []
+    for number, record in enumerate(drawn):
+        pixels = load_image(record)
+        digest.update(record.id.encode() + pixels.tobytes())
+        images.append(prepare_image(pixels, config))
+        kinds = range(number * PROMPTS_PER_IMAGE, (number + 1) * PROMPTS_PER_IMAGE)
+        prompts.append(tuple(_encoded(record, kinds, config, rng)))
+    if not images:
+        raise DataError(f"dataset '{dataset.name}' has no images to calibrate on")
+    return CalibrationSet(
+        tuple(images), tuple(prompts), config, dataset.name, seed, digest.hexdigest()
+    )
+
+
+def _encoded(
+    record: ImageRecord, kinds: Iterable[int], config: ModelConfig, rng: np.random.Generator
+) -> Iterator[EncodedPrompt]:
+    for kind in kinds:
+        mask = _random_mask(record, rng)
+        # Without an object there is nothing to point at: the last kind is the empty prompt.
+        usable = kind if mask.any() else PROMPT_KINDS - 1
+        prompt = draw_prompt(mask, usable, rng)
+        yield encode_prompt(prompt, (record.height, record.width), config)
+
+
+def _random_mask(record: ImageRecord, rng: np.random.Generator) -> NDArray[np.bool_]:
+    if not record.objects:
+        return np.zeros((record.height, record.width), bool)
+    return record.objects[rng.integers(len(record.objects))].mask()

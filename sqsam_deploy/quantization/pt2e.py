@@ -1,0 +1,78 @@
+"""Static int8 after training: torchao's PT2E flow with the operators of `Int8Quantizer`."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+from sqsam_deploy.folding import FoldedModel
+from sqsam_deploy.quantization.calibration import CalibrationSet
+from sqsam_deploy.quantization.float_programs import trace
+from sqsam_deploy.quantization.layers import FloatLayer, LayerReport, float_layers, layer_reports
+from sqsam_deploy.quantization.quantizer import Int8Quantizer
+from sqsam_deploy.quantization.scheme import DEFAULT_SCHEME, QuantizationScheme
+
+
+@dataclass(frozen=True)
+class QuantizedModel:
+    """One int8 program for all runtimes, and what quantization did to each layer.
+
+    Attributes:
+        program: ATen graph with quantize and dequantize operators (`quantized_decomposed`); the
+            same inputs and outputs as the float program.
+        layers: Every int8 layer, lowest signal-to-noise ratio first.
+        kept_float: What stayed in float, and why.
+        scheme: How it was quantized.
+    """
+
+    program: ExportedProgram
+    layers: tuple[LayerReport, ...]
+    kept_float: tuple[FloatLayer, ...]
+    scheme: QuantizationScheme
+
+    def to_json(self) -> str:
+        """The report, without the program."""
+        return json.dumps(
+            {
+                "scheme": dataclasses.asdict(self.scheme),
+                "layers": [dataclasses.asdict(layer) for layer in self.layers],
+                "kept_float": [dataclasses.asdict(layer) for layer in self.kept_float],
+            },
+            indent=2,
+        )
+
+
+def quantize(
+    folded: FoldedModel,
+    calibration: CalibrationSet,
+    scheme: QuantizationScheme = DEFAULT_SCHEME,
+) -> QuantizedModel:
+    """Quantizes weights and activations to int8, with ranges measured on the calibration set.
+
+    Args:
+        folded: The network without norms in its convolutional path.
+        calibration: Inputs to measure ranges on, made for the same preset.
+        scheme: How ranges are chosen and what stays in float.
+    """
+    program = trace(folded)
+    observed: GraphModule = prepare_pt2e(program.module(), Int8Quantizer(scheme))
+    _calibrate(observed, calibration)
+    quantized: GraphModule = convert_pt2e(observed, fold_quantize=True)
+    example, _ = program.example_inputs
+    final = torch.export.export(quantized, example)
+    return QuantizedModel(
+        program=final,
+        layers=layer_reports(program, final, calibration),
+        kept_float=float_layers(final),
+        scheme=scheme,
+    )
+
+
+@torch.inference_mode()
+def _calibrate(observed: GraphModule, calibration: CalibrationSet) -> None:
+    for sample in calibration:
+        observed(*sample)

@@ -1,0 +1,29 @@
+"""What is quantized, how its ranges are chosen, and what stays in float."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+#: How activation ranges are chosen; see `sqsam_deploy.quantization.observers`.
+RangeChoice = Literal["min-max", "percentile", "mse"]
+
+
+@dataclass(frozen=True)
+class QuantizationScheme:
+    """One way to quantize a network to int8.
+
+    Attributes:
+        ranges: How the range of an activation is chosen.
+        keep_float: Patterns of module names (`mask_head.*`) that stay in float.
+    """
+
+    ranges: RangeChoice = "min-max"
+    keep_float: tuple[str, ...] = ()
+
+    def keeps_float(self, module: str) -> bool:
+        """Whether a module (dotted name in the folded network) stays in float."""
+        return any(fnmatchcase(module, pattern) for pattern in self.keep_float)
+
+
+#: Chosen by measured quality: docs/quantization.md has the table.
+DEFAULT_SCHEME = QuantizationScheme()

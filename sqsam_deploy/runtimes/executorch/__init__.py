@@ -1,0 +1,20 @@
+"""ExecuTorch: `.pte` files whose arithmetic runs in XNNPACK."""
+
+from sqsam_deploy.runtimes.executorch.lowering import lower
+from sqsam_deploy.runtimes.executorch.session import (
+    ExecutorchSession,
+    executor,
+    open_session,
+    read_metadata,
+)
+from sqsam_deploy.runtimes.executorch.specs import input_specs, minimum_runtime
+
+__all__ = [
+    "ExecutorchSession",
+    "executor",
+    "input_specs",
+    "lower",
+    "minimum_runtime",
+    "open_session",
+    "read_metadata",
+]

@@ -1,0 +1,102 @@
+"""ExecuTorch's own runtime, through its Python binding."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.runtimes.executorch.container import check_container
+from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
+from sqsam_deploy.runtimes.session import Session
+
+
+class ExecutorchSession(Session):
+    """A loaded .pte file."""
+
+    def __init__(self, metadata: ArtifactMetadata, program: Any, method: Any) -> None:
+        self.metadata = metadata
+        # The method points into the program's memory.
+        self._program = program
+        self._method = method
+
+    def _execute(
+        self, feeds: Mapping[str, NDArray[np.generic]]
+    ) -> Mapping[str, NDArray[np.generic]]:
+        inputs = [torch.from_numpy(feeds[spec.name]) for spec in self.metadata.inputs]
+        outputs = self._method.execute(inputs)
+        names = [spec.name for spec in self.metadata.outputs]
+        return {name: value.numpy() for name, value in zip(names, outputs, strict=True)}
+
+
+def open_session(path: Path, threads: int | None = None) -> ExecutorchSession:
+    """Loads a file.
+
+    Args:
+        path: Written by `lower`.
+        threads: CPU threads; ExecuTorch keeps one pool for the process, so this holds for every
+            session of it. None leaves the pool as it is.
+
+    Raises:
+        ArtifactError: The file is missing, damaged or was not written by this tool.
+    """
+    program = _load_program(path)
+    metadata = _metadata_of(program, path)
+    if threads is not None:
+        _set_threads(threads)
+    try:
+        method = program.load_method("forward")
+    except RuntimeError as error:
+        raise ArtifactError(f"{path} cannot be loaded by ExecuTorch: {error}") from None
+    return ExecutorchSession(metadata, program, method)
+
+
+def read_metadata(path: Path) -> ArtifactMetadata:
+    """What a file says of itself; neither weights nor delegates are loaded.
+
+    Raises:
+        ArtifactError: The file is missing, damaged or was not written by this tool.
+    """
+    return _metadata_of(_load_program(path), path)
+
+
+def _load_program(path: Path) -> Any:
+    from executorch.runtime import Runtime, Verification
+
+    check_container(path)
+    try:
+        return Runtime.get().load_program(path, verification=Verification.InternalConsistency)
+    except RuntimeError:
+        raise ArtifactError(
+            f"{path} is damaged: ExecuTorch's verification failed; export it or download it again"
+        ) from None
+
+
+def _metadata_of(program: Any, path: Path) -> ArtifactMetadata:
+    if METADATA_KEY not in program.method_names:
+        raise ArtifactError(f"{path} has no '{METADATA_KEY}' metadata: no artifact of this tool")
+    (stored,) = program.load_method(METADATA_KEY).execute([])
+    try:
+        return ArtifactMetadata.model_validate_json(stored)
+    except ValidationError as error:
+        raise ArtifactError(
+            f"{path} has metadata that this version does not understand: "
+            f"{error.error_count()} wrong fields, the first at {error.errors()[0]['loc']}"
+        ) from None
+
+
+def _set_threads(threads: int) -> None:
+    from executorch.extension.pybindings import portable_lib
+
+    portable_lib._unsafe_reset_threadpool(threads)
+
+
+def executor() -> str:
+    """What runs the artifacts, with its version."""
+    from importlib.metadata import version
+
+    return f"executorch {version('executorch')}, XNNPACK"

@@ -1,0 +1,87 @@
+"""From the exported program to an .onnx file."""
+
+import contextlib
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch.export import ExportedProgram
+
+from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
+from sqsam_deploy.runtimes.onnx.specs import OPSET
+from sqsam_deploy.runtimes.writing import write_whole
+from sqsam_deploy.version import __version__
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto
+
+#: Key that records with which of its optimizations ONNX Runtime was compared.
+OPTIMIZATION_KEY = "onnxruntime.graph_optimization_level"
+
+
+def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> None:
+    """Writes a program as one ONNX file with its weights inside.
+
+    Quantize and dequantize operators become QuantizeLinear and DequantizeLinear with the same
+    scales and the same int8 weights.
+
+    Args:
+        program: From `sqsam_deploy.quantization`.
+        metadata: Names the inputs and outputs, in the program's order; stored in the file.
+        path: Where to write.
+    """
+    import onnx
+
+    model = _convert(program, metadata)
+    strip_provenance(model)
+    onnx.helper.set_model_props(
+        model, {METADATA_KEY: metadata.model_dump_json(), OPTIMIZATION_KEY: "all"}
+    )
+    model.producer_name, model.producer_version = "sqsam-deploy", __version__
+    onnx.checker.check_model(model, full_check=True)
+    # Deterministic serialization: the same program gives the same bytes.
+    write_whole(path, model.SerializeToString(deterministic=True))
+
+
+def _convert(program: ExportedProgram, metadata: ArtifactMetadata) -> "ModelProto":
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[spec.name for spec in metadata.inputs],
+            output_names=[spec.name for spec in metadata.outputs],
+            external_data=False,
+            verbose=False,
+        )
+    assert exported is not None
+    return exported.model_proto
+
+
+def strip_provenance(model: "ModelProto") -> None:
+    """Removes stack traces, which hold local paths, and documentation strings, in place.
+
+    torch's exporter writes both into every node and value.
+    """
+    del model.metadata_props[:]
+    model.doc_string = ""
+    _strip_graph(model.graph)
+    for function in model.functions:
+        function.doc_string = ""
+        del function.metadata_props[:]
+        for node in function.node:
+            node.doc_string = ""
+            del node.metadata_props[:]
+
+
+def _strip_graph(graph: "GraphProto") -> None:
+    entries = (graph.node, graph.input, graph.output, graph.value_info, graph.initializer)
+    graph.doc_string = ""
+    del graph.metadata_props[:]
+    for group in entries:
+        for entry in group:
+            entry.doc_string = ""
+            del entry.metadata_props[:]

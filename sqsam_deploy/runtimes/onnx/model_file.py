@@ -1,0 +1,60 @@
+"""The .onnx file: what travels in it beside the graph."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+def read_metadata(path: Path) -> ArtifactMetadata:
+    """What a file says of itself.
+
+    Raises:
+        ArtifactError: The file is missing, damaged or was not written by this tool.
+    """
+    return metadata_of(read_model(path), path)
+
+
+def read_model(path: Path) -> "ModelProto":
+    """The file as a protocol buffer.
+
+    Raises:
+        ArtifactError: The file is missing or no protocol buffer.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not path.is_file():
+        raise ArtifactError(f"{path} does not exist")
+    try:
+        return onnx.load_model_from_string(path.read_bytes())
+    except DecodeError:
+        raise ArtifactError(
+            f"{path} is damaged or no ONNX file: export it or download it again"
+        ) from None
+
+
+def metadata_of(model: "ModelProto", path: Path) -> ArtifactMetadata:
+    """The metadata that `lower` stored.
+
+    Raises:
+        ArtifactError: There is none, or it is of another version.
+    """
+    stored = {entry.key: entry.value for entry in model.metadata_props}
+    if METADATA_KEY not in stored:
+        raise ArtifactError(
+            f"{path} has no '{METADATA_KEY}' metadata: it is cut short or no artifact of this tool"
+        )
+    try:
+        return ArtifactMetadata.model_validate_json(stored[METADATA_KEY])
+    except ValidationError as error:
+        raise ArtifactError(
+            f"{path} has metadata that this version does not understand: "
+            f"{error.error_count()} wrong fields, the first at {error.errors()[0]['loc']}"
+        ) from None

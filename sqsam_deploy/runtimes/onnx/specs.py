@@ -1,0 +1,17 @@
+"""What an ONNX artifact takes, and what it needs."""
+
+from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.runtimes.metadata import Precision, TensorSpec, default_inputs
+
+#: ONNX operator set of every file.
+OPSET = 18
+
+
+def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
+    """Inputs of an artifact of this preset."""
+    return default_inputs(config)
+
+
+def minimum_runtime(precision: Precision) -> str:
+    """Lowest version of ONNX Runtime that implements the operator set."""
+    return "ONNX Runtime 1.14"
