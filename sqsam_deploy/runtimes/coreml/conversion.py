@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch.export import ExportedProgram
 
-from sqsam_deploy.runtimes.coreml.programs import decomposed
+from sqsam_deploy.runtimes.coreml.programs import decomposed, single_precision
 from sqsam_deploy.runtimes.coreml.quiet import coremltools, without_bars
 from sqsam_deploy.runtimes.coreml.specs import minimum_runtime
 from sqsam_deploy.runtimes.metadata import Precision, TensorSpec
 
 if TYPE_CHECKING:
+    from coremltools.converters.mil import Operation
     from coremltools.models import MLModel
 
 
@@ -34,7 +35,7 @@ def convert(
     ct = coremltools()
     with without_bars():
         model: MLModel = ct.convert(
-            decomposed(program),
+            decomposed(single_precision(program)),
             source="pytorch",
             convert_to="mlprogram",
             inputs=[_input_type(spec) for spec in inputs],
@@ -49,7 +50,35 @@ def convert(
 
 def _compute_precision(precision: Precision) -> Any:
     ct = coremltools()
-    return ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16
+    if precision == "fp32":
+        return ct.precision.FLOAT32
+    return ct.transform.FP16ComputePrecision(op_selector=_may_be_half)
+
+
+def _may_be_half(operation: "Operation") -> bool:
+    """Everything except the positions of points up to their sine and cosine.
+
+    float16 has only every half pixel at 1000, and sine and cosine multiply the error.
+    """
+    return not _reaches_trigonometry(operation)
+
+
+def _reaches_trigonometry(operation: "Operation") -> bool:
+    pending, seen = [operation], set()
+    while pending:
+        current = pending.pop()
+        if current.op_type in ("sin", "cos"):
+            return True
+        # Weights feed many operators; only what is computed has a way to follow.
+        if current.op_type in _NEVER_BEFORE_TRIGONOMETRY or id(current) in seen:
+            continue
+        seen.add(id(current))
+        pending += [child for output in current.outputs for child in output.child_ops]
+    return False
+
+
+#: Where the search can stop: no position goes through these.
+_NEVER_BEFORE_TRIGONOMETRY = ("conv", "conv_transpose", "softmax", "layer_norm", "max_pool")
 
 
 def _input_type(spec: TensorSpec) -> Any:

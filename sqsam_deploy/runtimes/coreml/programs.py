@@ -1,10 +1,12 @@
 """Exported programs as coremltools takes them, and the weight-only variant of a quantized one."""
 
 import copy
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
+from torch.fx.node import map_aggregate
 
 _TRANSPARENT = (
     torch.ops.aten.alias.default,
@@ -25,6 +27,32 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
             _bypass(core, node, node.args[0])
     core.graph_module.recompile()
     return core
+
+
+def single_precision(program: ExportedProgram) -> ExportedProgram:
+    """A half-precision program in float32, with the same (already rounded) weights.
+
+    coremltools 9.0 does not convert half-precision transposed convolutions ("bias must have the
+    same data type as weight"). Its own float16 pass rounds the same weights to the same values.
+    A program without half precision is returned as it is.
+    """
+    tensors = (*program.state_dict.values(), *program.constants.values())
+    if not any(getattr(tensor, "dtype", None) == torch.float16 for tensor in tensors):
+        return program
+    module = program.module()
+    for node in list(module.graph.nodes):
+        if node.target == torch.ops.aten._assert_tensor_metadata.default:
+            module.graph.erase_node(node)
+            continue
+        node.args = map_aggregate(node.args, _widened)
+        node.kwargs = map_aggregate(node.kwargs, _widened)
+    module.recompile()
+    example, _ = program.example_inputs
+    return torch.export.export(module.float(), example)
+
+
+def _widened(argument: Any) -> Any:
+    return torch.float32 if argument is torch.float16 else argument
 
 
 def weights_only(program: ExportedProgram) -> ExportedProgram:

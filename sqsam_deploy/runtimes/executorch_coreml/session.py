@@ -1,0 +1,121 @@
+"""Running a `.pte` with the Core ML delegate on a machine without Core ML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.runtimes import coreml
+from sqsam_deploy.runtimes.coreml.reference import ReferenceExecutor
+from sqsam_deploy.runtimes.coreml.reference.program import load_program
+from sqsam_deploy.runtimes.executorch_coreml.blob import unpacked
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata
+from sqsam_deploy.runtimes.session import Session
+
+_BACKEND = "CoreMLBackend"
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The one delegate call of a program: which program input and output each argument is."""
+
+    blob: bytes
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+class DelegateSession(Session):
+    """Runs the ML Program of the delegate with the reference executor.
+
+    The program around it has been checked to do nothing but call the delegate.
+    """
+
+    def __init__(self, path: Path, metadata: ArtifactMetadata) -> None:
+        self.metadata = metadata
+        call = _read_call(path)
+        with unpacked(call.blob) as model:
+            if len(model.inputs) + len(model.outputs) != len(call.inputs) + len(call.outputs):
+                raise ArtifactError(f"{path}: the delegate is called with other arguments")
+            self._executor = ReferenceExecutor(load_program(model.package))
+            self._inputs = {
+                name: metadata.inputs[i].name
+                for name, i in zip(model.inputs, call.inputs, strict=True)
+            }
+            self._outputs = {
+                name: metadata.outputs[i].name
+                for name, i in zip(model.outputs, call.outputs, strict=True)
+            }
+
+    def _execute(
+        self, feeds: Mapping[str, NDArray[np.generic]]
+    ) -> Mapping[str, NDArray[np.generic]]:
+        bound = {name: torch.tensor(feeds[source]) for name, source in self._inputs.items()}
+        outputs = self._executor.run(bound)
+        return {
+            target: outputs[name].float().numpy() for name, target in self._outputs.items()
+        }
+
+
+def open_session(path: Path, threads: int | None = None) -> Session:
+    """Loads a `.pte` with the Core ML delegate; `threads` holds for the process.
+
+    Raises:
+        ArtifactError: The file is damaged, or holds anything besides one Core ML delegate.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return DelegateSession(path, read_metadata(path))
+
+
+def read_metadata(path: Path) -> ArtifactMetadata:
+    """What the file says of itself.
+
+    Raises:
+        ArtifactError: The file is missing, damaged or was not written by this tool.
+    """
+    from sqsam_deploy.runtimes import executorch
+
+    metadata: ArtifactMetadata = executorch.read_metadata(path)
+    return metadata
+
+
+def executor() -> str:
+    """What runs these files on this machine, with version, for the manifest."""
+    return coreml.executor()
+
+
+def _read_call(path: Path) -> _Call:
+    from executorch.exir._serialize._program import deserialize_pte_binary
+
+    try:
+        program = deserialize_pte_binary(path.read_bytes()).program
+        plan = next(plan for plan in program.execution_plan if plan.name == "forward")
+        return _only_call(program, plan)
+    except ArtifactError:
+        raise
+    except Exception as error:  # whatever a damaged flatbuffer can cause
+        raise ArtifactError(
+            f"{path} is no readable ExecuTorch program ({type(error).__name__}): export it again"
+        ) from None
+
+
+def _only_call(program: Any, plan: Any) -> _Call:
+    instructions = [item.instr_args for chain in plan.chains for item in chain.instructions]
+    kinds = [type(instruction).__name__ for instruction in instructions]
+    if kinds != ["DelegateCall"] or plan.delegates[0].id != _BACKEND:
+        raise ArtifactError(
+            f"the .pte does more than call one {_BACKEND} ({', '.join(sorted(set(kinds)))}): "
+            "the reference executor cannot run it"
+        )
+    arguments = instructions[0].args
+    blob = program.backend_delegate_data[plan.delegates[0].processed.index].data
+    return _Call(
+        blob=bytes(blob),
+        inputs=tuple(plan.inputs.index(i) for i in arguments if i in plan.inputs),
+        outputs=tuple(plan.outputs.index(i) for i in arguments if i in plan.outputs),
+    )
