@@ -1,5 +1,6 @@
 """A mask as pictures: the mask itself, a cut-out with transparency, an overlay."""
 
+import io
 import os
 from pathlib import Path
 
@@ -51,10 +52,20 @@ def write_pictures(
     )
 
 
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """HxW gray, HxWx3 RGB or HxWx4 RGBA as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        Image.fromarray(pixels).save(partial, format="PNG")
+        with partial.open("wb") as file:
+            file.write(encode_png(pixels))
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Photos as RGB arrays, whatever the file holds."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -50,15 +51,28 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(_to_rgb(ImageOps.exif_transpose(_decode(path))))
 
 
+def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
+    """An image file's bytes as `read_image` reads them; `name` is what a message calls it.
+
+    Raises:
+        DataError: The bytes are damaged or no image.
+    """
+    return np.asarray(_to_rgb(ImageOps.exif_transpose(_load(io.BytesIO(content), name))))
+
+
 def _decode(path: Path) -> Image.Image:
     if not path.is_file():
         raise DataError(f"image {path} does not exist")
+    return _load(path, str(path))
+
+
+def _load(source: Path | io.BytesIO, name: str) -> Image.Image:
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             image.load()
             return image
     except _DAMAGED as error:
-        raise DataError(f"image {path} cannot be read: {error}") from error
+        raise DataError(f"image {name} cannot be read: {error}") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -1,0 +1,67 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sqsam_deploy.demo.server import build_app
+from sqsam_deploy.demo.studio import Studio
+from sqsam_deploy.model.config import NANO
+from sqsam_deploy.runtimes.metadata import describe
+from sqsam_deploy.runtimes.session import Session
+
+
+class Discs(Session):
+    """Masks that can be worked out by hand: discs of 40 around clicks, without discs of 25."""
+
+    def __init__(self) -> None:
+        self.metadata = describe(NANO, runtime="torch", precision="fp32", weights_sha256="0" * 64)
+        self.runs = 0
+
+    def _execute(self, feeds):
+        self.runs += 1
+        y, x = (np.mgrid[:128, :128] + 0.5) * 2
+        mask = np.full((128, 128), -1.0, np.float32)
+        points = list(zip(feeds["point_coords"][0], feeds["point_labels"][0], strict=True))
+        for wanted, radius, value in ((1, 40, 1.0), (0, 25, -1.0)):
+            for (column, row), label in points:
+                if label == wanted:
+                    mask[np.hypot(x - column, y - row) < radius] = value
+        masks = np.broadcast_to(mask, (1, 4, 128, 128))
+        return {"low_res_masks": masks, "iou_predictions": np.array([[0.9, 0.1, 0.1, 0.1]])}
+
+
+class MiddleHeat:
+    """What lies in the middle is salient."""
+
+    def saliency_map(self, image: np.ndarray) -> np.ndarray:
+        heat = np.zeros((64, 64), np.float32)
+        heat[24:40, 24:40] = 1
+        return heat
+
+
+@pytest.fixture
+def session() -> Discs:
+    return Discs()
+
+
+@pytest.fixture
+def studio(session) -> Studio:
+    return Studio(session, MiddleHeat())
+
+
+@pytest.fixture
+def app(studio):
+    return build_app(studio, "nano fp32 on torch", ["127.0.0.1", "localhost", "testserver"])
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def photo() -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    return encoded(Image.fromarray(pixels))

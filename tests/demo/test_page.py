@@ -1,0 +1,297 @@
+"""The page in a real browser; skipped where Chromium or Selenium is missing."""
+
+import io
+import shutil
+import threading
+import time
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from sqsam_deploy.demo.serving import listen
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="Selenium is not installed")
+from selenium.webdriver import ActionChains  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="Chromium and its driver are not installed"
+)
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture
+def address(app):
+    """The page's address, served in a thread."""
+    listener = listen("127.0.0.1", 0)
+    running = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    running.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_window_size(1200, 900)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def picture(tmp_path, photo):
+    path = tmp_path / "my cat.png"
+    path.write_bytes(photo)
+    return path
+
+
+class Page:
+    """The page as a person uses it."""
+
+    def __init__(self, browser, address) -> None:
+        self.browser = browser
+        browser.get(address)
+
+    def __getitem__(self, identifier):
+        return self.browser.find_element(By.ID, identifier)
+
+    def wait(self, condition):
+        return WebDriverWait(self.browser, 30, poll_frequency=0.05).until(condition)
+
+    def expect_status(self, text):
+        self.wait(lambda _: text in self["status"].text)
+        return self["status"].text
+
+    def open(self, path):
+        self["file"].send_keys(str(path))
+        self.expect_status("Started by itself")
+
+    def click(self, x, y, shift=False):
+        """On a point of the 400x300 photo."""
+        canvas = self["photo"]
+        scale = canvas.size["width"] / 400
+        chain = ActionChains(self.browser)
+        if shift:
+            chain.key_down(Keys.SHIFT)
+        offset = round((x - 200) * scale), round((y - 150) * scale)
+        chain.move_to_element_with_offset(canvas, *offset).click()
+        if shift:
+            chain.key_up(Keys.SHIFT)
+        chain.perform()
+
+    def press(self, *keys):
+        ActionChains(self.browser).send_keys(*keys).perform()
+
+    def cutout(self):
+        """What the link gives, fetched by the browser."""
+        script = """
+            const done = arguments[0];
+            fetch(document.getElementById("download").href)
+              .then((answer) => answer.arrayBuffer())
+              .then((bytes) => done(Array.from(new Uint8Array(bytes))));
+        """
+        return np.asarray(Image.open(io.BytesIO(bytes(self.browser.execute_async_script(script)))))
+
+    def pixel(self, x, y):
+        """Colour of the drawing at a point of the photo."""
+        script = """
+            const canvas = document.getElementById("photo");
+            const [x, y] = [arguments[0] * canvas.width / 400, arguments[1] * canvas.height / 300];
+            return Array.from(canvas.getContext("2d").getImageData(x, y, 1, 1).data);
+        """
+        return np.array(self.browser.execute_script(script, x, y))[:3]
+
+
+@pytest.fixture
+def page(browser, address):
+    return Page(browser, address)
+
+
+def test_a_photo_starts_by_itself_and_shows_its_timing(page, picture):
+    assert page["about"].text in ("", "nano fp32 on torch")
+    page.open(picture)
+    assert "5 on the object, 0 beside it" in page["status"].text
+    for name in ("decode", "resize", "saliency", "mask", "shown after"):
+        assert name in page["timing"].text
+    assert not page["drop"].is_displayed()
+    assert page["about"].text == "nano fp32 on torch"
+
+
+def test_what_is_outside_the_mask_is_dark(page, picture):
+    page.open(picture)
+    original = np.asarray(Image.open(picture)).astype(int)
+    assert np.abs(page.pixel(200, 180) - original[180, 200]).max() <= 2
+    np.testing.assert_allclose(page.pixel(20, 20), original[20, 20] * 90 / 255, atol=3)
+
+
+def test_clicks_add_and_shift_clicks_remove(page, picture):
+    page.open(picture)
+    page.click(60, 60)
+    page.expect_status("Added. 6 on the object, 0 beside it")
+    assert page.cutout()[60, 60, 3] == 255
+    page.click(20, 60, shift=True)
+    page.expect_status("Removed. 6 on the object, 1 beside it")
+    alpha = page.cutout()[..., 3]
+    assert alpha[60, 20] == 0
+    assert alpha[60, 80] == 255
+
+
+def test_a_click_on_a_dot_takes_it_away(page, picture):
+    page.open(picture)
+    page.click(60, 60)
+    page.expect_status("6 on the object")
+    page.click(61, 59)
+    page.expect_status("Click taken away. 5 on the object")
+    assert page.cutout()[60, 60, 3] == 0
+
+
+def test_undo_and_starting_over(page, picture):
+    page.open(picture)
+    assert not page["undo"].is_enabled()
+    page.click(60, 60)
+    page.expect_status("6 on the object")
+    page["undo"].click()
+    page.expect_status("Undone. 5 on the object")
+    page.click(60, 60)
+    page.expect_status("6 on the object")
+    page.click(350, 60, shift=True)
+    page.expect_status("1 beside it")
+    page["restart"].click()
+    page.expect_status("Back to the start. 5 on the object, 0 beside it")
+    page["undo"].click()
+    page.expect_status("6 on the object, 1 beside it")
+
+
+def test_everything_works_from_the_keyboard(page, picture):
+    page.open(picture)
+    # The photo has the focus after opening; the pointer starts in its middle.
+    page.press(*[Keys.ARROW_LEFT] * 15, *[Keys.ARROW_UP] * 8)
+    page.press(Keys.ENTER)
+    page.expect_status("Added. 6 on the object")
+    # 15 steps of 2% of 400 to the left of 200, 8 up from 150.
+    assert page.cutout()[150 - 64, 200 - 120, 3] == 255
+    page.press(*[Keys.ARROW_DOWN] * 20)
+    ActionChains(page.browser).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(
+        Keys.SHIFT
+    ).perform()
+    page.expect_status("Removed. 6 on the object, 1 beside it")
+    page.press(Keys.BACKSPACE)
+    page.expect_status("Undone. 6 on the object, 0 beside it")
+    ActionChains(page.browser).key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform()
+    page.expect_status("Undone. 5 on the object")
+    page.press("r")
+    page.expect_status("Back to the start")
+
+
+def test_every_control_is_reached_with_tab(page, picture):
+    page.open(picture)
+    page.click(60, 60)
+    page.expect_status("6 on the object")
+    reached = []
+    for _ in range(6):
+        page.press(Keys.TAB)
+        active = page.browser.switch_to.active_element
+        reached.append(active.get_attribute("id") or active.get_attribute("value"))
+    assert reached[:5] == ["add", "undo", "restart", "download", "another"]
+
+
+def test_the_cut_out_is_downloaded_under_the_photos_name(page, picture, tmp_path):
+    target = tmp_path / "downloads"
+    target.mkdir()
+    page.browser.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(target)}
+    )
+    page.open(picture)
+    page.press("d")
+    expected = target / "my cat-cutout.png"
+    page.wait(lambda _: expected.is_file())
+    time.sleep(0.2)
+    cutout = Image.open(expected)
+    assert cutout.size == (400, 300)
+    assert cutout.mode == "RGBA"
+
+
+DROP = """
+    const [name, kind, bytes] = arguments;
+    const files = new DataTransfer();
+    files.items.add(new File([new Uint8Array(bytes)], name, { type: kind }));
+    document.getElementById("stage").dispatchEvent(
+      new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true }));
+"""
+
+
+def test_a_photo_can_be_dropped(page, photo):
+    page.browser.execute_script(DROP, "dropped.png", "image/png", list(photo))
+    page.expect_status("Started by itself")
+    assert page["download"].get_attribute("download") == "dropped-cutout.png"
+
+
+def test_a_bad_file_gets_one_sentence_and_the_next_good_one_works(page, picture):
+    page.browser.execute_script(DROP, "notes.txt", "text/plain", list(b"hello"))
+    page.wait(lambda _: page["error"].is_displayed())
+    assert page["error"].text.startswith("The upload is no photo that can be read")
+    assert page["drop"].is_displayed()
+    page.open(picture)
+    assert not page["error"].is_displayed()
+
+
+def test_a_phone_has_big_buttons_and_no_sideways_scrolling(page, picture, browser):
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        browser.refresh()
+        page.open(picture)
+        scroll, inner = browser.execute_script(
+            "return [document.documentElement.scrollWidth, window.innerWidth]"
+        )
+        assert (scroll, inner) == (390, 390)
+        for control in (
+            *(page[name] for name in ("undo", "restart", "download", "another")),
+            *browser.find_elements(By.CSS_SELECTOR, "#mode span"),
+        ):
+            assert control.size["height"] >= 44
+        browser.find_element(By.CSS_SELECTOR, "#mode label:nth-child(2)").click()
+        page.click(60, 60)
+        page.expect_status("Removed. 5 on the object, 1 beside it")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def test_the_page_asks_only_its_own_server_and_reports_no_error(page, picture, address):
+    page.browser.get_log("browser")
+    page.browser.refresh()
+    page.open(picture)
+    page.click(60, 60)
+    page.expect_status("6 on the object")
+    asked = page.browser.execute_script(
+        "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+    )
+    assert asked
+    assert all(url.startswith((address, "blob:", "data:")) for url in asked)
+    assert page.browser.get_log("browser") == []
