@@ -63,27 +63,26 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
         CheckpointError: The file is missing, damaged, unsafe or of another network.
     """
     path = bundled_checkpoint() if path is None else path
-    state = read_state_file(path)
+    return build_checkpoint(read_state_file(path), path)
+
+
+def build_checkpoint(state: StateFile, path: Path) -> Checkpoint:
+    """The checkpoint in a file that was read; `path` is where from.
+
+    Raises:
+        CheckpointError: A key is missing, unexpected, misshapen or holds unusable values.
+    """
     config = find_preset(state.tensors, path)
+    tensors = match_keys(state.tensors, config, path)
+    check_values(tensors, path)
     return Checkpoint(
-        model=build_model(state, config, path),
+        model=_filled(as_float32(tensors), config),
         config=config,
         name=path.name,
         sha256=_sha256(path),
         metadata=state.metadata,
         licence=state.metadata.get("licence") or state.metadata.get("license"),
     )
-
-
-def build_model(state: StateFile, config: ModelConfig, path: Path) -> SqueezeSAM:
-    """The preset's network with the file's tensors, float32, in eval mode.
-
-    Raises:
-        CheckpointError: A key is missing, unexpected, misshapen or holds unusable values.
-    """
-    tensors = match_keys(state.tensors, config, path)
-    check_values(tensors, path)
-    return _filled(as_float32(tensors), config)
 
 
 def _filled(tensors: Mapping[str, Tensor], config: ModelConfig) -> SqueezeSAM:

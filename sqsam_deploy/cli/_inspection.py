@@ -1,0 +1,120 @@
+"""What `sqsam-inspect` finds out about a file: facts only, no layout."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from sqsam_deploy.checkpoint.loading import build_checkpoint
+from sqsam_deploy.checkpoint.reading import read_state_file
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.folding import FoldStep, fold
+from sqsam_deploy.release.files import files_in
+from sqsam_deploy.release.manifest import MANIFEST_NAME, Agreement, Manifest, read_manifest
+from sqsam_deploy.runtimes import read_metadata
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata
+
+ARTIFACT_SUFFIXES = (".pte", ".onnx", ".mlpackage")
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class CheckpointFacts(_Facts):
+    """A weights file.
+
+    Attributes:
+        dtypes: Tensors by element type, as stored.
+        parameters: Trained values; norms' statistics are not counted.
+        folding: What an export folds into what.
+    """
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    path: str
+    bytes: int
+    sha256: str
+    format: str
+    layout: str
+    preset: str
+    parameters: int
+    tensors: int
+    dtypes: dict[str, int]
+    metadata: dict[str, str]
+    folding: tuple[FoldStep, ...]
+
+
+class ArtifactFacts(_Facts):
+    """One artifact; `agreement` where a manifest beside it lists it."""
+
+    kind: Literal["artifact"] = "artifact"
+    path: str
+    bytes: int
+    metadata: ArtifactMetadata
+    agreement: Agreement | None
+
+
+class ExportFacts(_Facts):
+    """A directory that `sqsam-export` wrote."""
+
+    kind: Literal["export"] = "export"
+    path: str
+    manifest: Manifest
+
+
+Facts = CheckpointFacts | ArtifactFacts | ExportFacts
+
+
+def examine(path: Path) -> Facts:
+    """What the file is and holds.
+
+    Raises:
+        CheckpointError: It is a weights file that cannot be used, or nothing this tool knows.
+        ArtifactError: It is an artifact or manifest that cannot be read.
+    """
+    if path.name == MANIFEST_NAME:
+        return ExportFacts(path=str(path), manifest=read_manifest(path.parent))
+    if path.suffix in ARTIFACT_SUFFIXES:
+        return _examine_artifact(path)
+    if path.is_dir():
+        return ExportFacts(path=str(path), manifest=read_manifest(path))
+    return _examine_checkpoint(path)
+
+
+def _examine_checkpoint(path: Path) -> CheckpointFacts:
+    state = read_state_file(path)
+    checkpoint = build_checkpoint(state, path)
+    dtypes = Counter(str(value.dtype).removeprefix("torch.") for value in state.tensors.values())
+    return CheckpointFacts(
+        path=str(path),
+        bytes=path.stat().st_size,
+        sha256=checkpoint.sha256,
+        format=state.format,
+        layout=state.layout,
+        preset=checkpoint.config.name,
+        parameters=sum(p.numel() for p in checkpoint.model.parameters()),
+        tensors=len(state.tensors),
+        dtypes=dict(dtypes),
+        metadata=state.metadata,
+        folding=fold(checkpoint.model).steps,
+    )
+
+
+def _examine_artifact(path: Path) -> ArtifactFacts:
+    metadata = read_metadata(path)
+    size = sum(file.stat().st_size for file in files_in(path))
+    return ArtifactFacts(
+        path=str(path), bytes=size, metadata=metadata, agreement=_recorded_agreement(path)
+    )
+
+
+def _recorded_agreement(path: Path) -> Agreement | None:
+    if not (path.parent / MANIFEST_NAME).is_file():
+        return None
+    try:
+        manifest = read_manifest(path.parent)
+    except ArtifactError:
+        # A manifest of something else must not keep the artifact from being shown.
+        return None
+    return next((a.agreement for a in manifest.artifacts if a.path == path.name), None)

@@ -1,0 +1,201 @@
+"""`sqsam-inspect`: what a checkpoint, an artifact or an export directory holds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sqsam_deploy.cli._app import run, show_version
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sqsam_deploy.cli._inspection import ArtifactFacts, CheckpointFacts, ExportFacts, Facts
+    from sqsam_deploy.release.manifest import Agreement
+    from sqsam_deploy.runtimes.metadata import ArtifactMetadata, PromptRules
+
+#: Without a terminal nothing is wrapped or cut off at this width.
+_PIPE_WIDTH = 400
+
+
+def inspect(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Checkpoint, artifact (.pte, .onnx, .mlpackage), export directory or its "
+            "manifest.json.",
+            show_default=False,
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON for other programs.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Show what a file holds.
+
+    Of a checkpoint: its network, tensors and metadata, and which norm an export folds into what.
+    Of an artifact or an export directory: inputs, outputs, sizes, and how well it agrees with the
+    float network.
+
+    Exit codes: 0 shown, 2 wrong usage, 3 the file cannot be read or used.
+    """
+    from sqsam_deploy.cli._inspection import examine
+
+    facts = examine(file)
+    if as_json:
+        typer.echo(facts.model_dump_json(indent=2))
+    else:
+        _show(facts)
+
+
+def _show(facts: "Facts") -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_PIPE_WIDTH)
+    if facts.kind == "checkpoint":
+        _show_checkpoint(console, facts)
+    elif facts.kind == "artifact":
+        _show_artifact(console, facts)
+    else:
+        _show_export(console, facts)
+
+
+def _show_checkpoint(console: "Console", facts: "CheckpointFacts") -> None:
+    dtypes = ", ".join(f"{count} {dtype}" for dtype, count in facts.dtypes.items())
+    rows = {
+        "checkpoint": facts.path,
+        "format": f"{facts.format}, {facts.layout} layout",
+        "preset": facts.preset,
+        "parameters": f"{facts.parameters:,}",
+        "tensors": f"{facts.tensors} ({dtypes})",
+        "size": _size(facts.bytes),
+        "sha256": facts.sha256,
+    }
+    _print_pairs(console, rows)
+    if facts.metadata:
+        console.print("metadata", style="bold")
+        _print_pairs(console, dict(sorted(facts.metadata.items())))
+    table = _table(console, "norm or part", "rule", "into")
+    for step in facts.folding:
+        table.add_row(step.source, step.rule, ", ".join(step.into) or step.reason)
+    console.print(table)
+
+
+def _show_artifact(console: "Console", facts: "ArtifactFacts") -> None:
+    rows = {"artifact": facts.path, "size": _size(facts.bytes)}
+    rows |= _described(facts.metadata) | _agreement(facts.agreement)
+    _print_pairs(console, rows)
+    _print_tensors(console, facts.metadata)
+
+
+def _show_export(console: "Console", facts: "ExportFacts") -> None:
+    manifest = facts.manifest
+    rows = {
+        "export": facts.path,
+        "name": manifest.name,
+        "preset": manifest.preset,
+        "weights": f"{manifest.weights.name}, sha256 {manifest.weights.sha256}",
+    }
+    if manifest.calibration is not None:
+        calibration = manifest.calibration
+        rows["calibration"] = (
+            f"{calibration.images} images, {calibration.samples} samples of {calibration.source}"
+        )
+    rows["tools"] = ", ".join(f"{name} {text}" for name, text in manifest.tools.items())
+    _print_pairs(console, rows)
+    table = _table(console, "artifact", "runtime", "precision", "size", "needs", "mask IoU")
+    for entry in manifest.artifacts:
+        about = entry.metadata
+        agrees = f"{entry.agreement.mean_mask_iou:.4f} (limit {entry.agreement.limit:g})"
+        size = _size(entry.bytes)
+        table.add_row(
+            entry.path, about.runtime, about.precision, size, entry.minimum_runtime, agrees
+        )
+    console.print(table)
+    if manifest.artifacts:
+        _print_tensors(console, manifest.artifacts[0].metadata)
+
+
+def _described(metadata: "ArtifactMetadata") -> dict[str, str]:
+    return {
+        "runtime": f"{metadata.runtime}, {metadata.precision}",
+        "preset": f"{metadata.preset}, written by sqsam-deploy {metadata.package_version}",
+        "weights": f"sha256 {metadata.weights_sha256}",
+        "image": f"{metadata.image_size}x{metadata.image_size} {metadata.color_order}, "
+        f"{metadata.resize}",
+        "prompts": _prompts(metadata.prompts),
+        "mask threshold": f"{metadata.mask_threshold:g}",
+    }
+
+
+def _prompts(rules: "PromptRules | None") -> str:
+    if rules is None:
+        return "none"
+    return (
+        f"maps {rules.map_order}, discs of radius {rules.click_radius}, marked with "
+        f"{rules.marked_value}, at most {rules.max_clicks} clicks"
+    )
+
+
+def _agreement(agreement: "Agreement | None") -> dict[str, str]:
+    if agreement is None:
+        return {"agreement": "no manifest.json beside the artifact records it"}
+    return {
+        "agreement": f"mask IoU {agreement.mean_mask_iou:.4f} on average, "
+        f"{agreement.min_mask_iou:.4f} at worst, with the float network "
+        f"({agreement.prompts} predictions, {agreement.executor})",
+        "logit difference": f"{agreement.max_logit_difference:.3g} at most",
+    }
+
+
+def _print_tensors(console: "Console", metadata: "ArtifactMetadata") -> None:
+    table = _table(console, "tensor", "role", "dtype", "shape", "layout", "range")
+    for role, specs in (("input", metadata.inputs), ("output", metadata.outputs)):
+        for spec in specs:
+            shape = "x".join(str(n) for n in spec.shape)
+            low_high = spec.value_range
+            bounds = "unbounded" if low_high is None else f"{low_high[0]:g} to {low_high[1]:g}"
+            table.add_row(spec.name, role, spec.dtype, shape, spec.layout, bounds)
+    console.print(table)
+
+
+def _print_pairs(console: "Console", rows: dict[str, str]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows.items():
+        table.add_row(name, _plain(text))
+    console.print(table)
+    console.print()
+
+
+def _table(console: "Console", *columns: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _plain(text: str) -> str:
+    """Metadata as text: a file must not be able to style or move the terminal."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else " " for c in text))
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.2f} MB" if count >= 10_000 else f"{count} bytes"
+
+
+def main() -> None:
+    """Entry point of `sqsam-inspect`."""
+    run(inspect)

@@ -1,0 +1,143 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sqsam_deploy.checkpoint import save_checkpoint
+from sqsam_deploy.cli import inspect as command
+from sqsam_deploy.errors import ArtifactError, CheckpointError
+from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.network import SqueezeSAM
+from sqsam_deploy.release.manifest import (
+    Agreement,
+    ArtifactEntry,
+    Manifest,
+    WeightsEntry,
+    file_entries,
+    write_manifest,
+)
+from sqsam_deploy.runtimes.metadata import describe
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    torch.manual_seed(0)
+    save_checkpoint(SqueezeSAM(NANO), path, {"licence": "CC0-1.0", "note": "[red]\x1b[31mx"})
+    return path
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    artifact = tmp_path / "nano-int8.onnx"
+    artifact.write_bytes(b"x" * 20_000)
+    metadata = describe(NANO, runtime="onnx", precision="int8", weights_sha256="0" * 64)
+    agreement = Agreement(
+        images=4,
+        prompts=8,
+        mean_mask_iou=0.9876,
+        min_mask_iou=0.9,
+        max_logit_difference=0.5,
+        max_iou_difference=0.01,
+        limit=0.95,
+        executor="onnxruntime 1.31.1",
+    )
+    entry = ArtifactEntry(
+        path=artifact.name,
+        files=file_entries(tmp_path, [artifact]),
+        metadata=metadata,
+        agreement=agreement,
+        minimum_runtime="onnxruntime 1.22",
+    )
+    manifest = Manifest(
+        name="nano",
+        preset="nano",
+        weights=WeightsEntry(name="tiny.safetensors", sha256="0" * 64),
+        calibration=None,
+        tools={"torch": "2.13.0"},
+        git_revision=None,
+        artifacts=(entry,),
+    )
+    write_manifest(tmp_path, manifest)
+    return tmp_path
+
+
+def _output(path: Path, capsys: pytest.CaptureFixture[str], as_json: bool = False) -> str:
+    command.inspect(path, as_json=as_json, version=False)
+    return capsys.readouterr().out
+
+
+def test_checkpoint_shows_network_file_and_folding(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = _output(weights, capsys)
+    for fact in ("nano", "safetensors, own layout", "float32", "licence", "CC0-1.0"):
+        assert fact in text
+    lines = [line.split() for line in text.splitlines()]
+    norm = "encoder.stem.0.norm"
+    assert [norm, "conv-bn", "encoder.stem.0.conv"] in lines
+    assert ["decoder.levels.0.up.norm", "conv-transpose-bn", "decoder.levels.0.up.conv"] in lines
+
+
+def test_plain_output_has_no_escape_codes_even_from_metadata(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = _output(weights, capsys)
+    assert "\x1b" not in text
+    assert "[red] [31mx" in text
+
+
+def test_json_of_a_checkpoint_counts_what_the_file_holds(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = json.loads(_output(weights, capsys, as_json=True))
+    assert facts["kind"] == "checkpoint"
+    assert facts["bytes"] == weights.stat().st_size
+    assert facts["tensors"] == len(SqueezeSAM(NANO).state_dict())
+    assert facts["parameters"] == sum(p.numel() for p in SqueezeSAM(NANO).parameters())
+    # 16 encoder and 14 decoder blocks, 7 upsamplings, the patch embedding.
+    folded = [step for step in facts["folding"] if step["rule"] in ("conv-bn", "conv-transpose-bn")]
+    assert len(folded) == 16 + 14 + 7 + 1
+
+
+@pytest.mark.parametrize("name", ["", "manifest.json"])
+def test_export_directory_lists_artifacts(
+    name: str, export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = _output(export / name, capsys)
+    for fact in ("nano-int8.onnx", "0.02 MB", "0.9876 (limit 0.95)", "onnxruntime 1.22"):
+        assert fact in text
+    assert "1x2x256x256" in text
+    facts = json.loads(_output(export / name, capsys, as_json=True))
+    assert facts["manifest"]["artifacts"][0]["agreement"]["mean_mask_iou"] == 0.9876
+
+
+def test_artifact_shows_embedded_metadata_and_recorded_agreement(
+    export: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = describe(NANO, runtime="onnx", precision="int8", weights_sha256="a" * 64)
+    monkeypatch.setattr("sqsam_deploy.cli._inspection.read_metadata", lambda path: embedded)
+    text = _output(export / "nano-int8.onnx", capsys)
+    for fact in ("onnx, int8", "a" * 64, "clicks-box", "point_coords", "1x8x2", "0.9876"):
+        assert fact in text
+
+
+def test_unusable_files_are_one_error(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        command.inspect(tmp_path / "absent.pt")
+    with pytest.raises(ArtifactError, match=r"has no manifest\.json"):
+        command.inspect(tmp_path)
+
+
+def test_command_line_exits_3_with_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    path.write_bytes(b"")
+    script = "from sqsam_deploy.cli.inspect import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert done.stderr.strip() == f"error: {path} is empty (0 bytes): copy or download it again"
