@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.prompts.encoding import FOREGROUND, Prompt, encode_prompt
-from sqsam_deploy.training.augment import bounding_window, resize_image
+from sqsam_deploy.prompts.image import prepare_image
+from sqsam_deploy.training.augment import bounding_window
 from sqsam_deploy.training.readers import MaskedImage
 from sqsam_deploy.training.samples import Batch, Sample, collate
 from sqsam_deploy.training.simulate import draw_clicks
@@ -106,7 +107,7 @@ def _cases(
     photos: Iterable[MaskedImage], config: ModelConfig
 ) -> Iterator[tuple[int, Sample, NDArray[np.bool_]]]:
     for photo in photos:
-        pixels = np.asarray(resize_image(photo.image, config.image_size))
+        pixels = prepare_image(photo.image, config)
         for number, mask in enumerate(photo.masks):
             # An object's clicks do not depend on which other objects are evaluated.
             rng = np.random.default_rng([CLICK_SEED, number, *photo.id.encode()])

@@ -72,6 +72,10 @@ def load_state(path: Path) -> RunState:
         ) from error
 
 
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
 def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Writes weights as float16 safetensors, in this package's key layout.
 
@@ -80,7 +84,7 @@ def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any
         weights: A state dict; counters (`num_batches_tracked`) are kept as they are.
         metadata: Strings stay as they are, everything else becomes JSON; `format` is added.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     half = {
         name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
@@ -90,4 +94,4 @@ def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         for key, value in {"format": FORMAT, **metadata}.items()
     }
-    write_atomically(path, lambda temporary: save_file(half, temporary, metadata=texts))
+    write_atomically(path, lambda temporary: _write_bytes(temporary, save(half, metadata=texts)))

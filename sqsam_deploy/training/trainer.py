@@ -215,6 +215,15 @@ class Trainer:
         metadata = {**self.metadata(), "validation_scores": scores}
         save_weights(self._options.output / WEIGHTS_FILE, self._average.weights, metadata)
 
+    @property
+    def step(self) -> int:
+        """Optimizer steps done so far."""
+        return self._step
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The parameters as the optimizer moves them, not averaged."""
+        return dict(self._model.named_parameters())
+
     def averaged_weights(self) -> dict[str, Tensor]:
         """State dict of the averaged weights."""
         return self._average.weights

@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from sqsam_deploy.errors import DataError
+from sqsam_deploy.training.readers import SkipList, find_items
+
+from .conftest import write_folder
+
+
+def test_folder_gives_every_mask_of_the_index(
+    photo_folder: Path, train_index: list[dict[str, Any]]
+) -> None:
+    skipped = SkipList()
+    known = {entry["id"]: entry for entry in train_index}
+    for item in find_items(photo_folder):
+        photo = item.read(skipped)
+        assert photo is not None
+        entry = known[photo.id]
+        assert photo.image.shape == (entry["height"], entry["width"], 3)
+        areas = [known_object["area_frac"] for known_object in entry["objects"]]
+        np.testing.assert_allclose(photo.masks.mean(axis=(1, 2)), areas, atol=1e-5)
+    assert not skipped.entries
+
+
+def test_bad_files_are_skipped_with_their_reason(
+    tmp_path: Path, shared: Path, train_index: list[dict[str, Any]]
+) -> None:
+    entries = [dict(entry) for entry in train_index if len(entry["masks"]) >= 2][:4]
+    write_folder(tmp_path, shared / "data/train", entries)
+    broken, missing, wrong_size, empty = entries
+    image = tmp_path / broken["image"]
+    image.write_bytes(image.read_bytes()[:2000])
+    (tmp_path / missing["masks"][0]).unlink()
+    Image.new("L", (7, 7), 255).save(tmp_path / wrong_size["masks"][0])
+    Image.new("L", (empty["width"], empty["height"])).save(tmp_path / empty["masks"][0])
+    skipped = SkipList()
+    photos = [item.read(skipped) for item in find_items(tmp_path)]
+    counts = [0 if photo is None else len(photo.masks) for photo in photos]
+    assert counts == [0] + [len(entry["masks"]) - 1 for entry in entries[1:]]
+    reasons = ["unreadable image", "unreadable mask", "mask is (7, 7)", "empty object"]
+    assert len(skipped.entries) == 4
+    for entry, reason in zip(skipped.entries, reasons, strict=True):
+        assert reason in entry
+
+
+def test_image_without_usable_mask_is_skipped(
+    tmp_path: Path, shared: Path, train_index: list[dict[str, Any]]
+) -> None:
+    write_folder(tmp_path, shared / "data/train", train_index[:1])
+    for name in train_index[0]["masks"]:
+        (tmp_path / name).write_bytes(b"")
+    skipped = SkipList()
+    assert find_items(tmp_path)[0].read(skipped) is None
+    assert skipped.entries[-1].endswith("no usable object")
+
+
+def test_sa1b_layout_gives_the_masks_its_rle_was_made_from(
+    tmp_path: Path, photo_folder: Path
+) -> None:
+    photo = next(item.read(SkipList()) for item in find_items(photo_folder))
+    assert photo is not None
+    _write_sa1b(tmp_path / "sa_000000", "sa_1", photo.image, photo.masks)
+    items = find_items(tmp_path)
+    read = items[0].read(SkipList())
+    assert read is not None
+    assert (len(items), read.id, read.source) == (1, "sa_1", "SA-1B")
+    np.testing.assert_array_equal(read.masks, photo.masks)
+
+
+def test_sa1b_mask_of_another_size_is_skipped(tmp_path: Path) -> None:
+    mask = np.ones((1, 30, 40), bool)
+    _write_sa1b(tmp_path, "sa_1", np.zeros((31, 40, 3), np.uint8), mask)
+    skipped = SkipList()
+    assert find_items(tmp_path)[0].read(skipped) is None
+    assert "mask is 30x40, image is (31, 40)" in skipped.entries[0]
+
+
+def test_sa1b_annotation_that_is_no_json_is_skipped(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "sa_1.jpg")
+    (tmp_path / "sa_1.json").write_text("{")
+    skipped = SkipList()
+    assert find_items(tmp_path)[0].read(skipped) is None
+    assert "unreadable annotations" in skipped.entries[0]
+
+
+def test_folder_without_data_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="neither index.json nor JPEG files"):
+        find_items(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[{}]", '{"images": 3}'])
+def test_damaged_index_is_an_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "index.json").write_text(content)
+    with pytest.raises(DataError, match=r"index\.json is not a list of images"):
+        find_items(tmp_path)
+
+
+def _write_sa1b(folder: Path, name: str, image: np.ndarray, masks: np.ndarray) -> None:
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(image).save(folder / f"{name}.jpg")
+    rles = [coco_mask.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks]
+    annotations = [
+        {"segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}} for rle in rles
+    ]
+    (folder / f"{name}.json").write_text(json.dumps({"annotations": annotations}))
