@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound already, so that a port in use is known before anything is printed.
+    """A socket that listens already, so that a port in use is known before anything is printed.
 
     Raises:
         OSError: The address cannot be had.
@@ -17,6 +17,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        # Whoever asks from now on waits for the server instead of being refused.
+        listener.listen(128)
     except OSError as error:
         listener.close()
         raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None

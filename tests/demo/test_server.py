@@ -178,7 +178,6 @@ def test_the_page_may_load_nothing_from_elsewhere(client):
 
 def test_a_port_in_use_is_said_before_anything_is_served():
     taken = listen("127.0.0.1", 0)
-    taken.listen()
     with pytest.raises(OSError, match=r"cannot listen on 127\.0\.0\.1"):
         listen("127.0.0.1", taken.getsockname()[1])
     taken.close()
