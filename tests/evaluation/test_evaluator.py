@@ -1,0 +1,142 @@
+"""One image through sessions whose answers are known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sqsam_deploy.datasets import Dataset
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.evaluation import evaluator as evaluator_module
+from sqsam_deploy.evaluation.evaluator import Evaluator, open_scene
+from sqsam_deploy.model.config import NANO
+from sqsam_deploy.runtimes.session import Session
+
+
+def _expected_box_mask(box, image_hw, shrink: int) -> np.ndarray:
+    """What `BoxSession` answers, at the image's size, by torch's own interpolation."""
+    height, width = image_hw
+    scale = np.array([NANO.image_size / width, NANO.image_size / height] * 2)
+    x0, y0, x1, y1 = np.asarray(box, np.float32) * scale
+    pixels = np.arange(0, NANO.image_size, 2)
+    columns = np.flatnonzero((pixels >= x0) & (pixels <= x1))
+    rows = np.flatnonzero((pixels >= y0) & (pixels <= y1))
+    low_res = torch.full((1, 1, NANO.mask_size, NANO.mask_size), -10.0)
+    low_res[
+        ...,
+        rows[0] + shrink : rows[-1] + 1 - shrink,
+        columns[0] + shrink : columns[-1] + 1 - shrink,
+    ] = 10
+    return (torch.nn.functional.interpolate(low_res, image_hw, mode="bilinear")[0, 0] > 0).numpy()
+
+
+def test_ious_are_those_of_the_upsampled_best_mask_with_the_truth(plan, sessions, small_dataset):
+    record = small_dataset.images[0]
+    result = Evaluator(plan, sessions).evaluate(record)
+    truths = {item.id: (item.mask(), item.box) for item in record.objects}
+    rows = [row for row in result.objects if row.kind == "box"]
+    assert len(rows) == 2 * len(record.objects)
+    for row in rows:
+        truth, box = truths[row.object]
+        shrink = {"float": 0, "int8": 4}[row.artifact]
+        mask = _expected_box_mask(box, truth.shape, shrink)
+        assert row.iou == pytest.approx((mask & truth).sum() / (mask | truth).sum(), abs=1e-9)
+        assert row.best_mask == 1
+        assert row.predicted_iou == pytest.approx(0.8)
+
+
+def test_agreement_is_with_the_reference_at_low_resolution(plan, sessions, small_dataset):
+    result = Evaluator(plan, sessions).evaluate(small_dataset.images[0])
+    rows = [row for row in result.objects if row.kind == "1-click"]
+    # Without a box the float session answers with all 128x128 pixels, int8 with 120x120 of them.
+    assert {row.agreement for row in rows if row.artifact == "float"} == {None}
+    agreements = [row.agreement for row in rows if row.artifact == "int8"]
+    assert agreements == pytest.approx([120**2 / 128**2] * len(agreements))
+
+
+def test_every_artifact_is_asked_the_same(plan, sessions, small_dataset):
+    result = Evaluator(plan, sessions).evaluate(small_dataset.images[0])
+    prompts = {name: [] for name in sessions}
+    for row in result.objects:
+        prompts[row.artifact].append((row.object, row.kind, row.prompt))
+    assert prompts["float"] == prompts["int8"]
+    assert len(set(prompts["float"])) == len(prompts["float"])
+
+
+def test_prompts_do_not_depend_on_what_was_evaluated_before(plan, sessions, small_dataset):
+    forwards, backwards = Evaluator(plan, sessions), Evaluator(plan, sessions)
+    first = [forwards.evaluate(record) for record in small_dataset]
+    second = [backwards.evaluate(record) for record in small_dataset.images[::-1]][::-1]
+    assert [r.objects for r in first] == [r.objects for r in second]
+
+
+def test_each_image_is_decoded_once_and_each_prompt_encoded_once(
+    plan, sessions, small_dataset, monkeypatch
+):
+    counts = {"load_image": 0, "prepare_image": 0, "encode_prompt": 0}
+    for name in counts:
+        original = getattr(evaluator_module, name)
+
+        def counted(*args, name=name, original=original):
+            counts[name] += 1
+            return original(*args)
+
+        monkeypatch.setattr(evaluator_module, name, counted)
+    record = small_dataset.images[0]
+    Evaluator(plan, sessions).evaluate(record)
+    prompts = 3 * len(record.objects)
+    assert counts == {"load_image": 1, "prepare_image": 1, "encode_prompt": prompts}
+    assert sessions["int8"].calls == prompts
+
+
+def test_a_broken_image_is_named_and_the_others_go_on(plan, sessions, small_dataset, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(small_dataset.images[0].path.read_bytes()[:2000])
+    images = (replace(small_dataset.images[0], path=broken), small_dataset.images[1])
+    results = [Evaluator(plan, sessions).evaluate(r) for r in Dataset("two", images)]
+    assert str(broken) in results[0].broken
+    assert not results[0].objects
+    assert results[1].broken is None
+    assert results[1].objects
+
+
+def test_a_mask_of_another_size_breaks_its_image(plan, sessions, small_dataset):
+    record = small_dataset.images[0]
+    other = small_dataset.images[1].objects[0]
+    wrong = replace(record, objects=(replace(record.objects[0], source=other.source),))
+    assert "unusable" in Evaluator(plan, sessions).evaluate(wrong).broken
+
+
+def test_an_artifact_that_fails_is_named(plan, sessions, small_dataset):
+    class Failing(Session):
+        metadata = sessions["int8"].metadata
+
+        def _execute(self, feeds):
+            masks = np.full((1, NANO.num_masks, NANO.mask_size, NANO.mask_size), np.nan)
+            return {"low_res_masks": masks, "iou_predictions": np.zeros((1, NANO.num_masks))}
+
+    evaluator = Evaluator(plan, sessions | {"int8": Failing()})
+    with pytest.raises(ArtifactError, match=r"^int8: .*not finite"):
+        evaluator.evaluate(small_dataset.images[0])
+
+
+def test_simulated_clicking_runs_each_artifact_on_its_own_mistakes(plan, sessions, small_dataset):
+    record = small_dataset.images[0]
+    clicking = replace(plan, protocols=(), clicking=True)
+    result = Evaluator(clicking, sessions).evaluate(record)
+    assert [(row.object, row.artifact) for row in result.clicking] == [
+        (item.id, name) for item in record.objects for name in sessions
+    ]
+    # Without a box `BoxSession` marks nearly everything, and no click changes that.
+    for row in result.clicking:
+        assert len(row.ious) == 20 or row.ious[-1] >= 0.9
+
+
+def test_a_scene_holds_one_mask_an_object(small_dataset):
+    record = small_dataset.images[0]
+    scene = open_scene(record)
+    assert scene.image.shape == (record.height, record.width, 3)
+    assert len(scene.masks) == len(record.objects)
+    assert isinstance(record.path, Path)

@@ -1,0 +1,196 @@
+"""From results to `parity.json` and everything drawn from it."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import jsonschema
+import numpy as np
+import pytest
+from rich.console import Console
+
+from sqsam_deploy.datasets import bundled_dataset, subset
+from sqsam_deploy.errors import DataError
+from sqsam_deploy.evaluation import report as report_module
+from sqsam_deploy.evaluation.evaluator import ImageResult
+from sqsam_deploy.evaluation.report import read_report, write_report
+from sqsam_deploy.evaluation.reports.junit import junit
+from sqsam_deploy.evaluation.reports.markdown import append_step_summary, markdown
+from sqsam_deploy.evaluation.reports.text import print_report
+from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
+from sqsam_deploy.evaluation.summary import Settings, summarize
+from sqsam_deploy.release.parity import read_parity
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return subset(bundled_dataset("sample"), 30, seed=0)
+
+
+def _images(dataset, losses: dict[str, float], seed: int = 0) -> list[ImageResult]:
+    """Made-up results: the same random IoUs for every artifact, less a loss of its own."""
+    rng = np.random.default_rng(seed)
+    results = []
+    for record in dataset:
+        rows, clicks = [], []
+        for item in record.objects:
+            for kind in ("box", "1-click", "3-clicks"):
+                iou, noise = rng.uniform(0.4, 0.9), rng.normal(0, 0.01)
+                for name, loss in losses.items():
+                    rows.append(
+                        ObjectResult(
+                            artifact=name,
+                            image=record.id,
+                            object=item.id,
+                            category=item.category,
+                            area=item.area,
+                            kind=kind,
+                            prompt="p",
+                            iou=iou - loss + (noise if loss else 0),
+                            best_mask=int(loss > 0.05),
+                            predicted_iou=iou + 0.02,
+                            agreement=None if name == "float" else 0.97,
+                            sibling_agreement=None,
+                        )
+                    )
+            clicks += [
+                ClickingResult(name, record.id, item.id, item.area, (0.5, 0.86 - loss, 0.95))
+                for name, loss in losses.items()
+            ]
+        results.append(ImageResult(record.id, tuple(rows), tuple(clicks)))
+    return results
+
+
+@pytest.fixture
+def make_report(plan, dataset):
+    plan = replace(plan, clicking=True)
+
+    def make(loss: float, **settings):
+        images = _images(dataset, {"float": 0.0, "int8": loss})
+        return summarize(plan, dataset, images, Settings(max_drift=1.0, seed=0, **settings))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("loss", "outcome"), [(0.002, "passed"), (0.0101, "undecided"), (0.03, "failed")]
+)
+def test_the_gate_goes_by_the_interval(make_report, loss, outcome):
+    report = make_report(loss)
+    artifact = report.artifacts["int8"]
+    assert report.outcome == artifact.gate.outcome == outcome
+    assert report.passed == artifact.passed == (outcome == "passed")
+    assert artifact.drift.mean == pytest.approx(100 * loss, abs=0.1)
+    assert (artifact.gate.objects_needed is not None) == (outcome == "undecided")
+
+
+def test_the_reference_has_no_drift_and_no_gate(make_report):
+    reference = make_report(0.002).artifacts["float"]
+    assert (reference.drift.mean, reference.gate, reference.agreement) == (0, None, None)
+
+
+def test_other_numbers_are_means_over_the_rows(make_report):
+    artifact = make_report(0.1).artifacts["int8"]
+    assert artifact.agreement.mean == pytest.approx(0.97)
+    assert artifact.agreement.best_mask_changed == 1
+    assert artifact.predicted_iou_error == pytest.approx(100 * 0.12, abs=0.2)
+    assert [row.kind for row in artifact.miou] == ["box", "1-click", "3-clicks"]
+    noc = {entry.target: entry for entry in artifact.clicking}
+    # The float reference reaches 85% with its second click, this artifact with its third.
+    assert (noc[85].clicks, noc[85].added.mean, noc[85].failed) == (3, 1, 0)
+
+
+def test_a_worse_build_than_the_last_release_fails_though_float_is_as_bad(plan, dataset):
+    earlier = [row for image in _images(dataset, {"int8": 0.0}) for row in image.objects]
+    images = _images(dataset, {"float": 0.05, "int8": 0.05})
+    settings = Settings(max_drift=1.0, seed=0, baseline=tuple(earlier))
+    report = summarize(plan, dataset, images, settings)
+    artifact = report.artifacts["int8"]
+    assert artifact.gate.outcome == "passed"
+    assert artifact.baseline.gate.outcome == "failed"
+    assert artifact.baseline.drift.mean == pytest.approx(5, abs=0.2)
+    assert report.outcome == "failed"
+
+
+def test_broken_images_are_counted_and_named(plan, dataset):
+    images = _images(dataset, {"float": 0.0, "int8": 0.0})
+    images[3] = ImageResult(dataset.images[3].id, broken="image x.jpg cannot be read")
+    report = summarize(plan, dataset, images, Settings(max_drift=1.0, seed=0))
+    assert report.dataset.images == len(dataset) - 1
+    assert [b.reason for b in report.dataset.broken] == ["image x.jpg cannot be read"]
+    assert "image x.jpg cannot be read" in markdown(report)
+
+
+def test_a_dataset_of_broken_images_is_an_error(plan, dataset):
+    images = [ImageResult(record.id, broken="gone") for record in dataset]
+    with pytest.raises(DataError, match="no image could be used; the first one: gone"):
+        summarize(plan, dataset, images, Settings(max_drift=1.0, seed=0))
+
+
+def test_the_shipped_schema_is_the_reports_own_and_holds_for_one(make_report):
+    shipped = report_module.SCHEMA_FILE.read_text()
+    assert shipped == report_module.json_schema()
+    content = json.loads(make_report(0.002).model_dump_json(by_alias=True))
+    jsonschema.validate(content, json.loads(shipped))
+    content["artifacts"]["int8"]["gate"]["outcome"] = "perhaps"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content, json.loads(shipped))
+
+
+def test_the_file_is_what_publishing_reads(make_report, tmp_path):
+    report = make_report(0.002)
+    write_report(tmp_path / "parity.json", report)
+    read = read_parity(tmp_path / "parity.json")
+    assert read.passed is True
+    assert read.artifacts["int8"].drift.mean == report.artifacts["int8"].drift.mean
+    assert read_report(tmp_path / "parity.json") == report
+
+
+def test_a_file_of_another_schema_is_named(tmp_path):
+    path = tmp_path / "parity.json"
+    path.write_text('{"schema": "sqsam-parity/9"}')
+    with pytest.raises(DataError, match=r"parity\.json is not a 'sqsam-parity/1' report: schema"):
+        read_report(path)
+
+
+def test_junit_counts_failures_and_undecided_gates(make_report):
+    for loss, tag in ((0.002, None), (0.0101, "error"), (0.03, "failure")):
+        suite = ElementTree.fromstring(junit(make_report(loss))).find("testsuite")
+        counts = {name: int(suite.get(name)) for name in ("tests", "failures", "errors")}
+        assert counts == {"tests": 1, "failures": tag == "failure", "errors": tag == "error"}
+        if tag:
+            assert "limit 1" in suite.find(f"testcase/{tag}").get("message")
+
+
+def test_markdown_goes_to_the_job_summary_of_github(make_report, tmp_path, monkeypatch):
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    report = make_report(0.03)
+    append_step_summary(report)
+    text = summary.read_text()
+    assert text.startswith("before\n## ❌ Parity failed")
+    assert "| int8 |" in text
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
+    append_step_summary(report)
+    assert summary.read_text() == text
+
+
+def test_markdown_tables_have_as_many_cells_as_columns(make_report):
+    for block in re.findall(r"(?:^\|.*\n?)+", markdown(make_report(0.03)), re.MULTILINE):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+
+
+def test_a_log_is_plain_text_and_ends_with_the_result(make_report, capsys):
+    print_report(make_report(0.03), Console(force_terminal=False, width=60))
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    assert "─" not in text
+    assert text.splitlines()[-1].startswith("failed: 1 artifacts")
+    assert "SqueezeSAM (paper)" in text
+
+
+def test_a_terminal_gets_colour(make_report, capsys):
+    print_report(make_report(0.03), Console(force_terminal=True, width=200))
+    assert "\x1b[" in capsys.readouterr().out
