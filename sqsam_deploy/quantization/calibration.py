@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,6 +23,14 @@ from sqsam_deploy.runtimes.session import bind_inputs
 PROMPTS_PER_IMAGE = 2
 
 Sample = tuple[Tensor, ...]
+
+
+class Samples(Protocol):
+    """Positional inputs of a network, which can be gone through more than once."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
 
 
 @dataclass(frozen=True)
@@ -68,9 +77,7 @@ class CalibrationSet:
         )
 
 
-def network_inputs(
-    image: NDArray[np.uint8], prompt: EncodedPrompt, config: ModelConfig
-) -> Sample:
+def network_inputs(image: NDArray[np.uint8], prompt: EncodedPrompt, config: ModelConfig) -> Sample:
     """An image and a prompt as the positional inputs of the folded network.
 
     Args:

@@ -14,8 +14,12 @@ from sqsam_deploy.quantization.rewrites import rewrite
 
 def trace(folded: FoldedModel) -> ExportedProgram:
     """The folded network as a graph of operators that the runtimes' delegates take."""
-    example = example_inputs(folded.config)
-    module = torch.export.export(folded.network, example).module()
+    return trace_network(folded.network, example_inputs(folded.config))
+
+
+def trace_network(network: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
+    """Any network without norms as such a graph; `example` are its inputs, batch 1."""
+    module = torch.export.export(network, example).module()
     return torch.export.export(rewrite(module), example)
 
 
@@ -43,9 +47,7 @@ class _HalfPrecision(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(
-        self, image: Tensor, prompt_maps: Tensor, *points: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, prompt_maps: Tensor, *points: Tensor) -> tuple[Tensor, Tensor]:
         masks, iou = self.network(image.half(), prompt_maps.half(), *points)
         return masks.float(), iou.float()
 

@@ -30,6 +30,7 @@ class RangeObserver(UniformQuantizationObserverBase):  # type: ignore[misc]
         self._sampled: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
+        """Records any tensor and returns it."""
         values = x.detach().flatten()
         lowest, highest = torch.aminmax(values)
         self.min_val = torch.minimum(self.min_val, lowest)
@@ -58,6 +59,7 @@ class MinMaxObserver(RangeObserver):
     """The whole range that was seen: nothing is clipped."""
 
     def choose_range(self) -> tuple[Tensor, Tensor]:
+        """The extremes."""
         return self.min_val, self.max_val
 
 
@@ -65,6 +67,7 @@ class PercentileObserver(RangeObserver):
     """The range without the outermost `CLIPPED_SHARE` of the values."""
 
     def choose_range(self) -> tuple[Tensor, Tensor]:
+        """The inner values' extremes."""
         ordered = self.sampled.sort().values
         outside = int(len(ordered) * CLIPPED_SHARE / 2)
         return ordered[outside], ordered[len(ordered) - 1 - outside]
@@ -78,6 +81,7 @@ class MseObserver(RangeObserver):
     """
 
     def choose_range(self) -> tuple[Tensor, Tensor]:
+        """The best of the shrunken ranges."""
         values = self.sampled
         errors = torch.stack([self._error(values, share) for share in _SHRINKAGES])
         best = _SHRINKAGES[errors.argmin()]

@@ -10,7 +10,7 @@ from torch.fx import GraphModule
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from sqsam_deploy.folding import FoldedModel
-from sqsam_deploy.quantization.calibration import CalibrationSet
+from sqsam_deploy.quantization.calibration import CalibrationSet, Samples
 from sqsam_deploy.quantization.float_programs import trace
 from sqsam_deploy.quantization.layers import FloatLayer, LayerReport, float_layers, layer_reports
 from sqsam_deploy.quantization.quantizer import Int8Quantizer
@@ -58,21 +58,33 @@ def quantize(
         calibration: Inputs to measure ranges on, made for the same preset.
         scheme: How ranges are chosen and what stays in float.
     """
-    program = trace(folded)
+    return quantize_program(trace(folded), calibration, scheme)
+
+
+def quantize_program(
+    program: ExportedProgram, samples: Samples, scheme: QuantizationScheme = DEFAULT_SCHEME
+) -> QuantizedModel:
+    """Quantizes a float program.
+
+    Args:
+        program: From `trace` or `trace_network`.
+        samples: Its positional inputs, to measure ranges on.
+        scheme: How ranges are chosen and what stays in float.
+    """
     observed: GraphModule = prepare_pt2e(program.module(), Int8Quantizer(scheme))
-    _calibrate(observed, calibration)
+    _calibrate(observed, samples)
     quantized: GraphModule = convert_pt2e(observed, fold_quantize=True)
     example, _ = program.example_inputs
     final = torch.export.export(quantized, example)
     return QuantizedModel(
         program=final,
-        layers=layer_reports(program, final, calibration),
+        layers=layer_reports(program, final, samples),
         kept_float=float_layers(final),
         scheme=scheme,
     )
 
 
 @torch.inference_mode()
-def _calibrate(observed: GraphModule, calibration: CalibrationSet) -> None:
-    for sample in calibration:
+def _calibrate(observed: GraphModule, samples: Samples) -> None:
+    for sample in samples:
         observed(*sample)

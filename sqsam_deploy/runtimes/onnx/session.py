@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 class OnnxSession(Session):
     """A loaded .onnx file."""
 
-    def __init__(
-        self, metadata: ArtifactMetadata, session: "onnxruntime.InferenceSession"
-    ) -> None:
+    def __init__(self, metadata: ArtifactMetadata, session: "onnxruntime.InferenceSession") -> None:
         self.metadata = metadata
         self._session = session
         self._outputs = [spec.name for spec in metadata.outputs]

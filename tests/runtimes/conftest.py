@@ -1,0 +1,1 @@
+"""Puts this folder's helper, `quantized_parameters`, within reach of the runtimes' tests."""

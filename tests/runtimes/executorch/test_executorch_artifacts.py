@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from quantized_parameters import (
+    activation_scales_of_program,
+    activation_scales_of_pte,
+    of_program,
+    of_pte,
+    scales_by_weight,
+)
+from tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
+
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.quantization import export_fp16, export_fp32
+from sqsam_deploy.runtimes import executorch
+from sqsam_deploy.runtimes.executorch.lowering import (
+    delegate,
+    delegated_subgraphs,
+    undelegated_operators,
+)
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe
+
+
+def _metadata(precision: Precision) -> ArtifactMetadata:
+    return describe(TINY, runtime="executorch", precision=precision, weights_sha256="0" * 64)
+
+
+def _program(precision: Precision) -> torch.export.ExportedProgram:
+    if precision == "int8":
+        return tiny_quantized().program
+    return (export_fp16 if precision == "fp16" else export_fp32)(tiny_folded())
+
+
+@pytest.fixture(scope="module")
+def int8_pte(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pte") / "tiny-int8.pte"
+    executorch.lower(_program("int8"), _metadata("int8"), path)
+    return path
+
+
+def _run(path: Path, sample: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+    session = executorch.open_session(path, threads=1)
+    names = [spec.name for spec in session.metadata.inputs]
+    feeds = {name: value.numpy() for name, value in zip(names, sample, strict=True)}
+    outputs = session._execute(feeds)
+    return [torch.from_numpy(np.array(outputs[spec.name])) for spec in session.metadata.outputs]
+
+
+def _agrees(path: Path, precision: Precision, limit: float) -> None:
+    sample = next(iter(tiny_calibration()))
+    expected = tiny_folded().network(*sample)
+    for a, b in zip(expected, _run(path, sample), strict=True):
+        assert snr_db(a, b) > limit
+
+
+def test_int8_agrees_with_the_float_network(int8_pte: Path) -> None:
+    _agrees(int8_pte, "int8", 35.0)
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 100.0), ("fp16", 45.0)])
+def test_float_artifacts_agree(precision: Precision, limit: float, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.pte"
+    executorch.lower(_program(precision), _metadata(precision), path)
+    _agrees(path, precision, limit)
+
+
+def test_metadata_travels_inside(int8_pte: Path) -> None:
+    assert executorch.read_metadata(int8_pte) == _metadata("int8")
+
+
+def test_weights_and_scales_are_those_of_the_program(int8_pte: Path) -> None:
+    expected = scales_by_weight(of_program(_program("int8")))
+    actual = scales_by_weight(of_pte(int8_pte))
+    assert actual.keys() == expected.keys()
+    for weight, scales in expected.items():
+        np.testing.assert_array_equal(actual[weight], scales)
+    assert activation_scales_of_pte(int8_pte) == activation_scales_of_program(_program("int8"))
+
+
+def test_xnnpack_takes_the_whole_network() -> None:
+    lowered = delegate(_program("int8"), _metadata("int8"))
+    assert undelegated_operators(lowered) == ()
+    assert delegated_subgraphs(lowered) == 1
+
+
+def test_no_local_path_is_in_the_file(int8_pte: Path) -> None:
+    content = int8_pte.read_bytes()
+    assert b"site-packages" not in content
+    assert str(Path.cwd()).encode() not in content
+
+
+@pytest.mark.parametrize("keep", [0, 3, 30, 1000, -1])
+def test_a_file_that_is_cut_short_is_refused(int8_pte: Path, keep: int, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.pte"
+    cut.write_bytes(int8_pte.read_bytes()[:keep])
+    for read in (executorch.read_metadata, executorch.open_session):
+        with pytest.raises(ArtifactError, match=r"cut\.pte is (cut short|no ExecuTorch program)"):
+            read(cut)
+
+
+def test_a_damaged_program_is_refused(int8_pte: Path, tmp_path: Path) -> None:
+    content = bytearray(int8_pte.read_bytes())
+    content[48:400] = b"\xff" * 352
+    damaged = tmp_path / "damaged.pte"
+    damaged.write_bytes(content)
+    with pytest.raises(ArtifactError, match="is damaged"):
+        executorch.open_session(damaged)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / "photo.pte"
+    foreign.write_bytes(b"\x89PNG\r\n\x1a\n" * 100)
+    with pytest.raises(ArtifactError, match="is no ExecuTorch program"):
+        executorch.open_session(foreign)
+    with pytest.raises(ArtifactError, match="does not exist"):
+        executorch.open_session(tmp_path / "missing.pte")

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from quantized_parameters import (
+    activation_scales_of_onnx,
+    activation_scales_of_program,
+    of_onnx,
+    of_program,
+    scales_by_weight,
+)
+from tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
+
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.quantization import export_fp16, export_fp32
+from sqsam_deploy.runtimes import onnx as onnx_runtime
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe
+
+
+def _metadata(precision: Precision) -> ArtifactMetadata:
+    return describe(TINY, runtime="onnx", precision=precision, weights_sha256="0" * 64)
+
+
+def _program(precision: Precision) -> torch.export.ExportedProgram:
+    if precision == "int8":
+        return tiny_quantized().program
+    return (export_fp16 if precision == "fp16" else export_fp32)(tiny_folded())
+
+
+@pytest.fixture(scope="module")
+def int8_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "tiny-int8.onnx"
+    onnx_runtime.lower(_program("int8"), _metadata("int8"), path)
+    return path
+
+
+def _agrees(path: Path, limit: float) -> None:
+    sample = next(iter(tiny_calibration()))
+    session = onnx_runtime.open_session(path, threads=1)
+    names = [spec.name for spec in session.metadata.inputs]
+    outputs = session._execute({n: v.numpy() for n, v in zip(names, sample, strict=True)})
+    expected = tiny_folded().network(*sample)
+    for spec, value in zip(session.metadata.outputs, expected, strict=True):
+        assert snr_db(value, torch.from_numpy(outputs[spec.name])) > limit
+
+
+def test_int8_agrees_with_the_float_network(int8_onnx: Path) -> None:
+    _agrees(int8_onnx, 35.0)
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 100.0), ("fp16", 45.0)])
+def test_float_artifacts_agree(precision: Precision, limit: float, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.onnx"
+    onnx_runtime.lower(_program(precision), _metadata(precision), path)
+    _agrees(path, limit)
+
+
+def test_metadata_travels_inside(int8_onnx: Path) -> None:
+    assert onnx_runtime.read_metadata(int8_onnx) == _metadata("int8")
+
+
+def test_inputs_and_outputs_have_sams_names_and_fixed_shapes(int8_onnx: Path) -> None:
+    graph = onnx.load(int8_onnx).graph
+    shapes = {
+        value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.output)
+    }
+    assert shapes == {
+        "image": [1, 3, 32, 32],
+        "prompt_maps": [1, 2, 32, 32],
+        "point_coords": [1, 8, 2],
+        "point_labels": [1, 8],
+        "low_res_masks": [1, 4, 16, 16],
+        "iou_predictions": [1, 4],
+    }
+
+
+def test_the_operator_set_is_at_least_18(int8_onnx: Path) -> None:
+    opsets = {entry.domain: entry.version for entry in onnx.load(int8_onnx).opset_import}
+    assert opsets[""] >= 18
+
+
+def test_weights_and_scales_are_those_of_the_program(int8_onnx: Path) -> None:
+    expected = scales_by_weight(of_program(_program("int8")))
+    actual = scales_by_weight(of_onnx(int8_onnx))
+    assert actual.keys() == expected.keys()
+    for weight, scales in expected.items():
+        np.testing.assert_array_equal(actual[weight], scales)
+    assert activation_scales_of_onnx(int8_onnx) == activation_scales_of_program(_program("int8"))
+
+
+def test_no_local_path_is_in_the_file(int8_onnx: Path) -> None:
+    content = int8_onnx.read_bytes()
+    assert b"site-packages" not in content
+    assert str(Path.cwd()).encode() not in content
+    assert b".py" not in content
+
+
+@pytest.mark.parametrize("keep", [0, 3, 1000, -1])
+def test_a_file_that_is_cut_short_is_refused(int8_onnx: Path, keep: int, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes(int8_onnx.read_bytes()[:keep])
+    for read in (onnx_runtime.read_metadata, onnx_runtime.open_session):
+        with pytest.raises(ArtifactError, match=r"cut\.onnx (is damaged|has no 'sqsam')"):
+            read(cut)
+
+
+def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / "photo.onnx"
+    foreign.write_bytes(b"\x89PNG\r\n\x1a\n" * 100)
+    with pytest.raises(ArtifactError, match="is damaged or no ONNX file"):
+        onnx_runtime.open_session(foreign)
+    with pytest.raises(ArtifactError, match="does not exist"):
+        onnx_runtime.open_session(tmp_path / "missing.onnx")
+
+
+def test_a_graph_that_onnx_runtime_refuses_is_named(int8_onnx: Path, tmp_path: Path) -> None:
+    model = onnx.load(int8_onnx)
+    model.graph.node[0].op_type = "NoSuchOperator"
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(model.SerializeToString())
+    with pytest.raises(ArtifactError, match=r"broken\.onnx cannot be loaded by ONNX Runtime"):
+        onnx_runtime.open_session(broken)
