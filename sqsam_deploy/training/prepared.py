@@ -70,6 +70,10 @@ class PreparedData:
         self.folder = folder
         self.skipped = _count_lines(folder / "skipped.txt")
 
+    def __reduce__(self) -> tuple[type["PreparedData"], tuple[Path]]:
+        # Workers that are spawned, not forked, open the files anew; a mapped file pickles whole.
+        return PreparedData, (self.folder,)
+
     def __len__(self) -> int:
         return len(self.images)
 

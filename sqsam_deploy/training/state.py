@@ -41,7 +41,7 @@ class RunState:
     optimizer: dict[str, Any]
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Writes a file that appears whole or not at all, also when the process is killed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -72,10 +72,6 @@ def load_state(path: Path) -> RunState:
         ) from error
 
 
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-
-
 def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Writes weights as float16 safetensors, in this package's key layout.
 
@@ -94,4 +90,5 @@ def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         for key, value in {"format": FORMAT, **metadata}.items()
     }
-    write_atomically(path, lambda temporary: _write_bytes(temporary, save(half, metadata=texts)))
+    content = save(half, metadata=texts)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))

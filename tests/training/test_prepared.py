@@ -1,4 +1,5 @@
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -107,3 +108,10 @@ def test_one_group_cannot_be_split(photo_folder: Path, tmp_path: Path) -> None:
     images = prepare(find_items(photo_folder), tmp_path, 320).images
     with pytest.raises(DataError, match="cannot be split"):
         split(images[:1], [0], 0.1)
+
+
+def test_workers_open_the_files_instead_of_copying_them(photo_folder: Path, tmp_path: Path) -> None:
+    data = prepare(find_items(photo_folder), tmp_path, 320)
+    content = pickle.dumps(data)
+    assert len(content) < 1000
+    np.testing.assert_array_equal(pickle.loads(content).image(3), data.image(3))

@@ -90,7 +90,7 @@ def test_sa1b_annotation_that_is_no_json_is_skipped(tmp_path: Path) -> None:
 
 
 def test_folder_without_data_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="neither index.json nor JPEG files"):
+    with pytest.raises(DataError, match=r"neither index\.json nor JPEG files"):
         find_items(tmp_path)
 
 

@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from sqsam_deploy.cli.train import main
+from sqsam_deploy.training.log import LogRow, append_row, drop_rows_after, plot, read_rows
+
+
+def _call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["sqsam-train", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def test_run_writes_weights_log_curve_and_scores(
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "run"
+    options = [
+        *("--preset", "saliency", "--data", photo_folder, "--evaluation", photo_folder),
+        *("--output", output, "--cache", tmp_path / "cache", "--samples", 40, "--batch-size", 8),
+        *("--workers", 0, "--validate-every", 2, "--device", "cpu", "--licence", "for tests"),
+    ]
+    assert _call(monkeypatch, *options) == 0
+    with safe_open(output / "weights.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    scores = json.loads(metadata["scores"])
+    assert set(scores) == {"network", "frequency-tuned", "spectral residual"}
+    # Only ECSSD's photos count.
+    assert scores["network"]["images"] == 4
+    assert scores == json.loads((output / "scores.json").read_text())
+    assert metadata["licence"] == "for tests"
+    rows = read_rows(output / "log.csv")
+    assert [row.step for row in rows] == [2, 4]
+    assert 0 < rows[-1].values["val_mae"] < 1
+    assert (output / "curve.png").stat().st_size > 1000
+    assert "spectral residual" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (("--preset", "giant"), 2, "no training recipe for 'giant'"),
+        (("--initial-weights", "missing.pt"), 3, "missing.pt does not exist"),
+        ((), 3, "holds neither index.json nor JPEG files"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_a_code(
+    options: tuple[str, ...],
+    code: int,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = tmp_path / "empty"
+    data.mkdir()
+    given = ("--data", data, "--output", tmp_path / "run", "--device", "cpu", *options)
+    assert _call(monkeypatch, *given) == code
+    message = capsys.readouterr().err
+    assert sentence in message and "Traceback" not in message
+
+
+def test_help_answers_without_torch() -> None:
+    code = (
+        "import sys; from sqsam_deploy.cli import train; sys.argv = ['sqsam-train', '--help']\n"
+        "try: train.main()\nexcept SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--max-minutes" in done.stdout
+
+
+def test_log_comes_back_and_is_cut_where_a_run_resumes(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    rows = [
+        LogRow(n, 4 * n, 0.5 * n, 1e-3, 30.0, {"loss": 1 / n, "val_miou_box": 0.25})
+        for n in (1, 2, 3)
+    ]
+    for row in rows:
+        append_row(path, row)
+    with path.open("a") as file:
+        file.write("4,16,2")  # killed in the middle of a line
+    drop_rows_after(path, 2)
+    kept = read_rows(path)
+    assert [row.step for row in kept] == [1, 2]
+    assert kept[1].values == pytest.approx(rows[1].values)
+    plot(kept, tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").exists()
