@@ -1,8 +1,11 @@
 """Zip archives of package directories: the same bytes for the same files, and safe to unpack."""
 
+import errno
 import hashlib
 import stat
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +19,17 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = stat.S_IFREG | 0o644
 _UNIX = 3
 _BLOCK = 1 << 20
+#: What zipfile and zlib raise over bytes that are no zip, or no longer one.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    NotImplementedError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 
 
 def pack(directory: Path, artifact: ArtifactEntry, target: Path) -> None:
@@ -62,7 +76,11 @@ def unpack(archive: Path, artifact: ArtifactEntry, directory: Path) -> None:
             for info in members:
                 if not info.is_dir():
                     _extract(opened, info, expected[info.filename], directory)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+    except _DAMAGED as error:
+        raise ReleaseError(f"the archive of {artifact.path} is damaged: {error}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a seek to where no archive reaches
+            raise
         raise ReleaseError(f"the archive of {artifact.path} is damaged: {error}") from None
 
 

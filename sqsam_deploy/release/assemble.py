@@ -34,7 +34,8 @@ from sqsam_deploy.release.parity import PARITY_NAME, ParityResult, read_parity, 
 from sqsam_deploy.release.sbom import bill_of_materials
 from sqsam_deploy.release.signature import Signer
 
-REPORT_NAME = "report.html"
+#: Reports to look at: of the export and of the parity gate.
+REPORT_NAMES = ("report.html", "parity.html")
 _ARTIFACT_SUFFIXES = (".pte", ".onnx", ".mlpackage")
 
 
@@ -93,8 +94,8 @@ def check_directory(directory: Path, manifest: Manifest) -> None:
             )
 
 
-def assemble(workspace: Path, request: PublishRequest, manifest: Manifest, name: str) -> Assembled:
-    """Writes every file of the release into an empty directory.
+def assemble(workspace: Path, request: PublishRequest, manifest: Manifest, name: str) -> Release:
+    """Writes every file of the release but its own document into an empty directory.
 
     Raises:
         GateError: The parity gate did not pass.
@@ -113,7 +114,7 @@ def assemble(workspace: Path, request: PublishRequest, manifest: Manifest, name:
         shutil.copyfile(_parity_path(request), workspace / PARITY_NAME)
     content = CardContent(name, str(request.version), verification, artifacts)
     _write_documents(workspace, content, manifest)
-    release = Release(
+    return Release(
         name=name,
         version=content.version,
         published=_now(),
@@ -123,7 +124,6 @@ def assemble(workspace: Path, request: PublishRequest, manifest: Manifest, name:
         artifacts=artifacts,
         files=file_entries(workspace, sorted(workspace.iterdir())),
     )
-    return _seal(workspace, release, request.signer)
 
 
 def _parity_path(request: PublishRequest) -> Path:
@@ -193,9 +193,10 @@ def _copy_documents(workspace: Path, request: PublishRequest, manifest: Manifest
     for entry in manifest.extra_files:
         _copy(request.directory, workspace, entry.path, entry.sha256)
     shutil.copyfile(request.directory / MANIFEST_NAME, workspace / MANIFEST_NAME)
-    report = request.directory / REPORT_NAME
-    if report.is_file() and not (workspace / REPORT_NAME).exists():
-        shutil.copyfile(report, workspace / REPORT_NAME)
+    for name in REPORT_NAMES:
+        report = request.directory / name
+        if report.is_file() and not (workspace / name).exists():
+            shutil.copyfile(report, workspace / name)
 
 
 def _write_documents(workspace: Path, content: CardContent, manifest: Manifest) -> None:
@@ -205,8 +206,13 @@ def _write_documents(workspace: Path, content: CardContent, manifest: Manifest) 
     (workspace / SBOM_NAME).write_bytes(bill)
 
 
-def _seal(workspace: Path, release: Release, signer: Signer | None) -> Assembled:
-    """Writes the document and its signature; together they pin every other file."""
+def seal(workspace: Path, release: Release, signer: Signer | None) -> Assembled:
+    """Writes the document and its signature; together they pin every other file.
+
+    Raises:
+        UsageError: The key cannot be used.
+        ReleaseError: Keyless signing failed.
+    """
     document = workspace / RELEASE_NAME
     document.write_bytes(release_bytes(release))
     signature = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqsam_deploy.errors import MissingDependencyError
 from sqsam_deploy.release.document import SBOM_NAME, Latency, ReleasedArtifact, Verification
-from sqsam_deploy.release.manifest import Agreement, Manifest
+from sqsam_deploy.release.manifest import Agreement, ArtifactEntry, Manifest
 from sqsam_deploy.release.parity import Drift
 
 #: Licence identifiers of the Hub that model weights come under; it takes others as "other".
@@ -80,7 +80,7 @@ def _variables(content: CardContent, manifest: Manifest) -> dict[str, object]:
         "name": content.name,
         "version": content.version,
         "manifest": manifest,
-        "metadata": manifest.artifacts[0].metadata,
+        "described": _described(manifest),
         "rows": [_Row(artifact, agreements[artifact.path]) for artifact in content.artifacts],
         "latencies": latencies,
         "noisy": any(latency.believable is False for _, latency in latencies),
@@ -91,6 +91,12 @@ def _variables(content: CardContent, manifest: Manifest) -> dict[str, object]:
         "tags": _tags(content.artifacts),
         "sbom": SBOM_NAME,
     }
+
+
+def _described(manifest: Manifest) -> ArtifactEntry:
+    """The artifact whose inputs the card shows: the first that makes masks."""
+    segmenting = (entry for entry in manifest.artifacts if entry.metadata.prompts is not None)
+    return next(segmenting, manifest.artifacts[0])
 
 
 def _hub_licence(licence: str | None) -> str:

@@ -1,7 +1,6 @@
 """What `sqsam-parity` found out about an export, as far as publishing depends on it."""
 
 import json
-import math
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +27,8 @@ class _Covered(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     sha256: str
+    passed: bool = True
+    reference: str | None = None
     drift: Drift | None = None
 
 
@@ -38,12 +39,15 @@ class ParityResult(BaseModel):
 
     format: Literal["sqsam-parity/1"] = Field(alias="schema")
     passed: bool = Field(strict=True)
+    outcome: str | None = None
     artifacts: dict[str, _Covered]
 
     def drift_of(self, artifact: ArtifactEntry) -> Drift | None:
-        """Drift of this very artifact, or None where it was not measured."""
+        """Drift of this very artifact; None where it was not measured, or is the reference."""
         covered = self.artifacts.get(artifact.path)
-        return covered.drift if covered and covered.sha256 == artifact.sha256 else None
+        if covered is None or covered.sha256 != artifact.sha256:
+            return None
+        return None if covered.reference == artifact.path else covered.drift
 
 
 def read_parity(path: Path) -> ParityResult:
@@ -71,8 +75,14 @@ def require_passed(result: ParityResult, manifest: Manifest) -> None:
 
     Raises:
         GateError: The gate did not pass.
-        ArtifactError: A quantized artifact was not evaluated, or its bytes changed since.
+        ArtifactError: The gate is undecided, or a quantized artifact was not evaluated, or its
+            bytes changed since.
     """
+    if result.outcome == "undecided":
+        raise ArtifactError(
+            "the parity gate is undecided: evaluate more objects, or publish with "
+            "--allow-unverified, which the release then says"
+        )
     if not result.passed:
         raise GateError(
             "the parity gate did not pass: better artifacts are needed, or --allow-unverified, "
@@ -84,8 +94,9 @@ def require_passed(result: ParityResult, manifest: Manifest) -> None:
 
 
 def is_quantized(artifact: ArtifactEntry) -> bool:
-    """Whether quality may have been lost to rounding to int8."""
-    return artifact.metadata.precision.startswith("int8")
+    """Whether masks may have got worse by rounding to int8; parity compares masks only."""
+    metadata = artifact.metadata
+    return metadata.task == "segmentation" and metadata.precision.startswith("int8")
 
 
 def _require_covered(result: ParityResult, artifact: ArtifactEntry) -> None:
@@ -99,5 +110,7 @@ def _require_covered(result: ParityResult, artifact: ArtifactEntry) -> None:
             f"the parity result is of another {artifact.path} (its SHA-256 differs): "
             "run sqsam-parity again"
         )
-    if covered.drift is None or not math.isfinite(covered.drift.mean):
+    if not covered.passed:
+        raise GateError(f"the parity gate did not pass for {artifact.path}: see the parity report")
+    if covered.drift is None:
         raise ArtifactError(f"the parity result gives no drift for {artifact.path}")

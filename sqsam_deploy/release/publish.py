@@ -18,7 +18,7 @@ from semver import Version
 from sqsam_deploy.errors import ArtifactError, ReleaseError
 from sqsam_deploy.pipeline.progress import SilentSteps, Steps
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.assemble import Assembled, PublishRequest, assemble, check_directory
+from sqsam_deploy.release.assemble import Assembled, PublishRequest, assemble, check_directory, seal
 from sqsam_deploy.release.catalog import (
     Index,
     Indexer,
@@ -67,11 +67,14 @@ def publish(store: Store, request: PublishRequest, steps: Steps | None = None) -
     for tag in request.tags:
         check_tag(tag)
     check_directory(request.directory, manifest)
+    if isinstance(store, FolderStore):
+        store.prepare()
     with tempfile.TemporaryDirectory(prefix="sqsam-publish-") as workspace:
         steps.begin("putting the release together")
-        assembled = assemble(Path(workspace), request, manifest, name)
-        published = _already_there(store, assembled.release)
+        release = assemble(Path(workspace), request, manifest, name)
+        published = _already_there(store, release)
         if published is None:
+            assembled = seal(Path(workspace), release, request.signer)
             published = _publish_files(store, assembled, steps)
     steps.begin("moving tags, refreshing the index")
     for tag in request.tags:
@@ -110,8 +113,6 @@ def _already_there(store: Store, release: Release) -> Published | None:
 
 def _publish_files(store: Store, assembled: Assembled, steps: Steps) -> Published:
     steps.begin(f"uploading to {store.url}")
-    if isinstance(store, FolderStore):
-        store.remove_abandoned()
     digests = parse_record(assembled.record.encode(), "the new release")
     for path, digest in digests.items():
         _put_blob(store, assembled.directory / path, digest)

@@ -17,7 +17,7 @@ from sqsam_deploy.release.document import CARD_NAME, Release
 from sqsam_deploy.release.files import FileEntry
 from sqsam_deploy.release.formats import Delivery, find_format
 from sqsam_deploy.release.lock import LockedModel
-from sqsam_deploy.release.manifest import MANIFEST_NAME, ArtifactEntry
+from sqsam_deploy.release.manifest import ArtifactEntry
 from sqsam_deploy.release.signature import Verifier
 from sqsam_deploy.release.source import OpenedRelease, Source
 from sqsam_deploy.release.version import Reference
@@ -160,7 +160,7 @@ def _fetch(
 ) -> dict[str, Path]:
     wanted = {artifact.path for artifact in artifacts}
     stored = [a.stored_as for a in opened.release.artifacts if a.path in wanted]
-    entries = [opened.release.file(path) for path in (*stored, MANIFEST_NAME, CARD_NAME)]
+    entries = [opened.release.file(path) for path in (*stored, CARD_NAME)]
     advance = watch(str(opened.release.name), sum(entry.bytes for entry in entries))
     return {entry.path: source.fetch(entry, advance) for entry in entries}
 

@@ -149,8 +149,9 @@ class FolderStore:
             partial.replace(target)
             _sync_directory(target.parent)
 
-    def remove_abandoned(self) -> None:
-        """Deletes half-written files of publishers that were killed."""
+    def prepare(self) -> None:
+        """Makes the folder if it is new, and deletes what killed publishers left half-written."""
+        self._root.mkdir(parents=True, exist_ok=True)
         for partial in (self._root / layout.PARTIAL).glob("*"):
             try:
                 if _is_abandoned(partial):

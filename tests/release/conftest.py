@@ -1,113 +1,13 @@
-"""Small but valid export directories: a few KB of bytes under a real manifest."""
-
-import hashlib
-import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from sqsam_deploy.model.config import preset
-from sqsam_deploy.release.manifest import (
-    Agreement,
-    ArtifactEntry,
-    Manifest,
-    WeightsEntry,
-    file_entries,
-    write_manifest,
-)
-from sqsam_deploy.runtimes.metadata import Precision, RuntimeName, describe
-
-WEIGHTS_SHA256 = hashlib.sha256(b"weights").hexdigest()
-ARTIFACTS: dict[str, tuple[RuntimeName, Precision, str]] = {
-    "nano-int8.pte": ("executorch", "int8", "1.4.1"),
-    "nano-fp32.pte": ("executorch", "fp32", "1.4.1"),
-    "nano-int8.onnx": ("onnx", "int8", "1.22"),
-    "nano-int8.mlpackage": ("coreml", "int8", "iOS 17"),
-}
-
-
-class ExportBuilder:
-    """Writes export directories; `seed` changes every artifact's bytes."""
-
-    def __call__(self, directory: Path, seed: int = 0, parity: bool = True) -> Path:
-        directory.mkdir(parents=True)
-        for name in ARTIFACTS:
-            self._write_artifact(directory / name, seed)
-        manifest = self._manifest(directory)
-        write_manifest(directory, manifest)
-        (directory / "report.html").write_text("<!doctype html><title>report</title>\n")
-        if parity:
-            self.write_parity(directory, manifest)
-        return directory
-
-    def _write_artifact(self, path: Path, seed: int) -> None:
-        if path.suffix != ".mlpackage":
-            path.write_bytes(_bytes(f"{path.name}{seed}", 5000))
-            return
-        weights = path / "Data" / "com.apple.CoreML" / "weights"
-        weights.mkdir(parents=True)
-        (weights / "weight.bin").write_bytes(_bytes(f"{path.name}{seed}", 4000))
-        (weights.parent / "model.mlmodel").write_bytes(_bytes("program", 900))
-        (path / "Manifest.json").write_text('{"fileFormatVersion": "1.0.0"}')
-
-    def _manifest(self, directory: Path) -> Manifest:
-        return Manifest(
-            name="squeezesam-nano",
-            preset="nano",
-            weights=WeightsEntry(
-                name="nano.safetensors", sha256=WEIGHTS_SHA256, licence="Apache-2.0"
-            ),
-            calibration=None,
-            tools={"sqsam-deploy": "0.1.0", "torch": "2.13.0"},
-            git_revision="0" * 40,
-            artifacts=tuple(self._entry(directory, name) for name in ARTIFACTS),
-        )
-
-    def _entry(self, directory: Path, name: str) -> ArtifactEntry:
-        runtime, precision, minimum = ARTIFACTS[name]
-        return ArtifactEntry(
-            path=name,
-            files=file_entries(directory, [directory / name]),
-            metadata=describe(
-                preset("nano"),
-                runtime=runtime,
-                precision=precision,
-                weights_sha256=WEIGHTS_SHA256,
-            ),
-            agreement=Agreement(
-                images=4,
-                prompts=12,
-                mean_mask_iou=0.99,
-                min_mask_iou=0.97,
-                max_logit_difference=0.2,
-                max_iou_difference=0.01,
-                limit=0.95,
-                executor="test 1.0",
-            ),
-            minimum_runtime=minimum,
-        )
-
-    def write_parity(self, directory: Path, manifest: Manifest, **changes: Any) -> Path:
-        covered = {
-            entry.path: {
-                "sha256": entry.sha256,
-                "drift": {"mean": 0.21, "low": 0.05, "high": 0.37},
-            }
-            for entry in manifest.artifacts
-            if entry.metadata.precision != "fp32"
-        }
-        document = {"schema": "sqsam-parity/1", "passed": True, "artifacts": covered, **changes}
-        path = directory / "parity.json"
-        path.write_text(json.dumps(document))
-        return path
-
-
-def _bytes(seed: str, count: int) -> bytes:
-    """Bytes that differ from seed to seed and do not compress."""
-    return b"".join(
-        hashlib.sha256(f"{seed}-{index}".encode()).digest() for index in range(count // 32 + 1)
-    )[:count]
+from export_builder import ExportBuilder
+from http_server import RangeServer
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +18,76 @@ def build_export() -> ExportBuilder:
 @pytest.fixture
 def export(build_export: ExportBuilder, tmp_path: Path) -> Path:
     return build_export(tmp_path / "export")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A key pair in PEM form, as openssl writes it."""
+
+    private: Path
+    public: Path
+
+
+def make_keys(directory: Path) -> Keys:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is missing")
+    directory.mkdir(parents=True)
+    keys = Keys(directory / "key.pem", directory / "key.pub")
+    curve = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"]
+    subprocess.run([*curve, "-out", keys.private], check=True, capture_output=True)
+    public = ["openssl", "ec", "-in", keys.private, "-pubout", "-out", keys.public]
+    subprocess.run(public, check=True, capture_output=True)
+    return keys
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return make_keys(tmp_path_factory.mktemp("keys") / "own")
+
+
+@pytest.fixture(scope="session")
+def other_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return make_keys(tmp_path_factory.mktemp("keys") / "other")
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """An S3 server on loopback."""
+    server_module = pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs")
+    server = server_module.ThreadedMotoServer(
+        ip_address="127.0.0.1", port=_free_port(), verbose=False
+    )
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_store_url(moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh bucket; the client learns of server and keys as a user would tell it."""
+    import fsspec
+    import s3fs
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
+    s3fs.S3FileSystem.clear_instance_cache()
+    bucket = "bucket-" + tmp_path.name.lower().replace("_", "-")[-40:].strip("-")
+    fsspec.filesystem("s3").mkdir(bucket)
+    return f"s3://{bucket}/models"
+
+
+@pytest.fixture
+def http_server(tmp_path: Path) -> Iterator[RangeServer]:
+    """Serves `tmp_path` over HTTP, with ranges."""
+    with RangeServer(tmp_path) as server:
+        yield server
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqsam_deploy.release.archive import unpack
 from sqsam_deploy.release.document import CARD_NAME, RELEASE_NAME, SIGNATURE_NAME
 from sqsam_deploy.release.files import FileEntry, files_in, hash_file
-from sqsam_deploy.release.manifest import MANIFEST_NAME, ArtifactEntry
+from sqsam_deploy.release.manifest import ArtifactEntry, write_manifest
 from sqsam_deploy.release.source import OpenedRelease
 
 
@@ -57,14 +57,19 @@ class Delivery:
         return target
 
     def place_documents(self, folder: str = "") -> None:
-        """Writes the release document, its signature, the manifest and the model card."""
+        """Writes the release document, its signature, the manifest and the model card.
+
+        The manifest is restricted to what is there, so that the other commands take the
+        directory as they take an export.
+        """
         parent = self.directory / folder
         parent.mkdir(parents=True, exist_ok=True)
         (parent / RELEASE_NAME).write_bytes(self.opened.document)
         if self.opened.signature is not None:
             (parent / SIGNATURE_NAME).write_bytes(self.opened.signature)
-        for name in (MANIFEST_NAME, CARD_NAME):
-            shutil.copyfile(self._files[name], parent / name)
+        restricted = {"artifacts": self.artifacts, "extra_files": ()}
+        write_manifest(parent, self.opened.manifest.model_copy(update=restricted))
+        shutil.copyfile(self._files[CARD_NAME], parent / CARD_NAME)
 
     def entries(self) -> tuple[FileEntry, ...]:
         """Every file of the directory; only those made here are hashed again."""
