@@ -1,0 +1,54 @@
+"""Small result files for the tests, made by hand."""
+
+import numpy as np
+
+from sqsam_deploy.benchmark.measure import concluded
+from sqsam_deploy.benchmark.result import (
+    BenchmarkResult,
+    Device,
+    Environment,
+    Measurement,
+    Method,
+    Setup,
+    Subject,
+    Timing,
+)
+
+CREATED = "2026-01-02T03:04:05Z"
+
+
+def rounds_around(ms: float, *, spread: float = 0.002, rounds: int = 12, seed: int = 0):
+    """Rounds of five samples, log-normal around `ms`."""
+    rng = np.random.default_rng(seed)
+    samples = ms * np.exp(spread * rng.standard_normal((rounds, 5)))
+    return tuple(tuple(float(value) for value in taken) for taken in samples)
+
+
+def subject(name="nano-int8.pte", role="artifact", **changes) -> Subject:
+    """An int8 ExecuTorch artifact of `nano`, unless told otherwise."""
+    usual = {"runtime": "executorch", "precision": "int8", "preset": "nano", "macs": 500_000_000}
+    return Subject(name=name, role=role, **{**usual, **changes})
+
+
+def measurement(of: Subject, ms: float, *, threads: int | None = 2, **changes) -> Measurement:
+    """Its steady state around `ms`."""
+    spread, seed = changes.pop("spread", 0.002), changes.pop("seed", 0)
+    rounds = rounds_around(ms, spread=spread, seed=seed)
+    stages = {"inference": Timing(rounds=rounds)}
+    return Measurement(subject=of, setup=Setup(threads=threads), stages=stages, **changes)
+
+
+def result(*measurements: Measurement, **changes) -> BenchmarkResult:
+    """A finished CPU run that holds these measurements."""
+    environment = changes.pop("environment", Environment())
+    usual = {
+        "created": CREATED,
+        "tool": "test",
+        "device": Device(kind="cpu", name="Test CPU", system="Linux 6", cores=2),
+        "method": Method(rounds=12, interleaved=True),
+    }
+    return BenchmarkResult(
+        environment=environment,
+        measurements=concluded(measurements, environment),
+        **{**usual, **changes},
+    )

@@ -1,0 +1,33 @@
+import pytest
+import torch
+from torch import nn
+
+from sqsam_deploy.benchmark.macs import count_work, preset_work
+
+
+def test_work_of_a_convolution_by_hand():
+    """64 -> 32 channels, 3x3, on 16x16: 16·16·32·64·9 products."""
+    with torch.device("meta"):
+        work = count_work(nn.Conv2d(64, 32, 3, padding=1), (torch.empty(1, 64, 16, 16),))
+    weights = 32 * 64 * 9
+    assert work.macs == 16 * 16 * weights
+    assert work.parameters == weights + 32
+    assert work.elements == 64 * 256 + weights + 32 + 32 * 256
+
+
+def test_release_has_the_published_work():
+    """26.26 GMAC and 10.159 M parameters were counted on the published checkpoint."""
+    work = preset_work("release-2023-12")
+    assert work.macs == pytest.approx(26.26e9, rel=1e-3)
+    assert work.parameters == pytest.approx(10.159e6, rel=1e-4)
+
+
+def test_paper_has_the_work_that_was_measured_elsewhere():
+    assert preset_work("paper").macs == pytest.approx(26.5e9, rel=1e-3)
+
+
+def test_a_batch_multiplies_the_work_and_moves_the_weights_once():
+    one, four = preset_work("nano"), preset_work("nano", 4)
+    assert four.macs == 4 * one.macs
+    assert four.parameters == one.parameters
+    assert 3 * one.elements < four.elements < 4 * one.elements

@@ -1,0 +1,114 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from sqsam_deploy.benchmark.measure import Plan, measure, step_count, turn_length
+from sqsam_deploy.benchmark.subjects import Target
+from sqsam_deploy.errors import ArtifactError, UsageError
+
+from .results import subject
+
+
+@pytest.fixture(scope="module")
+def products(tmp_path_factory):
+    """A product and one of eight times its work, as targets."""
+    folder = tmp_path_factory.mktemp("products")
+    return [_product(folder / f"{side}.onnx", side) for side in (128, 256)]
+
+
+def _product(path, side):
+    weights = numpy_helper.from_array(np.ones((side, side), np.float32), "w")
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [side, side]) for name in "xy"]
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "g", values[:1], values[1:], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    of = subject(path.name, "peer", runtime="onnx", precision="fp32", preset=None, macs=side**3)
+    return Target(of, "plain", str(path))
+
+
+class Recorder:
+    def __init__(self):
+        self.begun = []
+
+    def begin(self, what):
+        self.begun.append(what)
+
+
+@pytest.fixture(scope="module")
+def run(products, tmp_path_factory):
+    missing = str(tmp_path_factory.mktemp("none") / "missing.onnx")
+    broken = Target(subject("missing.onnx", "peer", runtime="onnx"), "plain", missing)
+    plan = Plan(threads=(1,), rounds=4, processes=2, turn_ms=5, photos=1, profiled=2)
+    steps = Recorder()
+    return measure([*products, broken], plan, steps), steps, plan
+
+
+def test_every_subject_has_every_round_and_every_process(run):
+    result, _, plan = run
+    assert [item.subject.name for item in result.measurements] == ["128.onnx", "256.onnx"]
+    for item in result.measurements:
+        assert len(item.inference.rounds) == plan.rounds
+        assert all(len(taken) >= 2 for taken in item.inference.rounds)
+        assert len(item.load) == len(item.first) == plan.processes
+        assert item.inference.summary.median.value > 0
+        assert item.noise is not None
+
+
+def test_memory_holds_the_weights_and_never_more_than_the_peak(run):
+    for item in run[0].measurements:
+        assert item.memory.loaded <= item.memory.peak
+        assert item.memory.before <= item.memory.peak
+
+
+def test_a_subject_that_fails_is_listed_with_its_reason(run):
+    [row] = run[0].not_measured
+    assert row.subject == "missing.onnx"
+    assert "cannot be loaded by ONNX Runtime" in row.reason
+
+
+def test_profiles_are_taken_of_the_whole_network(run):
+    operators = {cost.operator for cost in run[0].measurements[0].profile.operators}
+    assert "MatMul" in operators
+
+
+def test_environment_is_part_of_the_result(run):
+    result = run[0]
+    assert result.device.kind == "cpu"
+    assert len(result.environment.foreign_cpu) in (0, 4)
+    assert "onnxruntime" in result.environment.versions
+
+
+def test_steps_are_as_many_as_announced(run, products):
+    _, steps, plan = run
+    # The broken target ends its own start at the first try and is never profiled.
+    assert len(steps.begun) == step_count(products, plan) + 1
+
+
+def test_nothing_measured_is_an_error(tmp_path):
+    target = Target(subject("x.onnx", runtime="onnx"), "plain", str(tmp_path / "x.onnx"))
+    with pytest.raises(ArtifactError, match=r"nothing could be measured: .*x\.onnx"):
+        measure([target], Plan(threads=(1,), rounds=3, processes=1))
+
+
+def test_two_subjects_of_one_name_are_refused(products):
+    with pytest.raises(UsageError, match=r"two subjects are called 128\.onnx"):
+        measure([products[0], products[0]], Plan(threads=(1,)))
+
+
+@pytest.mark.parametrize(("inference_ms", "expected"), [(70, 3), (400, 2), (1, 50), (0, 50)])
+def test_turns_last_long_enough_without_end(inference_ms, expected):
+    assert turn_length(inference_ms, turn_ms=150) == expected
+
+
+def test_torch_with_random_weights_times_all_stages():
+    from sqsam_deploy.benchmark.channel import Worker
+    from sqsam_deploy.benchmark.jobs import Job
+
+    with Worker(Job(kind="network", target="nano", threads=1, photos=2)) as worker:
+        samples = worker.run(2)
+    assert set(samples.stages) == {"preprocess", "inference", "postprocess", "total"}
+    for index in range(2):
+        parts = [samples.stages[s][index] for s in ("preprocess", "inference", "postprocess")]
+        assert sum(parts) == pytest.approx(samples.stages["total"][index])

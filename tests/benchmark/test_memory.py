@@ -1,0 +1,25 @@
+import sys
+
+import numpy as np
+import pytest
+
+from sqsam_deploy.benchmark.memory import forget_peak, peak_bytes, resident_bytes
+
+MEGABYTE = 1 << 20
+
+
+def test_memory_that_is_touched_becomes_resident():
+    before = resident_bytes()
+    block = np.ones(64 * MEGABYTE, np.uint8)
+    assert resident_bytes() - before == pytest.approx(64 * MEGABYTE, rel=0.2)
+    assert block[0] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
+def test_a_peak_outlives_its_memory_until_it_is_forgotten():
+    block = np.ones(64 * MEGABYTE, np.uint8)
+    high = resident_bytes()
+    del block
+    assert peak_bytes() >= high - MEGABYTE
+    forget_peak()
+    assert peak_bytes() < high - 32 * MEGABYTE

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from sqsam_deploy.benchmark import peaks
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Kernels small enough for a test; the formula of their work is the same."""
+    monkeypatch.setattr(peaks, "_MATRIX", 64)
+    monkeypatch.setattr(peaks, "_CHANNELS", 16)
+    monkeypatch.setattr(peaks, "_SIDE", 8)
+
+
+def test_work_is_that_of_the_kernels():
+    import torch
+
+    from sqsam_deploy.benchmark.macs import count_work
+
+    network, inputs = peaks._convolution()
+    work = count_work(network.to("meta"), tuple(torch.empty_like(i, device="meta") for i in inputs))
+    assert work.macs == peaks._CONVOLUTION_MACS
+
+
+def test_kernels_run_and_compute_in_their_precision(small, tmp_path):
+    import onnx
+
+    from sqsam_deploy.benchmark.plain import open_plain
+
+    kernels = peaks.build_peak_kernels(tmp_path)
+    assert [(k.runtime, k.precision) for k in kernels] == [
+        ("onnx", "fp32"),
+        ("onnx", "int8"),
+        ("executorch", "fp32"),
+        ("executorch", "int8"),
+    ]
+    for kernel in kernels:
+        network = open_plain(kernel.path, threads=1)
+        [output] = network.run(network.random_inputs())
+        assert np.asarray(output).size in (64 * 64, 16 * 8 * 8)
+    nodes = [node.op_type for node in onnx.load(kernels[1].path).graph.node]
+    assert nodes == ["MatMulInteger"]
+    # Weights of 8 bits take a quarter of the room.
+    assert kernels[3].path.stat().st_size < kernels[2].path.stat().st_size
