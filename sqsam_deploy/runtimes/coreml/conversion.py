@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from torch.export import ExportedProgram
 
 from sqsam_deploy.runtimes.coreml.programs import decomposed, single_precision
-from sqsam_deploy.runtimes.coreml.quiet import coremltools, without_bars
+from sqsam_deploy.runtimes.coreml.quiet import coremltools, quiet_conversion
 from sqsam_deploy.runtimes.coreml.specs import minimum_runtime
 from sqsam_deploy.runtimes.metadata import Precision, TensorSpec
 
@@ -33,7 +33,7 @@ def convert(
         precision: Decides the compute precision.
     """
     ct = coremltools()
-    with without_bars():
+    with quiet_conversion():
         model: MLModel = ct.convert(
             decomposed(single_precision(program)),
             source="pytorch",

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from torch.export import ExportedProgram
 
 from sqsam_deploy.runtimes.coreml.conversion import convert
+from sqsam_deploy.runtimes.coreml.half_scales import with_normal_scales
 from sqsam_deploy.runtimes.coreml.package import write_package
 from sqsam_deploy.runtimes.coreml.programs import weights_only
 from sqsam_deploy.runtimes.coreml.specs import DESCRIPTIONS
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
+from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata, Precision
 
 if TYPE_CHECKING:
     from coremltools.proto.Model_pb2 import Model
@@ -24,12 +25,19 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         metadata: `inputs` from `input_specs`; travels inside as user-defined metadata.
         path: The `.mlpackage` directory to make or replace.
     """
-    source = weights_only(program) if metadata.precision == "int8-weights" else program
-    converted = convert(source, metadata.inputs, metadata.outputs, metadata.precision)
+    converted = convert(
+        _source(program, metadata.precision), metadata.inputs, metadata.outputs, metadata.precision
+    )
     model = converted.get_spec()
     _describe(model, metadata)
     weights = Path(converted.weights_dir) / "weight.bin"
     write_package(model, weights, path)
+
+
+def _source(program: ExportedProgram, precision: Precision) -> ExportedProgram:
+    if precision == "int8-weights":
+        return with_normal_scales(weights_only(program))
+    return with_normal_scales(program) if precision == "int8" else program
 
 
 def _describe(model: "Model", metadata: ArtifactMetadata) -> None:

@@ -39,7 +39,8 @@ def single_precision(program: ExportedProgram) -> ExportedProgram:
     tensors = (*program.state_dict.values(), *program.constants.values())
     if not any(getattr(tensor, "dtype", None) == torch.float16 for tensor in tensors):
         return program
-    module = program.module()
+    # A copy: the module shares its weights with the program, which other runtimes still need.
+    module = copy.deepcopy(program.module())
     for node in list(module.graph.nodes):
         if node.target == torch.ops.aten._assert_tensor_metadata.default:
             module.graph.erase_node(node)

@@ -33,15 +33,18 @@ def _is_error(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """Hides coremltools' progress bars, which would tear this package's own."""
+def quiet_conversion() -> Iterator[None]:
+    """Hides progress bars, which would tear this package's own, and warnings about defaults."""
     modules = [(importlib.import_module(name), attribute) for name, attribute in _BARS]
     originals = [getattr(module, attribute) for module, attribute in modules]
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     for module, attribute in modules:
         setattr(module, attribute, _plain)
     try:
         yield
     finally:
+        logging.disable(level)
         for (module, attribute), original in zip(modules, originals, strict=True):
             setattr(module, attribute, original)
 

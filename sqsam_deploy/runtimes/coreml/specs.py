@@ -10,6 +10,7 @@ DESCRIPTIONS = {
     "point_coords": "(x, y) of the clicks, then of the box's corners, in pixels of the square.",
     "point_labels": "1 foreground, 0 background, 2 and 3 box corners, -1 padding.",
     "low_res_masks": "Logits of the candidate masks; a pixel belongs to a mask above 0.",
+    "saliency_logits": "Logits of the saliency map; their sigmoid is the heat.",
     "iou_predictions": "How well each mask is expected to fit, as IoU.",
 }
 

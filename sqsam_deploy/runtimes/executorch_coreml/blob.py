@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.coreml.package import Package, read_package, write_package
-from sqsam_deploy.runtimes.executorch_coreml.filesystem import flatten
+from sqsam_deploy.runtimes.executorch_coreml.filesystem import ROOT_NAME, flatten
 
 _MODEL = "model.mlpackage"
 _METADATA = "metadata.json"
@@ -40,9 +40,10 @@ def reproducible(blob: bytes) -> bytes:
     """The same delegate without what differs from run to run.
 
     ExecuTorch names a model `executorch_` and a random UUID, coremltools' manifest holds random
-    UUIDs, and the order of the files is that of the file system. The name must differ between models, because compiled models are cached under it:
-    here it is the hash of the model. The mapping from operators to lines of the exported program,
-    which only profiling on a device reads, is left out.
+    UUIDs, and the order of the files is that of the file system. The name must differ between
+    models, because compiled models are cached under it: here it is the hash of the model. The
+    mapping from operators to nodes of the exported program, which only profiling on a device
+    reads, is left out.
     """
     with _unflattened(blob) as source, tempfile.TemporaryDirectory() as target_name:
         target = Path(target_name)
@@ -88,4 +89,4 @@ def _unflattened(blob: bytes) -> Iterator[Path]:
             done = False
         if not done:
             raise ArtifactError("the Core ML delegate in the .pte is damaged: export it again")
-        yield Path(name)
+        yield Path(name) / ROOT_NAME

@@ -11,6 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+#: Name of the outermost directory, which ExecuTorch's reader makes again.
+ROOT_NAME = "lowered_module"
+
 _FILE, _DIRECTORY = 0, 1
 
 
@@ -18,7 +21,7 @@ def flatten(directory: Path) -> bytes:
     """The bytes of a directory, sorted by name."""
     content = bytearray()
     nodes: list[dict[str, Any]] = []
-    _append(directory, "lowered_module", content, nodes)
+    _append(directory, ROOT_NAME, content, nodes)
     index = json.dumps({"nodes": nodes}, sort_keys=True, separators=(",", ":"))
     return bytes(content) + index.encode()[::-1]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch.export import ExportedProgram
 
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.coreml.quiet import coremltools, without_bars
+from sqsam_deploy.runtimes.coreml.quiet import coremltools, quiet_conversion
 from sqsam_deploy.runtimes.coreml.specs import minimum_runtime
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible
 from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata, Precision
@@ -47,7 +47,7 @@ def _delegate(program: ExportedProgram, metadata: ArtifactMetadata) -> "EdgeProg
     from executorch.backends.apple.coreml.partition import CoreMLPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    with without_bars():
+    with quiet_conversion():
         return to_edge_transform_and_lower(
             program,
             partitioner=[CoreMLPartitioner(compile_specs=_compile_specs(metadata.precision))],

@@ -56,9 +56,7 @@ class DelegateSession(Session):
     ) -> Mapping[str, NDArray[np.generic]]:
         bound = {name: torch.tensor(feeds[source]) for name, source in self._inputs.items()}
         outputs = self._executor.run(bound)
-        return {
-            target: outputs[name].float().numpy() for name, target in self._outputs.items()
-        }
+        return {target: outputs[name].float().numpy() for name, target in self._outputs.items()}
 
 
 def open_session(path: Path, threads: int | None = None) -> Session:

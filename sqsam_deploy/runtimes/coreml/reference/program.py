@@ -89,15 +89,22 @@ def load_program(package: Package) -> ReferenceProgram:
     Raises:
         ArtifactError: coremltools rejects it, or it holds something the executor does not know.
     """
+    _require_known_operators(package)
     function = _load_function(package)
-    for operation in function.operations:
-        if operation.op_type != "const":
-            find_operator(operation.op_type)
     return ReferenceProgram(
         inputs={name: (_shape(var), _dtype(var)) for name, var in function.inputs.items()},
         steps=tuple(_step(op) for op in function.operations if op.op_type != "const"),
         outputs=tuple(var.name for var in function.outputs),
     )
+
+
+def _require_known_operators(package: Package) -> None:
+    """Before coremltools reads the program: its own errors do not name what is unknown."""
+    for function in package.model.mlProgram.functions.values():
+        for block in function.block_specializations.values():
+            for operation in block.operations:
+                if operation.type != "const":
+                    find_operator(operation.type)
 
 
 def _load_function(package: Package) -> Any:

@@ -13,7 +13,7 @@ from sqsam_deploy.runtimes.coreml.reference.operators import find_operator
 def by_coremltools(kind: str, **inputs: Any) -> np.ndarray:
     """What coremltools' value inference computes for one operator."""
     ct = coremltools()
-    from coremltools.converters.mil.mil import Builder as mb
+    from coremltools.converters.mil.mil import Builder as mb  # noqa: N813 - its usual name
 
     results = []
 

@@ -70,7 +70,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("linear", {"x": values(2, 4), "weight": values(5, 4), "bias": values(5)}),
     ("linear", {"x": values(2, 4), "weight": values(5, 4)}),
     ("matmul", {"x": values(2, 3, 4), "y": values(2, 4, 5)}),
-    ("matmul", {"x": values(2, 4, 3), "y": values(2, 5, 4), "transpose_x": True, "transpose_y": True}),
+    (
+        "matmul",
+        {"x": values(2, 4, 3), "y": values(2, 5, 4), "transpose_x": True, "transpose_y": True},
+    ),
     ("quantize", {"input": X234 * 99, "scale": np.float32(0.7), "output_dtype": "uint8"}),
     (
         "quantize",

@@ -27,7 +27,7 @@ def looped_conv(
     """The definition: a sum over the window at every place."""
     top, bottom, left, right = pads
     padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    batch, channels, height, width = padded.shape
+    batch, _, height, width = padded.shape
     out_channels, group_channels, kh, kw = weight.shape
     out_h = (height - (kh - 1) * dilations[0] - 1) // strides[0] + 1
     out_w = (width - (kw - 1) * dilations[1] - 1) // strides[1] + 1

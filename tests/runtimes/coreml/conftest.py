@@ -1,0 +1,57 @@
+"""One nano network with seeded weights, lowered once a precision."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from coreml_nano import Package, Photo, folded_network, metadata_of, real_photo
+from torch.export import ExportedProgram
+
+from sqsam_deploy.datasets import bundled_dataset
+from sqsam_deploy.folding import FoldedModel
+from sqsam_deploy.model.config import NANO
+from sqsam_deploy.quantization import build_calibration, export_fp16, export_fp32, quantize
+from sqsam_deploy.runtimes import coreml
+from sqsam_deploy.runtimes.metadata import Precision
+
+
+@pytest.fixture(scope="session")
+def photo() -> Photo:
+    return real_photo(NANO)
+
+
+@pytest.fixture(scope="session")
+def folded() -> FoldedModel:
+    return folded_network(NANO)
+
+
+@pytest.fixture(scope="session")
+def program(folded: FoldedModel) -> Callable[[Precision], ExportedProgram]:
+    @cache
+    def quantized() -> ExportedProgram:
+        calibration = build_calibration(bundled_dataset("calibration"), NANO, size=2, seed=0)
+        return quantize(folded, calibration).program
+
+    @cache
+    def make(precision: Precision) -> ExportedProgram:
+        if precision == "fp32":
+            return export_fp32(folded)
+        return export_fp16(folded) if precision == "fp16" else quantized()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def package(
+    program: Callable[[Precision], ExportedProgram], tmp_path_factory: pytest.TempPathFactory
+) -> Package:
+    folder = tmp_path_factory.mktemp("coreml")
+
+    @cache
+    def make(precision: Precision) -> Path:
+        path = folder / f"nano-{precision}.mlpackage"
+        coreml.lower(program(precision), metadata_of(NANO, precision), path)
+        return path
+
+    return make

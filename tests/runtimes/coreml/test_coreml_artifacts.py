@@ -1,0 +1,160 @@
+"""Packages of every precision, loaded from disk and executed on a real photo."""
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from coreml_nano import Package, Photo, folded_network, metadata_of, real_photo
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from sqsam_deploy.folding import FoldedModel
+from sqsam_deploy.model.config import NANO, PAPER, RELEASE_2023_12, ModelConfig
+from sqsam_deploy.quantization import export_fp32
+from sqsam_deploy.quantization.calibration import network_inputs
+from sqsam_deploy.runtimes import coreml
+from sqsam_deploy.runtimes.coreml.package import read_package
+from sqsam_deploy.runtimes.coreml.programs import weights_only
+from sqsam_deploy.runtimes.metadata import Precision
+from sqsam_deploy.runtimes.session import RawPrediction
+
+pytestmark = pytest.mark.skipif(
+    platform.system() == "Darwin", reason="checks the reference executor's arithmetic"
+)
+Programs = Callable[[Precision], ExportedProgram]
+
+
+@torch.inference_mode()
+def in_torch(module: torch.nn.Module, photo: Photo) -> RawPrediction:
+    masks, iou = module(*network_inputs(*photo, NANO))
+    return RawPrediction(masks[0].numpy(), iou[0].numpy())
+
+
+def difference(a: RawPrediction, b: RawPrediction) -> float:
+    """Largest difference of a logit or IoU, as a share of the largest value."""
+    return max(
+        float(np.abs(x - y).max() / np.abs(y).max())
+        for x, y in (
+            (a.low_res_masks, b.low_res_masks),
+            (a.iou_predictions, b.iou_predictions),
+        )
+    )
+
+
+def test_fp32_is_the_folded_network(package: Package, folded: FoldedModel, photo: Photo) -> None:
+    executed = coreml.open_session(package("fp32")).run(*photo)
+    assert difference(executed, in_torch(folded.network, photo)) < 1e-5
+
+
+def test_fp16_rounds_to_half_precision_and_stays_close(
+    package: Package, folded: FoldedModel, photo: Photo
+) -> None:
+    executed = coreml.open_session(package("fp16")).run(*photo)
+    logits = torch.from_numpy(executed.low_res_masks)
+    assert torch.equal(logits.half().float(), logits)
+    assert 1e-6 < difference(executed, in_torch(folded.network, photo)) < 0.02
+
+
+def test_int8_is_the_quantized_program(package: Package, program: Programs, photo: Photo) -> None:
+    executed = coreml.open_session(package("int8")).run(*photo)
+    quantized = in_torch(program("int8").module(), photo)
+    # One step of an 8-bit output would be 1/255 of its range; half precision moves a few inner
+    # values over a rounding edge.
+    spread = np.ptp(quantized.low_res_masks)
+    assert np.abs(executed.low_res_masks - quantized.low_res_masks).mean() < spread / 255
+    assert difference(executed, quantized) < 0.05
+
+
+def test_weight_only_int8_is_the_quantized_program_without_its_activations_rounded(
+    package: Package, program: Programs, photo: Photo
+) -> None:
+    executed = coreml.open_session(package("int8-weights")).run(*photo)
+    unrounded = in_torch(weights_only(program("int8")).module(), photo)
+    assert difference(executed, unrounded) < 0.02
+
+
+def test_weight_only_int8_quantizes_no_activation(package: Package) -> None:
+    (function,) = read_package(package("int8-weights")).model.mlProgram.functions.values()
+    (block,) = function.block_specializations.values()
+    kinds = {operation.type for operation in block.operations}
+    assert "constexpr_affine_dequantize" in kinds
+    assert not kinds & {"quantize", "dequantize"}
+
+
+def test_lowering_leaves_the_program_as_it_was(package: Package, program: Programs) -> None:
+    package("fp16")
+    package("int8-weights")
+    halves = [t.dtype for t in program("fp16").state_dict.values() if t.dtype == torch.float16]
+    assert halves
+    assert any("quantize_per_tensor" in str(n.target) for n in program("int8").graph.nodes)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_package_says_what_it_takes_and_gives(package: Package, precision: Precision) -> None:
+    path = package(precision)
+    assert coreml.read_metadata(path) == metadata_of(NANO, precision)
+    description = read_package(path).model.description
+    image, *others = description.input
+    assert image.name == "image"
+    assert (image.type.imageType.width, image.type.imageType.height) == (256, 256)
+    assert image.type.imageType.ColorSpace.Name(image.type.imageType.colorSpace) == "RGB"
+    assert [feature.name for feature in others] == ["prompt_maps", "point_coords", "point_labels"]
+    assert [f.name for f in description.output] == ["low_res_masks", "iou_predictions"]
+    for feature in (*others, *description.output):
+        kind = feature.type.multiArrayType
+        assert kind.ArrayDataType.Name(kind.dataType) == "FLOAT32"
+    assert all(f.shortDescription for f in (*description.input, *description.output))
+    assert description.metadata.author
+    assert description.metadata.versionString
+    # Specification 8 is iOS 17 (coremltools, `Model.proto`).
+    assert read_package(path).model.specificationVersion == 8
+    assert coreml.minimum_runtime(precision) == "iOS17"
+
+
+def all_bytes(package: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(package)): file.read_bytes()
+        for file in package.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_the_same_program_gives_the_same_bytes_without_local_paths(
+    package: Package, program: Programs, tmp_path: Path
+) -> None:
+    again = tmp_path / "elsewhere" / "other-name.mlpackage"
+    again.parent.mkdir()
+    coreml.lower(program("fp32"), metadata_of(NANO, "fp32"), again)
+    first = all_bytes(package("fp32"))
+    assert first == all_bytes(again)
+    assert sorted(first) == [
+        "Data/com.apple.CoreML/model.mlmodel",
+        "Data/com.apple.CoreML/weights/weight.bin",
+        "Manifest.json",
+    ]
+    for content in first.values():
+        assert str(Path.home()).encode() not in content
+        assert str(Path(coreml.__file__).parents[2]).encode() not in content
+        assert str(tmp_path).encode() not in content
+
+
+def test_int8_weights_make_the_package_a_quarter(package: Package) -> None:
+    sizes = {p: sum(map(len, all_bytes(package(p)).values())) for p in ("fp32", "int8-weights")}
+    assert sizes["int8-weights"] < 0.3 * sizes["fp32"]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("config", [PAPER, RELEASE_2023_12], ids=lambda config: config.name)
+def test_the_full_presets_convert_and_execute(config: ModelConfig, tmp_path: Path) -> None:
+    folded = folded_network(config)
+    path = tmp_path / "full.mlpackage"
+    coreml.lower(export_fp32(folded), metadata_of(config, "fp32"), path)
+    photo = real_photo(config)
+    executed = coreml.open_session(path).run(*photo)
+    inputs: tuple[Tensor, ...] = network_inputs(*photo, config)
+    with torch.inference_mode():
+        masks, iou = folded.network(*inputs)
+    assert difference(executed, RawPrediction(masks[0].numpy(), iou[0].numpy())) < 1e-5
