@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 
 import torch
@@ -35,11 +36,11 @@ class QuantizedModel:
     scheme: QuantizationScheme
 
     def to_json(self) -> str:
-        """The report, without the program."""
+        """The report, without the program; a lossless layer's ratio is null."""
         return json.dumps(
             {
                 "scheme": dataclasses.asdict(self.scheme),
-                "layers": [dataclasses.asdict(layer) for layer in self.layers],
+                "layers": [_finite(dataclasses.asdict(layer)) for layer in self.layers],
                 "kept_float": [dataclasses.asdict(layer) for layer in self.kept_float],
             },
             indent=2,
@@ -88,3 +89,8 @@ def quantize_program(
 def _calibrate(observed: GraphModule, samples: Samples) -> None:
     for sample in samples:
         observed(*sample)
+
+
+def _finite(values: dict[str, object]) -> dict[str, object]:
+    """Infinity, which JSON does not have, as None."""
+    return {key: None if value == math.inf else value for key, value in values.items()}

@@ -4,6 +4,8 @@ The arithmetic is XNNPACK's (static activations with one scale a tensor, symmetr
 scale an output channel, range -127..127), which ONNX QDQ and Core ML W8A8 express as well.
 """
 
+from fnmatch import fnmatchcase
+
 import torch
 from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
 from torch.fx import GraphModule, Node
@@ -37,6 +39,9 @@ _OBSERVERS: dict[RangeChoice, type[RangeObserver]] = {
 _aten = torch.ops.aten
 _GEMMS = (_aten.conv2d.default, _aten.conv_transpose2d.input, _aten.linear.default)
 
+#: Modules that normalize by the statistics of one input: 8 bits are too few for a variance.
+_NORMS = "*norm*"
+
 #: Inputs that hold whole numbers 0..255: a step of 1 represents them without loss.
 PIXEL_INPUTS = ("image", "prompt_maps")
 PIXEL_SCALE = 1.0
@@ -66,7 +71,8 @@ class Int8Quantizer(XNNPACKQuantizer):  # type: ignore[misc]
         return annotated
 
     def _stays_float(self, node: Node) -> bool:
-        if self._scheme.keeps_float(module_name(node)):
+        module = module_name(node)
+        if fnmatchcase(module, _NORMS) or self._scheme.keeps_float(module):
             return True
         # Tokens are joined in float: only the joins of feature maps feed a convolution.
         return node.target is _aten.cat.default and node.meta["val"].dim() != 4

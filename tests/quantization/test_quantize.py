@@ -71,7 +71,17 @@ def test_the_report_is_sorted_and_its_ranges_hold_the_observed_values() -> None:
         highest = (127 - layer.zero_point) * layer.scale
         # Min-max ranges of all samples hold those of the reported ones, up to rounding.
         assert lowest - layer.scale <= layer.minimum <= layer.maximum <= highest + layer.scale
-    assert json.loads(tiny_quantized().to_json())["layers"][0]["name"] == layers[0].name
+
+
+def test_the_report_is_valid_json() -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    report = json.loads(tiny_quantized().to_json(), parse_constant=refuse)
+    assert [entry["name"] for entry in report["layers"]] == [
+        x.name for x in tiny_quantized().layers
+    ]
+    assert report["layers"][-1]["snr_db"] is None
 
 
 @pytest.mark.parametrize("export", [export_fp32, export_fp16, lambda _: tiny_quantized().program])

@@ -6,6 +6,7 @@ from sqsam_deploy.quantization.rewrites import (
     fold_constants,
     rewrite_batch_matmul,
     rewrite_layer_norm,
+    rewrite_pixel_shuffle,
 )
 
 
@@ -62,3 +63,12 @@ def test_what_depends_on_no_input_is_computed_once() -> None:
     traced.recompile()
     assert _targets(traced) == {"aten.add.Tensor"}
     assert traced(x).equal(module(x))
+
+
+def test_pixel_shuffle_becomes_moves_with_the_same_result() -> None:
+    shuffle, x = nn.PixelShuffle(2), torch.randn(1, 12, 3, 5)
+    traced = _traced(shuffle, x)
+    assert rewrite_pixel_shuffle(traced) == 1
+    traced.recompile()
+    assert _targets(traced) == {"aten.reshape.default", "aten.permute.default"}
+    assert traced(x).equal(shuffle(x))

@@ -9,10 +9,17 @@ from torch.fx import GraphModule
 from sqsam_deploy.quantization.rewrites.batch_matmul import rewrite_batch_matmul
 from sqsam_deploy.quantization.rewrites.constants import fold_constants
 from sqsam_deploy.quantization.rewrites.layer_norm import rewrite_layer_norm
+from sqsam_deploy.quantization.rewrites.pixel_shuffle import rewrite_pixel_shuffle
 
-__all__ = ["fold_constants", "rewrite", "rewrite_batch_matmul", "rewrite_layer_norm"]
+__all__ = [
+    "fold_constants",
+    "rewrite",
+    "rewrite_batch_matmul",
+    "rewrite_layer_norm",
+    "rewrite_pixel_shuffle",
+]
 
-_PASSES = (fold_constants, rewrite_layer_norm, rewrite_batch_matmul)
+_PASSES = (fold_constants, rewrite_layer_norm, rewrite_batch_matmul, rewrite_pixel_shuffle)
 
 
 def rewrite(module: torch.nn.Module) -> GraphModule:

@@ -32,7 +32,7 @@ def _insert_norm(module: GraphModule, norm: Node) -> Node:
     x, (channels,), weight, bias, eps = norm.args[:5]
     graph = module.graph
     with graph.inserting_before(norm):
-        column = graph.get_attr(_averaging_column(module, channels))
+        column = graph.get_attr(_averaging_column(module, channels, norm.meta["val"].dtype))
 
         def call(operator: torch._ops.OpOverload, *args: object) -> Node:
             node = graph.call_function(operator, args)
@@ -47,11 +47,10 @@ def _insert_norm(module: GraphModule, norm: Node) -> Node:
         return call(_aten.add.Tensor, call(_aten.mul.Tensor, normed, weight), bias)
 
 
-def _averaging_column(module: GraphModule, channels: int) -> str:
+def _averaging_column(module: GraphModule, channels: int, dtype: torch.dtype) -> str:
     """Name of a 1xCx1 buffer of 1/C, made once."""
     name = f"{AVERAGING_COLUMN}_{channels}"
     if not hasattr(module, name):
-        dtype = next(module.parameters()).dtype
         column = torch.full((1, channels, 1), 1.0 / channels, dtype=dtype)
         module.register_buffer(name, column)
     return name
