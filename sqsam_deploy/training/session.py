@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from sqsam_deploy.errors import UsageError
 from sqsam_deploy.model.config import PRESETS
 from sqsam_deploy.model.saliency import SALIENCY
 from sqsam_deploy.training.distributed import Processes, wait_for_leader
@@ -80,6 +81,7 @@ def read_initial_weights(path: Path, recipe: Recipe | SaliencyRecipe) -> dict[st
 
     Raises:
         CheckpointError: The file is missing, damaged or of no known network.
+        UsageError: It is of another prompted network.
     """
     from sqsam_deploy.checkpoint.loading import load_checkpoint
 
@@ -87,6 +89,11 @@ def read_initial_weights(path: Path, recipe: Recipe | SaliencyRecipe) -> dict[st
     weights = checkpoint.model.state_dict()
     if isinstance(recipe, SaliencyRecipe):
         return from_prompted(weights, checkpoint.config, SALIENCY)
+    if checkpoint.config.name != recipe.preset:
+        raise UsageError(
+            f"{path} holds a network of preset '{checkpoint.config.name}', not '{recipe.preset}': "
+            "only weights of the same preset can be trained on"
+        )
     return weights
 
 
@@ -119,7 +126,8 @@ def evaluate(
     Raises:
         DataError: The evaluation data is missing or damaged.
     """
-    model = trainer.averaged_model()
+    # The scores are those of the file, which is float16.
+    model = trainer.averaged_model().half().float()
     if isinstance(task.recipe, SaliencyRecipe):
         scores = evaluate_saliency(model, SALIENCY, folder, device)
     else:
@@ -138,9 +146,14 @@ def evaluate(
 
 def git_revision() -> str:
     """The commit of the checkout this package runs from, or "unknown" for an installed copy."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        # An installed copy may lie inside the checkout of some other project.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("rev-parse", "HEAD")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip()
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
