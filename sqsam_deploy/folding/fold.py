@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sqsam_deploy.folding.blocks import fold_blocks
 from sqsam_deploy.folding.conv_bn import fold_conv_bn
-from sqsam_deploy.folding.conv_transpose_bn import fold_conv_transpose_bn
 from sqsam_deploy.folding.forward import fold_decoder, fold_encoder, forward_steps
 from sqsam_deploy.folding.group_norm import MapNorm
 from sqsam_deploy.folding.mask_weights import fold_into_mask_weights
 from sqsam_deploy.folding.network import (
-    ConvReLU,
     FoldedMapNetwork,
     FoldedMaskHead,
     FoldedNetwork,
@@ -22,7 +21,6 @@ from sqsam_deploy.folding.pixels import fold_pixel_scaling
 from sqsam_deploy.folding.single_key_attention import SingleKeyAttention
 from sqsam_deploy.folding.steps import FoldStep
 from sqsam_deploy.folding.unused import drop_unused_masks
-from sqsam_deploy.model.blocks import ConvBlock, ConvTransposeUp
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.model.transformer import Attention
@@ -93,13 +91,7 @@ def _fold_conv_bn_blocks(model: SqueezeSAM) -> list[FoldStep]:
         steps.append(FoldStep(f"{path}.norm", "conv-bn", (f"{path}.conv",)))
     elif isinstance(embedding.norm, nn.GroupNorm):
         steps.append(_fold_group_norm(model, embedding.norm))
-    for path, block in list(model.named_modules()):
-        if isinstance(block, ConvBlock) and block.order == "conv-bn-relu":
-            model.set_submodule(path, ConvReLU(fold_conv_bn(block.conv, block.norm)))
-            steps.append(FoldStep(f"{path}.norm", "conv-bn", (f"{path}.conv",)))
-        elif isinstance(block, ConvTransposeUp):
-            model.set_submodule(path, ConvReLU(fold_conv_transpose_bn(block.conv, block.norm)))
-            steps.append(FoldStep(f"{path}.norm", "conv-transpose-bn", (f"{path}.conv",)))
+    steps += fold_blocks(model)
     return steps
 
 

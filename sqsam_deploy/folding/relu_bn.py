@@ -52,13 +52,14 @@ def constant_level(norm: nn.BatchNorm2d) -> float:
 
     In int8 one scale serves the whole map, so a constant above the peaks would coarsen every
     channel; a small one would need a kernel whose weights coarsen its whole output channel. The
-    norm's own statistics give the peaks without data: mean plus three standard deviations of
-    what is stored. A power of two divides without rounding.
+    norm's own statistics give the peaks without data: mean plus six standard deviations of what is
+    stored, which the largest of thousands of rectified pixels usually exceeds. A power of two
+    divides without rounding.
     """
     affine = batch_norm_affine(norm)
     assert norm.running_mean is not None
     mean = affine.scale.abs() * norm.running_mean.double().clamp(min=0)
-    peak = float((mean + 3 * norm.weight.detach().double().abs()).max())
+    peak = float((mean + 6 * norm.weight.detach().double().abs()).max())
     return 2.0 ** math.floor(math.log2(peak)) if peak > 0 else 1.0
 
 

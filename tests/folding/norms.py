@@ -5,7 +5,7 @@ from torch import nn
 
 
 def harden(module: nn.Module, seed: int) -> None:
-    """Random statistics; scales of both signs with a zero, a tiny one and a tiny variance."""
+    """Random statistics; scales of both signs, with a zero and tiny ones."""
     generator = torch.Generator().manual_seed(seed)
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -19,7 +19,6 @@ def harden(module: nn.Module, seed: int) -> None:
             norm.weight.data[0] = 0.0
             norm.weight.data[1] = 1e-6
             norm.weight.data[2] = -1e-6
-            norm.running_var[3] = 1e-6
     module.eval()
 
 

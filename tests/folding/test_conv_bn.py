@@ -37,3 +37,13 @@ def test_keeps_stride_and_no_padding() -> None:
     folded = fold_conv_bn(conv, norm)(x)
     assert folded.shape == (1, 8, 4, 4)
     assert relative_difference(folded, norm(conv(x))) < 1e-5
+
+
+@torch.no_grad()
+def test_tiny_variance_costs_no_digits() -> None:
+    conv, norm = _pair(True)
+    norm.running_var.fill_(1e-6)
+    x = torch.randn(2, 5, 7, 9)
+    expected = norm.double()(conv.double()(x.double()))
+    conv, norm = conv.float(), norm.float()
+    assert relative_difference(fold_conv_bn(conv, norm)(x), expected.float()) < 1e-5
