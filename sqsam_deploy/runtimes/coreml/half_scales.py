@@ -35,12 +35,14 @@ def with_normal_scales(program: ExportedProgram) -> ExportedProgram:
 
 def _normalize(program: ExportedProgram, weight: Node) -> None:
     place = program.graph_signature.inputs_to_buffers[cast(Node, weight.args[1]).name]
-    scales: Tensor = program.state_dict[place]
+    # Buffers that are not saved with a state dict stand among the constants.
+    store = program.state_dict if place in program.state_dict else program.constants
+    scales = cast(Tensor, store[place])
     smallest = float(scales.min())
     if smallest >= SMALLEST_NORMAL or smallest <= 0.0:
         return
     factor = 2.0 ** math.ceil(math.log2(SMALLEST_NORMAL / smallest))
-    program.state_dict[place] = scales * factor
+    store[place] = scales * factor
     for user in list(weight.users):
         _divide_input(program, user, factor)
 

@@ -1,8 +1,6 @@
 """`.pte` files with the Core ML delegate: written, taken apart again, executed."""
 
 import sys
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +11,15 @@ from torch.export import ExportedProgram
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.folding import FoldedModel
 from sqsam_deploy.model.config import NANO
-from sqsam_deploy.quantization import export_fp16, export_fp32
+from sqsam_deploy.quantization import export_fp16
 from sqsam_deploy.quantization.calibration import network_inputs
 from sqsam_deploy.runtimes import executorch_coreml
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible, unpacked
 from sqsam_deploy.runtimes.executorch_coreml.filesystem import flatten
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata, describe
 
 sys.path.append(str(Path(__file__).parents[1] / "coreml"))
 from coreml_nano import Photo, folded_network, real_photo
-
-EXPORTS: dict[Precision, Callable[[FoldedModel], ExportedProgram]] = {
-    "fp16": export_fp16,
-    "fp32": export_fp32,
-}
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +32,17 @@ def folded() -> FoldedModel:
     return folded_network(NANO)
 
 
-def metadata_of(precision: Precision) -> ArtifactMetadata:
+@pytest.fixture(scope="module")
+def program(folded: FoldedModel) -> ExportedProgram:
+    return export_fp16(folded)
+
+
+@pytest.fixture(scope="module")
+def metadata() -> ArtifactMetadata:
     return describe(
         NANO,
         runtime="executorch-coreml",
-        precision=precision,
+        precision="fp16",
         weights_sha256="cd" * 32,
         inputs=executorch_coreml.input_specs(NANO),
     )
@@ -51,55 +50,44 @@ def metadata_of(precision: Precision) -> ArtifactMetadata:
 
 @pytest.fixture(scope="module")
 def artifact(
-    folded: FoldedModel, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Precision], Path]:
-    folder = tmp_path_factory.mktemp("executorch-coreml")
-
-    @cache
-    def make(precision: Precision) -> Path:
-        path = folder / f"nano-{precision}-coreml.pte"
-        executorch_coreml.lower(EXPORTS[precision](folded), metadata_of(precision), path)
-        return path
-
-    return make
+    program: ExportedProgram, metadata: ArtifactMetadata, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("executorch-coreml") / "nano-fp16-coreml.pte"
+    executorch_coreml.lower(program, metadata, path)
+    return path
 
 
-@pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-5), ("fp16", 0.02)])
 def test_the_delegate_inside_is_the_network(
-    precision: Precision,
-    limit: float,
-    artifact: Callable[[Precision], Path],
-    folded: FoldedModel,
-    photo: Photo,
+    artifact: Path, folded: FoldedModel, photo: Photo
 ) -> None:
-    executed = executorch_coreml.open_session(artifact(precision)).run(*photo)
+    executed = executorch_coreml.open_session(artifact).run(*photo)
     with torch.inference_mode():
         masks, iou = folded.network(*network_inputs(*photo, NANO))
     for actual, expected in (
         (executed.low_res_masks, masks[0].numpy()),
         (executed.iou_predictions, iou[0].numpy()),
     ):
-        assert np.abs(actual - expected).max() < limit * np.abs(expected).max()
+        assert np.abs(actual - expected).max() < 0.02 * np.abs(expected).max()
 
 
-def test_the_file_carries_its_metadata(artifact: Callable[[Precision], Path]) -> None:
-    assert executorch_coreml.read_metadata(artifact("fp32")) == metadata_of("fp32")
+def test_the_file_carries_its_metadata(artifact: Path, metadata: ArtifactMetadata) -> None:
+    assert executorch_coreml.read_metadata(artifact) == metadata
 
 
 def test_the_same_program_gives_the_same_bytes(
-    artifact: Callable[[Precision], Path], folded: FoldedModel, tmp_path: Path
+    artifact: Path, program: ExportedProgram, metadata: ArtifactMetadata, tmp_path: Path
 ) -> None:
     again = tmp_path / "other.pte"
-    executorch_coreml.lower(export_fp32(folded), metadata_of("fp32"), again)
+    executorch_coreml.lower(program, metadata, again)
     content = again.read_bytes()
-    assert content == artifact("fp32").read_bytes()
+    assert content == artifact.read_bytes()
     for local in (Path.home(), tmp_path, Path(executorch_coreml.__file__).parents[2]):
         assert str(local).encode() not in content
 
 
-def test_a_truncated_file_is_refused(artifact: Callable[[Precision], Path], tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(artifact: Path, tmp_path: Path) -> None:
     path = tmp_path / "cut.pte"
-    content = artifact("fp32").read_bytes()
+    content = artifact.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ArtifactError):
         executorch_coreml.open_session(path)
@@ -129,14 +117,16 @@ def test_a_damaged_delegate_is_refused(blob: bytes) -> None:
         reproducible(blob)
 
 
-def test_a_program_with_another_delegate_is_refused(tmp_path: Path) -> None:
+def test_a_program_with_another_delegate_is_refused(
+    metadata: ArtifactMetadata, tmp_path: Path
+) -> None:
     from executorch.exir import to_edge_transform_and_lower
 
     from sqsam_deploy.runtimes.metadata import METADATA_KEY
 
     program = torch.export.export(torch.nn.Linear(2, 2).eval(), (torch.ones(1, 2),))
     edge = to_edge_transform_and_lower(
-        program, constant_methods={METADATA_KEY: metadata_of("fp32").model_dump_json()}
+        program, constant_methods={METADATA_KEY: metadata.model_dump_json()}
     )
     path = tmp_path / "undelegated.pte"
     path.write_bytes(edge.to_executorch().buffer)
