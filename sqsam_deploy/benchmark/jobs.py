@@ -4,8 +4,9 @@ from typing import Literal
 
 from sqsam_deploy.benchmark.result import Memory, Stage
 from sqsam_deploy.release.documents import Frozen
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
-#: "artifact" is opened through `open_session`, "network" is torch with random weights, "plain" is
+#: "artifact" is one of this project's files, "network" is torch with random weights, "plain" is
 #: an `.onnx` or `.pte` file of any network, fed with random numbers.
 JobKind = Literal["artifact", "network", "plain"]
 
@@ -16,12 +17,15 @@ class Job(Frozen):
     Attributes:
         kind: How it is opened.
         target: Path of the file, or name of the preset of a "network".
+        metadata: Of an "artifact", from its manifest: reading it from the file would leave traces
+            in the memory that is measured.
         threads: CPU threads.
         photos: Photos of the bundled sample that inputs are made from.
     """
 
     kind: JobKind
     target: str
+    metadata: ArtifactMetadata | None = None
     threads: int
     photos: int = 8
 

@@ -126,7 +126,13 @@ class _Run:
         Load time hardly depends on the threads, so it is repeated at the last count only.
         """
         last = threads == self._plan.threads[-1]
-        job = Job(kind=target.kind, target=target.target, threads=threads, photos=self._plan.photos)
+        job = Job(
+            kind=target.kind,
+            target=target.target,
+            metadata=target.metadata,
+            threads=threads,
+            photos=self._plan.photos,
+        )
         starts = []
         try:
             for _ in range(self._plan.processes - 1 if last else 0):

@@ -26,8 +26,8 @@ class PlainNetwork(Protocol):
     def random_inputs(self) -> list[NDArray[np.generic]]:
         """One input of each declared shape and type, the same at every call."""
 
-    def run(self, feeds: Feeds) -> object:
-        """One inference; what it returns is of no interest."""
+    def run(self, feeds: Feeds) -> Sequence[Any]:
+        """One inference; the outputs, in the order the network declares them."""
 
 
 def open_plain(path: Path, threads: int) -> PlainNetwork:
@@ -71,10 +71,11 @@ class OnnxNetwork:
             for item in self.session.get_inputs()
         ]
 
-    def run(self, feeds: Feeds) -> object:
+    def run(self, feeds: Feeds) -> Sequence[Any]:
         """One inference."""
         names = [item.name for item in self.session.get_inputs()]
-        return self.session.run(None, dict(zip(names, feeds, strict=True)))
+        outputs: Sequence[Any] = self.session.run(None, dict(zip(names, feeds, strict=True)))
+        return outputs
 
 
 class ExecuTorchNetwork:
@@ -99,11 +100,13 @@ class ExecuTorchNetwork:
         tensors = [meta.input_tensor_meta(index) for index in range(meta.num_inputs())]
         return [random_array(tuple(t.sizes()), _numpy_dtype(t.dtype())) for t in tensors]
 
-    def run(self, feeds: Feeds) -> object:
-        """One inference; the outputs are not copied out of the runtime's memory."""
+    def run(self, feeds: Feeds) -> Sequence[Any]:
+        """One inference; the outputs stay in the runtime's memory until the next one."""
         import torch
 
-        return self._method.call(tuple(torch.from_numpy(v) for v in feeds), clone_outputs=False)
+        inputs = tuple(torch.from_numpy(value) for value in feeds)
+        outputs: Sequence[Any] = self._method.call(inputs, clone_outputs=False)
+        return outputs
 
 
 def random_array(shape: tuple[Any, ...], dtype: np.dtype[Any]) -> NDArray[np.generic]:

@@ -33,7 +33,7 @@ def _belongs(above: Subject, below: Subject) -> bool:
         return False
     if above.role == "peer":
         return _is_reference(below)
-    if above.preset != below.preset or below.role != "artifact":
+    if above.preset is None or above.preset != below.preset or below.role != "artifact":
         return False
     same_runtime = above.runtime == below.runtime
     if same_runtime:

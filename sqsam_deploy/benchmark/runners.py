@@ -1,6 +1,7 @@
 """The three kinds of subject a worker can load and run, each timing its own stages."""
 
 import time
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -12,15 +13,15 @@ from sqsam_deploy.benchmark.jobs import Job
 from sqsam_deploy.benchmark.photos import Photo, load_photos
 from sqsam_deploy.benchmark.plain import PlainNetwork, open_plain
 from sqsam_deploy.benchmark.result import Stage
-from sqsam_deploy.runtimes import open_session, read_metadata
+from sqsam_deploy.runtimes import open_session
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 from sqsam_deploy.runtimes.session import Session, bind_inputs
 
-#: Libraries that a runtime's first use would import; loading an artifact does not pay for them.
+#: What a runtime's first use would import; loading an artifact does not pay for it.
 _LIBRARIES = {
-    "onnx": ("onnxruntime", "torch"),
-    "executorch": ("executorch.runtime", "torch"),
-    "executorch-coreml": ("executorch.runtime", "torch"),
-    "coreml": ("coremltools", "torch"),
+    ".onnx": "onnxruntime",
+    ".pte": "executorch.extension.pybindings.portable_lib",
+    ".mlpackage": "coremltools",
 }
 
 StageTimes = dict[Stage, float]
@@ -43,7 +44,8 @@ def make_runner(job: Job) -> Runner:
     _limit_torch(job.threads)
     if job.kind == "network":
         return NetworkRunner(job.target, load_photos(job.photos))
-    return ArtifactRunner(Path(job.target), job.threads, load_photos(job.photos))
+    assert job.metadata is not None, "an artifact comes with its metadata"
+    return ArtifactRunner(Path(job.target), job.metadata, job.threads, load_photos(job.photos))
 
 
 def _limit_torch(threads: int) -> None:
@@ -93,15 +95,34 @@ def _stages(start: float, ready: float, inferred: float, done: float) -> StageTi
 class ArtifactRunner(SessionRunner):
     """One of this project's artifacts."""
 
-    def __init__(self, path: Path, threads: int, photos: list[Photo]) -> None:
+    def __init__(
+        self, path: Path, metadata: ArtifactMetadata, threads: int, photos: list[Photo]
+    ) -> None:
         super().__init__(photos)
-        self._path, self._threads = path, threads
-        for library in _LIBRARIES[read_metadata(path).runtime]:
-            import_module(library)
+        self._path, self._metadata, self._threads = path, metadata, threads
+        import_module(_LIBRARIES[path.suffix])
 
     def load(self) -> None:
-        """Opens the artifact."""
-        self._session = open_session(self._path, self._threads)
+        """Opens the artifact as an app does: without verifying it, and without a copy of it."""
+        if self._path.suffix == ".mlpackage":
+            self._session = open_session(self._path, self._threads)
+        else:
+            network = open_plain(self._path, self._threads)
+            self._session = DirectSession(self._metadata, network)
+
+
+class DirectSession(Session):
+    """A runtime with nothing between it and the photo."""
+
+    def __init__(self, metadata: ArtifactMetadata, network: PlainNetwork) -> None:
+        self.metadata, self._network = metadata, network
+
+    def _execute(
+        self, feeds: Mapping[str, NDArray[np.generic]]
+    ) -> Mapping[str, NDArray[np.generic]]:
+        values = self._network.run([feeds[spec.name] for spec in self.metadata.inputs])
+        outputs = zip(self.metadata.outputs, values, strict=True)
+        return {spec.name: np.asarray(value) for spec, value in outputs}
 
 
 class NetworkRunner(SessionRunner):
@@ -125,7 +146,7 @@ class PlainRunner:
         self._path, self._threads = path, threads
         self._network: PlainNetwork
         self._feeds: list[NDArray[np.generic]] = []
-        import_module("onnxruntime" if path.suffix == ".onnx" else "executorch.runtime")
+        import_module(_LIBRARIES[path.suffix])
 
     def load(self) -> None:
         """Opens the file."""

@@ -15,6 +15,7 @@ from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.release.documents import Frozen, validate_document
 from sqsam_deploy.release.files import hash_file
 from sqsam_deploy.release.manifest import ArtifactEntry, read_manifest
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 PEERS_NAME = "peers.json"
 #: Runtimes that only Apple's systems have; a reference executor's time would say nothing.
@@ -28,6 +29,7 @@ class Target:
     subject: Subject
     kind: JobKind
     target: str
+    metadata: ArtifactMetadata | None = None
 
 
 class PeerEntry(Frozen):
@@ -64,13 +66,23 @@ def artifact_targets(directory: Path) -> tuple[list[Target], list[NotMeasured]]:
     """
     targets, left_out = [], []
     for entry in read_manifest(directory).artifacts:
-        if entry.metadata.runtime in _APPLE_RUNTIMES and sys.platform != "darwin":
+        if entry.metadata.task == "saliency":
+            reason = "a saliency network has no prompts: the protocol does not apply"
+            left_out.append(NotMeasured(subject=entry.path, setup="cpu", reason=reason))
+        elif entry.metadata.runtime in _APPLE_RUNTIMES and sys.platform != "darwin":
             reason = "Core ML runs on Apple's systems only"
             left_out.append(NotMeasured(subject=entry.path, setup="cpu", reason=reason))
         else:
             _check_content(directory, entry)
-            targets.append(Target(artifact_subject(entry), "artifact", str(directory / entry.path)))
+            targets.append(_artifact(entry, str(directory / entry.path)))
     return targets, left_out
+
+
+def _artifact(entry: ArtifactEntry, path: str) -> Target:
+    if entry.metadata.task == "segmentation":
+        return Target(artifact_subject(entry), "artifact", path, entry.metadata)
+    # A saliency network has no prompts to prepare and no mask to scale up.
+    return Target(artifact_subject(entry), "plain", path)
 
 
 def _check_content(directory: Path, entry: ArtifactEntry) -> None:
@@ -84,17 +96,20 @@ def artifact_subject(entry: ArtifactEntry) -> Subject:
     """What a manifest says of an artifact, with the work of its preset."""
     from sqsam_deploy.benchmark.macs import preset_work
 
-    work = preset_work(entry.metadata.preset)
+    metadata = entry.metadata
+    segments = metadata.task == "segmentation"
+    work = preset_work(metadata.preset) if segments else None
     return Subject(
         name=entry.path,
         role="artifact",
-        runtime=entry.metadata.runtime,
-        precision=entry.metadata.precision,
-        preset=entry.metadata.preset,
+        runtime=metadata.runtime,
+        precision=metadata.precision,
+        preset=metadata.preset if segments else None,
+        scope="whole network" if segments else "saliency network",
         sha256=entry.sha256,
         bytes=entry.bytes,
-        macs=work.macs,
-        parameters=work.parameters,
+        macs=work.macs if work else None,
+        parameters=work.parameters if work else None,
     )
 
 

@@ -13,6 +13,7 @@ from sqsam_deploy.benchmark.profiling.executorch import profile_executorch
 from sqsam_deploy.benchmark.profiling.onnx import profile_onnx
 from sqsam_deploy.benchmark.result import Profile
 from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 
 def can_profile(job: Job) -> bool:
@@ -29,7 +30,7 @@ def take_profile(job: Job, count: int) -> Profile:
     path = Path(job.target)
     if not can_profile(job):
         raise ArtifactError(f"{path} cannot be profiled: only .onnx and .pte files can")
-    feeds = _random(path, job.threads) if job.kind == "plain" else _real(path, job.photos)
+    feeds = _random(path, job.threads) if job.metadata is None else _real(job.metadata)
     tool = profile_onnx if path.suffix == ".onnx" else profile_executorch
     return tool(path, feeds, job.threads, count)
 
@@ -38,12 +39,11 @@ def _random(path: Path, threads: int) -> list[NDArray[np.generic]]:
     return open_plain(path, threads).random_inputs()
 
 
-def _real(path: Path, photos: int) -> Sequence[NDArray[np.generic]]:
+def _real(metadata: ArtifactMetadata) -> Sequence[NDArray[np.generic]]:
     from sqsam_deploy.prompts import encode_prompt, prepare_image
-    from sqsam_deploy.runtimes import read_metadata
     from sqsam_deploy.runtimes.session import bind_inputs
 
-    metadata, photo = read_metadata(path), load_photos(min(photos, 1))[0]
+    (photo,) = load_photos(1)
     config = metadata.config
     encoded = encode_prompt(photo.prompt, photo.image.shape[:2], config)
     feeds = bind_inputs(metadata, prepare_image(photo.image, config), encoded)

@@ -1,0 +1,67 @@
+"""Artifacts with random weights, for measuring latency: it does not depend on the weights.
+
+    python benchmarks/random_artifacts.py paper --output DIR [--runtime NAME ...]
+
+The weights are drawn at random and the norms are calibrated on the bundled photos, so that
+activations have ordinary ranges. The masks mean nothing, so agreement with the float network is
+recorded and not asked for. Never ship these.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+
+from sqsam_deploy.benchmark.random_network import random_network
+from sqsam_deploy.checkpoint.saving import save_checkpoint
+from sqsam_deploy.datasets import bundled_dataset
+from sqsam_deploy.model.network import SqueezeSAM
+from sqsam_deploy.pipeline.export import ExportRequest, export, step_count
+from sqsam_deploy.pipeline.progress import shown_steps
+from sqsam_deploy.pipeline.targets import (
+    AGREEMENT_LIMITS,
+    DEFAULT_RUNTIMES,
+    parse_runtimes,
+    targets_for,
+)
+from sqsam_deploy.quantization import build_calibration
+
+#: Photos the norms see, and how many at once: the deepest map has one pixel, of which a norm
+#: learns nothing.
+_PHOTOS, _BATCH = 8, 4
+
+
+def calibrated_network(preset_name: str) -> SqueezeSAM:
+    """Random weights, and norms with the statistics that photos give them."""
+    network = random_network(preset_name)
+    samples = build_calibration(bundled_dataset("calibration"), network.config, size=_PHOTOS)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # A plain mean over all samples.
+    network.train()
+    with torch.no_grad():
+        for batch in zip(*[iter(samples)] * _BATCH, strict=False):
+            network(*(torch.cat(tensors) for tensors in zip(*batch, strict=True)))
+    return network.eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("preset")
+    parser.add_argument("--output", "-o", type=Path, required=True)
+    parser.add_argument("--runtime", action="append", default=[], help="may be repeated")
+    options = parser.parse_args()
+    runtimes = parse_runtimes(options.runtime) or DEFAULT_RUNTIMES
+    targets = targets_for(runtimes, ["fp32", "fp16", "int8"])
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / f"random-{options.preset}.safetensors"
+        save_checkpoint(calibrated_network(options.preset), weights, {"licence": "random weights"})
+        AGREEMENT_LIMITS.update(dict.fromkeys(AGREEMENT_LIMITS, 0.0))
+        request = ExportRequest(targets, options.output, weights)
+        with shown_steps(step_count(targets)) as steps:
+            export(request, steps)
+
+
+if __name__ == "__main__":
+    main()
