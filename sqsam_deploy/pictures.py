@@ -1,12 +1,13 @@
 """A mask as pictures: the mask itself, a cut-out with transparency, an overlay."""
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from sqsam_deploy.runtimes.writing import write_whole
 
 #: Colour of an overlay, RGB.
 HIGHLIGHT = (30, 144, 255)
@@ -60,13 +61,5 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> Path:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(encode_png(pixels))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, encode_png(pixels))
     return path

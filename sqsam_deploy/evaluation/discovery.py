@@ -39,7 +39,8 @@ def find_artifacts(directory: Path, only: Sequence[str]) -> list[Loaded]:
 def _listed(directory: Path) -> list[str]:
     if not (directory / MANIFEST_NAME).is_file():
         return []
-    return [entry.path for entry in read_manifest(directory).artifacts]
+    entries = read_manifest(directory).artifacts
+    return [entry.path for entry in entries if entry.metadata.task == "segmentation"]
 
 
 def _lying_there(directory: Path) -> list[str]:

@@ -1,0 +1,178 @@
+"""The saliency network beside the segmentation model: same precisions, same runtimes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sqsam_deploy.datasets import Dataset, ImageRecord, load_image
+from sqsam_deploy.errors import GateError
+from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.saliency import SaliencyConfig
+from sqsam_deploy.pipeline.progress import Steps
+from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target
+from sqsam_deploy.release.manifest import Agreement, ArtifactEntry, file_entries
+from sqsam_deploy.runtimes import open_session, runtime_package
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe_saliency
+from sqsam_deploy.runtimes.session import Session
+from sqsam_deploy.saliency.network import SaliencyCheckpoint, square_of
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """A photo of the network's size and the float network's logits on it."""
+
+    square: NDArray[np.uint8]
+    expected: NDArray[np.float32]
+
+
+def saliency_step_count(targets: Sequence[Target]) -> int:
+    """Steps that `build_saliency` reports for these targets."""
+    return len({_program_key(target.precision) for target in targets}) + 2 * len(targets)
+
+
+def build_saliency(
+    checkpoint: SaliencyCheckpoint,
+    targets: Sequence[Target],
+    calibration: Dataset,
+    comparison: Sequence[ImageRecord],
+    staging: Path,
+    steps: Steps,
+) -> tuple[ArtifactEntry, ...]:
+    """Builds the saliency artifacts, executes them and compares them with the float network.
+
+    Args:
+        checkpoint: The network.
+        targets: Precisions and runtimes.
+        calibration: Photos that int8 ranges are measured on.
+        comparison: Photos that every artifact is executed on.
+        staging: Directory to write into.
+        steps: Told what is being done.
+
+    Raises:
+        GateError: An artifact agrees too little with the float network.
+        DataError: A photo cannot be read.
+    """
+    programs = _programs(checkpoint, targets, calibration, steps)
+    probes = _probes(checkpoint, comparison)
+    return tuple(
+        _build(target, checkpoint, programs[_program_key(target.precision)], probes, staging, steps)
+        for target in targets
+    )
+
+
+def _program_key(precision: Precision) -> Precision:
+    """Weight-only int8 takes its weights from the same quantized program as W8A8."""
+    return "int8" if precision == "int8-weights" else precision
+
+
+def _programs(
+    checkpoint: SaliencyCheckpoint, targets: Sequence[Target], calibration: Dataset, steps: Steps
+) -> "dict[Precision, ExportedProgram]":
+    from sqsam_deploy.saliency.programs import (
+        fold_saliency,
+        saliency_fp16,
+        saliency_fp32,
+        saliency_int8,
+    )
+
+    network, size = fold_saliency(checkpoint.model), checkpoint.config.image_size
+    made: dict[Precision, ExportedProgram] = {}
+    for precision in dict.fromkeys(_program_key(target.precision) for target in targets):
+        steps.begin(f"making the {precision} program of the saliency network")
+        if precision == "int8":
+            made[precision] = saliency_int8(network, size, _squares(calibration, size))
+        else:
+            export = saliency_fp16 if precision == "fp16" else saliency_fp32
+            made[precision] = export(network, size)
+    return made
+
+
+def _squares(records: Sequence[ImageRecord] | Dataset, size: int) -> list[NDArray[np.uint8]]:
+    return [square_of(load_image(record), size) for record in records]
+
+
+def _probes(checkpoint: SaliencyCheckpoint, comparison: Sequence[ImageRecord]) -> list[_Probe]:
+    import torch
+
+    from sqsam_deploy.saliency.programs import saliency_sample
+
+    with torch.inference_mode():
+        return [
+            _Probe(square, checkpoint.model(*saliency_sample(square))[0, 0].numpy())
+            for square in _squares(comparison, checkpoint.config.image_size)
+        ]
+
+
+def _build(
+    target: Target,
+    checkpoint: SaliencyCheckpoint,
+    program: "ExportedProgram",
+    probes: Sequence[_Probe],
+    staging: Path,
+    steps: Steps,
+) -> ArtifactEntry:
+    """Lowers one target, loads it again from disk and compares it with the float network."""
+    runtime = runtime_package(target.runtime)
+    path = staging / target.file_name(checkpoint.config.name)
+    metadata = _metadata(target, checkpoint.config, checkpoint.sha256)
+    steps.begin(f"lowering {path.name}")
+    runtime.lower(program, metadata, path)
+    steps.begin(f"executing {path.name}")
+    limit = AGREEMENT_LIMITS[target.precision]
+    agreement = _measure(open_session(path), probes, limit, runtime.executor())
+    if agreement.mean_mask_iou < limit:
+        raise GateError(
+            f"{path.name} agrees with the float network at {agreement.mean_mask_iou:.3f} mean IoU "
+            f"of the salient area on {agreement.images} photos, under the limit of {limit}: "
+            "nothing was written"
+        )
+    return ArtifactEntry(
+        path=path.name,
+        files=file_entries(staging, [path]),
+        metadata=metadata,
+        agreement=agreement,
+        minimum_runtime=runtime.minimum_runtime(target.precision),
+    )
+
+
+def _metadata(target: Target, config: SaliencyConfig, sha256: str) -> ArtifactMetadata:
+    # A runtime declares its image input by size alone, whatever the preset.
+    inputs = runtime_package(target.runtime).input_specs(
+        replace(NANO, image_size=config.image_size)
+    )
+    return describe_saliency(
+        config,
+        runtime=target.runtime,
+        precision=target.precision,
+        weights_sha256=sha256,
+        image=next(spec for spec in inputs if spec.name == "image"),
+    )
+
+
+def _measure(session: Session, probes: Sequence[_Probe], limit: float, executor: str) -> Agreement:
+    """The salient area (heat over one half) and the logits, against the float network's."""
+    actual = [session.run_saliency(probe.square) for probe in probes]
+    pairs = [(logits, probe.expected) for logits, probe in zip(actual, probes, strict=True)]
+    ious = [_iou(a > 0, b > 0) for a, b in pairs]
+    return Agreement(
+        images=len(probes),
+        prompts=len(probes),
+        mean_mask_iou=float(np.mean(ious)),
+        min_mask_iou=min(ious),
+        max_logit_difference=max(float(np.abs(a - b).max()) for a, b in pairs),
+        max_iou_difference=0.0,
+        limit=limit,
+        executor=executor,
+    )
+
+
+def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    union = int((a | b).sum())
+    return 1.0 if union == 0 else int((a & b).sum()) / union

@@ -1,0 +1,122 @@
+"""The saliency network's programs, lowered for each runtime and run from disk."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from sqsam_deploy.datasets import bundled_dataset, load_image
+from sqsam_deploy.datasets.records import Dataset
+from sqsam_deploy.errors import GateError
+from sqsam_deploy.model.saliency import SALIENCY, SaliencyNet
+from sqsam_deploy.pipeline import saliency as pipeline
+from sqsam_deploy.pipeline.progress import SilentSteps
+from sqsam_deploy.pipeline.targets import Target
+from sqsam_deploy.runtimes import read_metadata
+from sqsam_deploy.saliency import open_saliency
+from sqsam_deploy.saliency.network import SaliencyCheckpoint, TorchSaliency, square_of
+from sqsam_deploy.saliency.programs import fold_saliency, saliency_sample
+
+ALL = tuple(
+    Target(runtime, precision)
+    for runtime in ("executorch", "onnx", "coreml")
+    for precision in ("fp32", "fp16", "int8")
+)
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return list(itertools.islice(bundled_dataset("sample"), 3))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(photos) -> SaliencyCheckpoint:
+    """Random weights whose norms have seen photos, and a map with both signs."""
+    torch.manual_seed(1)
+    model = SaliencyNet()
+    batch = torch.cat([saliency_sample(square_of(load_image(r), 256))[0] for r in photos])
+    with torch.no_grad():
+        model.train()
+        for _ in range(30):
+            logits = model(batch)
+        model.head.weight /= logits.std()
+        model.head.bias -= logits.mean()
+    return SaliencyCheckpoint(model.eval(), "random", "0" * 64, None)
+
+
+def test_folding_changes_nothing(checkpoint, photos):
+    folded = fold_saliency(checkpoint.model)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
+    sample = saliency_sample(square_of(load_image(photos[0]), 256))
+    with torch.no_grad():
+        expected, actual = checkpoint.model(*sample), folded(*sample)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(actual, expected, rtol=0, atol=2e-4)
+
+
+@pytest.fixture(scope="module")
+def built(checkpoint, photos, tmp_path_factory):
+    staging = tmp_path_factory.mktemp("export")
+    with pytest.MonkeyPatch.context() as patch:
+        # Noise has no salient area that int8 could keep: the limit is for trained weights.
+        patch.setitem(pipeline.AGREEMENT_LIMITS, "int8", 0.3)
+        calibration = Dataset("photos", tuple(photos))
+        entries = pipeline.build_saliency(
+            checkpoint, ALL, calibration, photos, staging, SilentSteps()
+        )
+    return staging, {(e.metadata.runtime, e.metadata.precision): e for e in entries}
+
+
+@pytest.mark.parametrize("target", ALL, ids=lambda t: f"{t.runtime}-{t.precision}")
+def test_every_artifact_gives_the_float_networks_heat(built, checkpoint, photos, target):
+    staging, entries = built
+    entry = entries[target.runtime, target.precision]
+    image = load_image(photos[1])
+    expected = TorchSaliency(checkpoint.model).saliency_map(image)
+    actual = open_saliency(staging / entry.path).saliency_map(image)
+    mean_difference = {"fp32": 1e-3, "fp16": 3e-3, "int8": 0.1}[target.precision]
+    assert expected.std() > 0.05
+    assert np.abs(actual - expected).mean() <= mean_difference
+
+
+def test_artifacts_say_what_they_are(built):
+    staging, entries = built
+    for entry in entries.values():
+        assert read_metadata(staging / entry.path) == entry.metadata
+        assert entry.metadata.task == "saliency"
+        assert entry.metadata.prompts is None
+        assert entry.metadata.mask_size == SALIENCY.map_size
+        assert entry.path.startswith("saliency-")
+
+
+def test_int8_is_smaller_by_three_quarters_nearly(built):
+    _, entries = built
+    for runtime in ("executorch", "onnx", "coreml"):
+        assert entries[runtime, "int8"].bytes < 0.4 * entries[runtime, "fp32"].bytes
+
+
+def test_an_artifact_that_disagrees_is_not_built(checkpoint, photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(pipeline.AGREEMENT_LIMITS, "fp32", 1.01)
+    with pytest.raises(GateError, match=r"saliency-fp32\.onnx agrees .* under the limit of 1\.01"):
+        pipeline.build_saliency(
+            checkpoint,
+            (Target("onnx", "fp32"),),
+            Dataset("photos", tuple(photos)),
+            photos,
+            tmp_path,
+            SilentSteps(),
+        )
+
+
+def test_the_steps_are_as_many_as_announced(checkpoint, photos, tmp_path):
+    class Counter(SilentSteps):
+        count = 0
+
+        def begin(self, what: str) -> None:
+            self.count += 1
+
+    targets, steps = (Target("onnx", "fp32"), Target("onnx", "fp16")), Counter()
+    calibration = Dataset("photos", tuple(photos))
+    pipeline.build_saliency(checkpoint, targets, calibration, photos, tmp_path, steps)
+    assert steps.count == pipeline.saliency_step_count(targets) == 6
