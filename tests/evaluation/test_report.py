@@ -187,7 +187,7 @@ def test_a_log_is_plain_text_and_ends_with_the_result(make_report, capsys):
     text = capsys.readouterr().out
     assert "\x1b" not in text
     assert "─" not in text
-    assert text.splitlines()[-1].startswith("failed: 1 artifacts")
+    assert text.splitlines()[-1].startswith("failed: 1 artifact,")
     assert "SqueezeSAM (paper)" in text
 
 

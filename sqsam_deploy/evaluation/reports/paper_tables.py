@@ -4,13 +4,14 @@ The paper measured on COCO val2017 and LVIS; a row measured on another dataset s
 orientation, not for comparison, and says which dataset it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqsam_deploy.evaluation.report import ArtifactReport, MeanIou, ParityReport
 from sqsam_deploy.evaluation.reports.tables import Table
 
 #: mIoU with a detector's boxes on COCO and LVIS.
 TABLE_1 = (("SAM ViT-H", 78.4, 78.9), ("MobileSAM", 74.3, 72.3), ("SqueezeSAM", 74.9, 74.1))
+AP_COLUMNS = ("AP", "AP large", "AP medium", "AP small")
 #: COCO mIoU with 3 random points.
 TABLE_2 = (("SAM", 68.79), ("MobileSAM", 59.69), ("SqueezeSAM", 62.62))
 #: mIoU with 1 and 3 saliency points.
@@ -30,19 +31,30 @@ def paper_tables(report: ParityReport) -> list[Table]:
 
 
 def _table_1(report: ParityReport) -> Table | None:
-    kind = next((k for k in ("detector-box", "box") if k in report.prompts), None)
-    if kind is None:
-        return None
+    if "detector-box" in report.prompts:
+        return _boxes_table(report, "detector-box", "a detector's boxes", _ap_cells, AP_COLUMNS)
+    if "box" in report.prompts:
+        return _boxes_table(report, "box", "ground-truth boxes", lambda artifact: [], ())
+    return None
+
+
+def _boxes_table(
+    report: ParityReport,
+    kind: str,
+    prompts: str,
+    more_cells: Callable[[ArtifactReport], Sequence[str]],
+    more_columns: Sequence[str],
+) -> Table:
+    blank = ["-"] * (3 + len(more_columns))
     paper = [
-        (f"{name} (paper)", f"{coco:.1f} COCO / {lvis:.1f} LVIS", *["-"] * 7)
+        (f"{name} (paper)", f"{coco:.1f} COCO / {lvis:.1f} LVIS", *blank)
         for name, coco, lvis in TABLE_1
     ]
     rows = [
-        (name, *_miou_cells(_of_kind(artifact, kind)), *_ap_cells(artifact))
+        (name, *_miou_cells(_of_kind(artifact, kind)), *more_cells(artifact))
         for name, artifact in report.artifacts.items()
     ]
-    prompts = "a detector's boxes" if kind == "detector-box" else "ground-truth boxes"
-    columns = ("", "mIoU", "large", "medium", "small", "AP", "AP large", "AP medium", "AP small")
+    columns = ("", "mIoU", "large", "medium", "small", *more_columns)
     return Table(f"Table 1: {prompts}, {report.dataset.name}", columns, (*paper, *rows))
 
 

@@ -37,7 +37,7 @@ def pictures(exhibit: Exhibit) -> list[Picture]:
     """
     window = _window(exhibit)
     shown = {
-        "prompt": _with_prompt(exhibit.image, exhibit.query.prompt),
+        "prompt": _with_prompt(exhibit.image, exhibit.query.prompt, window),
         "truth": _with_mask(exhibit.image, exhibit.truth, _MASK),
         f"{exhibit.reference}: {exhibit.pair.before.iou:.3f}": _with_mask(
             exhibit.image, exhibit.before, _MASK
@@ -74,10 +74,16 @@ def _difference(exhibit: Exhibit) -> NDArray[np.uint8]:
     return _with_mask(lost, exhibit.after & ~exhibit.before, _GAINED)
 
 
-def _with_prompt(image: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.uint8]:
+def _with_prompt(
+    image: NDArray[np.uint8], prompt: Prompt, window: tuple[slice, slice]
+) -> NDArray[np.uint8]:
     drawn = Image.fromarray(image)
     pen = ImageDraw.Draw(drawn)
-    width = max(round(max(image.shape) / 160), 2)
+    shown = max(
+        min(part.stop, side) - part.start
+        for part, side in zip(window, image.shape[:2], strict=True)
+    )
+    width = max(round(shown / 90), 1)
     if prompt.box is not None:
         pen.rectangle(prompt.box, outline=_PROMPT, width=width)
     for (x, y), label in zip(prompt.point_coords.tolist(), prompt.point_labels, strict=True):

@@ -27,8 +27,9 @@ def headline(report: ParityReport) -> str:
     asked = f"{data.objects} objects in {data.images} images of {data.name}"
     if not gated:
         return f"nothing to compare: one artifact, {asked}"
+    compared = "1 artifact" if len(gated) == 1 else f"{len(gated)} artifacts"
     limit = f"drift of at most {report.max_drift:g} mIoU points"
-    return f"{report.outcome}: {len(gated)} artifacts, {limit}, {asked}"
+    return f"{report.outcome}: {compared}, {limit}, {asked}"
 
 
 def problems(report: ParityReport) -> list[str]:
@@ -70,7 +71,7 @@ def gate_table(report: ParityReport) -> Table:
         miou = sum(row.overall * row.objects for row in artifact.miou)
         count = sum(row.objects for row in artifact.miou)
         gate = artifact.gate.outcome if artifact.gate else "reference"
-        own = (f"{artifact.drift.mean:+.2f}", bounds_text(artifact.drift))
+        own = (signed(artifact.drift.mean), bounds_text(artifact.drift))
         drift = own if artifact.gate else ("-", "-")
         agreement = f"{artifact.agreement.mean:.4f}" if artifact.agreement else "-"
         rows.append((name, f"{miou / count:.2f}", *drift, agreement, gate))
@@ -82,7 +83,7 @@ def baseline_table(report: ParityReport) -> Table:
     rows = tuple(
         (
             name,
-            f"{artifact.baseline.drift.mean:+.2f}",
+            signed(artifact.baseline.drift.mean),
             bounds_text(artifact.baseline.drift),
             str(artifact.baseline.objects),
             artifact.baseline.gate.outcome,
@@ -172,9 +173,15 @@ def clicking_table(report: ParityReport) -> Table:
 
 def interval_text(drift: DriftInterval) -> str:
     """ "+0.12 [-0.03, +0.31]"."""
-    return f"{drift.mean:+.2f} {bounds_text(drift)}"
+    return f"{signed(drift.mean)} {bounds_text(drift)}"
 
 
 def bounds_text(drift: DriftInterval) -> str:
     """ "[-0.03, +0.31]"."""
-    return f"[{drift.low:+.2f}, {drift.high:+.2f}]"
+    return f"[{signed(drift.low)}, {signed(drift.high)}]"
+
+
+def signed(points: float) -> str:
+    """ "+0.12", and "0.00" without a sign."""
+    text = f"{points:+.2f}"
+    return text[1:] if float(text) == 0 else text

@@ -1,0 +1,98 @@
+"""Artifacts that were broken on purpose must not pass the gate; the sound one must not fail it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sqsam_deploy.checkpoint import load_checkpoint
+from sqsam_deploy.checkpoint.saving import save_checkpoint
+from sqsam_deploy.datasets import Dataset, bundled_dataset, open_dataset
+from sqsam_deploy.evaluation.parity import ParityRequest, evaluate_parity
+from sqsam_deploy.folding import fold
+from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.network import SqueezeSAM
+from sqsam_deploy.runtimes.metadata import describe
+
+FLOAT, SOUND = "float.safetensors", "sound-int8.onnx"
+BROKEN = ("scale-off-by-2.onnx", "calibrated-on-black.onnx", "other-weights.safetensors")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("artifacts")
+    checkpoint = load_checkpoint()
+    save_checkpoint(checkpoint.model, directory / FLOAT, {})
+    _quantize(bundled_dataset("calibration"), 8, directory / SOUND)
+    _double_one_scale(directory / SOUND, directory / BROKEN[0])
+    _quantize(_black(tmp_path_factory.mktemp("black")), 1, directory / BROKEN[1])
+    torch.manual_seed(0)
+    save_checkpoint(SqueezeSAM(NANO).eval(), directory / BROKEN[2], {})
+    request = ParityRequest(
+        directory, directory / "report", reference=Path(FLOAT), clicks=(3,), count=24, max_drift=1.0
+    )
+    return evaluate_parity(request).report
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_artifact_fails_the_gate(report, name):
+    artifact = report.artifacts[name]
+    assert artifact.gate.outcome == "failed"
+    assert artifact.drift.low > 1.0
+    assert report.outcome == "failed"
+
+
+def test_the_sound_one_does_not(report):
+    artifact = report.artifacts[SOUND]
+    assert artifact.gate.outcome != "failed"
+    assert artifact.agreement.mean > 0.9
+
+
+def _quantize(dataset: Dataset, size: int, path: Path) -> None:
+    from sqsam_deploy.quantization import build_calibration, quantize
+    from sqsam_deploy.runtimes import onnx
+
+    checkpoint = load_checkpoint()
+    calibration = build_calibration(dataset, NANO, size=size)
+    program = quantize(fold(checkpoint.model), calibration).program
+    metadata = describe(
+        NANO,
+        runtime="onnx",
+        precision="int8",
+        weights_sha256=checkpoint.sha256,
+        inputs=onnx.input_specs(NANO),
+    )
+    onnx.lower(program, metadata, path)
+
+
+def _double_one_scale(sound: Path, broken: Path) -> None:
+    """Doubles the scales of one convolution's weights, in the middle of the network."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(sound)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    kernels = [
+        node
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear"
+        and node.input[0] in stored
+        and len(stored[node.input[0]].dims) == 4
+    ]
+    scale = stored[kernels[len(kernels) // 2].input[1]]
+    scale.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(scale), scale.name))
+    onnx.save(model, broken)
+
+
+def _black(folder: Path) -> Dataset:
+    Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(folder / "black.png")
+    mask = np.zeros((256, 256), np.uint8)
+    mask[100:150, 100:150] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    item = {"file": "mask.png", "area_frac": 0.038, "bbox_xyxy": [100, 100, 150, 150]}
+    entry = {"id": "black", "image": "black.png", "width": 256, "height": 256, "objects": [item]}
+    (folder / "index.json").write_text(json.dumps([entry]))
+    return open_dataset(folder)
