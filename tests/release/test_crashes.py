@@ -1,0 +1,195 @@
+"""SIGKILL at random moments, and at every touch of a file: nothing half visible, next run works.
+
+`SQSAM_KILLS=50 pytest tests/release/test_crashes.py` is the run the documentation reports.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Keys
+from crashes import kill_after, moments, run_in_child, was_killed
+from export_builder import ExportBuilder
+from semver import Version
+
+from sqsam_deploy.release import layout
+from sqsam_deploy.release.assemble import PublishRequest
+from sqsam_deploy.release.cache import Cache
+from sqsam_deploy.release.catalog import read_index, read_record
+from sqsam_deploy.release.files import hash_file
+from sqsam_deploy.release.manifest import read_manifest, verify_files
+from sqsam_deploy.release.publish import publish
+from sqsam_deploy.release.pull import PullRequest, pull
+from sqsam_deploy.release.signature import KeySigner, KeyVerifier
+from sqsam_deploy.release.source import Source
+from sqsam_deploy.release.store import FolderStore
+from sqsam_deploy.release.version import parse_reference
+
+NAME = "squeezesam-nano"
+KILLS = int(os.environ.get("SQSAM_KILLS", "8"))
+#: Every n-th touch of a file is tried in an everyday run, every one of them in the long run.
+STRIDE = 1 if KILLS >= 50 else 12
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+@pytest.fixture(scope="module")
+def base(build_export: ExportBuilder, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with 1.0.0, and what shall become 1.1.0."""
+    folder = tmp_path_factory.mktemp("crashes")
+    old = build_export(folder / "old")
+    build_export(folder / "new", seed=1)
+    request = PublishRequest(old, Version(1, 0, 0), signer=KeySigner(keys.private))
+    publish(FolderStore(folder / "store"), request)
+    return folder
+
+
+class Publishing:
+    """Publishing 1.1.0 into a copy of the store, and what must be true of it at any time."""
+
+    def __init__(self, base: Path, keys: Keys, folder: Path) -> None:
+        self._keys, self._export = keys, base / "new"
+        self.folder = folder
+        shutil.copytree(base / "store", folder / "store")
+        self.store = FolderStore(folder / "store")
+
+    def run(self) -> None:
+        signer = KeySigner(self._keys.private)
+        publish(self.store, PublishRequest(self._export, Version(1, 1, 0), signer=signer))
+
+    def check(self) -> bool:
+        """Nothing half visible; says whether the new version exists."""
+        root = Path(self.store.url)
+        for blob in (root / "blobs").rglob("*"):
+            assert blob.is_dir() or hash_file(blob) == blob.name
+        index = read_index(self.store)
+        assert "1.0.0" in index.models[NAME].versions
+        exists = read_record(self.store, NAME, Version(1, 1, 0)) is not None
+        for version in ("1.0.0", "1.1.0") if exists else ("1.0.0",):
+            self._pull(version)
+        assert exists or (root / layout.tag(NAME, "latest")).read_text() == "1.0.0\n"
+        return exists
+
+    def check_finished(self) -> None:
+        assert self.check()
+        assert read_index(self.store).models[NAME].tags["latest"] == "1.1.0"
+        assert list((Path(self.store.url) / ".partial").iterdir()) == []
+
+    def _pull(self, version: str) -> None:
+        output = self.folder / f"pulled-{version}"
+        shutil.rmtree(output, ignore_errors=True)
+        source = Source(self.store, Cache(self.folder / "cache"), lambda message: None)
+        verifier = KeyVerifier(self._keys.public)
+        request = PullRequest(parse_reference(f"{NAME}@{version}"), output, verifier=verifier)
+        pull(source, request, lambda what, total: lambda count: None)
+        verify_files(output, read_manifest(output))
+
+
+class Pulling:
+    """Pulling 1.1.0 over a pulled 1.0.0, and what must be true of the directory at any time."""
+
+    def __init__(self, base: Path, keys: Keys, folder: Path) -> None:
+        self._store, self._keys, self.folder = FolderStore(base / "both"), keys, folder
+        self._cache = Cache(folder / "cache")
+        self._bring("1.0.0")
+        shutil.rmtree(folder / "cache")
+
+    def run(self) -> None:
+        self._bring("1.1.0")
+
+    def check(self) -> bool:
+        """The directory is wholly the old or wholly the new one; says whether the new one."""
+        output = self.folder / "out"
+        receipt = json.loads((output / ".sqsam-pull.json").read_bytes())
+        found = {
+            path.relative_to(output).as_posix(): hash_file(path)
+            for path in output.rglob("*")
+            if path.is_file() and path.name != ".sqsam-pull.json"
+        }
+        assert found == receipt["files"]
+        verify_files(output, read_manifest(output))
+        return bool(receipt["version"] == "1.1.0")
+
+    def check_finished(self) -> None:
+        assert self.check()
+        assert [path.name for path in self.folder.glob(".*")] == []
+
+    def _bring(self, version: str) -> None:
+        source = Source(self._store, self._cache, lambda message: None)
+        reference = parse_reference(f"{NAME}@{version}")
+        request = PullRequest(
+            reference, self.folder / "out", verifier=KeyVerifier(self._keys.public)
+        )
+        pull(source, request, lambda what, total: lambda count: None)
+
+
+Scene = Publishing | Pulling
+
+
+@pytest.fixture(params=[Publishing, Pulling])
+def scene(
+    request: pytest.FixtureRequest, base: Path, keys: Keys, tmp_path: Path
+) -> Callable[[], Scene]:
+    """Makes fresh scenes, one for each death."""
+    if not (base / "both").exists():
+        shutil.copytree(base / "store", base / "both")
+        newer = PublishRequest(base / "new", Version(1, 1, 0), signer=KeySigner(keys.private))
+        publish(FolderStore(base / "both"), newer)
+    count = 0
+
+    def make() -> Scene:
+        nonlocal count
+        count += 1
+        folder = tmp_path / f"scene-{count}"
+        folder.mkdir()
+        made: Scene = request.param(base, keys, folder)
+        return made
+
+    return make
+
+
+def recover(scene: Scene) -> None:
+    scene.check()
+    scene.run()
+    scene.check_finished()
+    shutil.rmtree(scene.folder)
+
+
+def test_killed_at_random_moments(scene: Callable[[], Scene]) -> None:
+    undisturbed = scene()
+    assert run_in_child(undisturbed.run) == 0
+    start = time.monotonic()
+    repeated = scene()
+    assert run_in_child(repeated.run) == 0
+    usual = time.monotonic() - start
+    undisturbed.check_finished()
+    deaths = 0
+    for moment in moments(KILLS, usual, seed=8):
+        victim = scene()
+        deaths += was_killed(kill_after(victim.run, moment))
+        recover(victim)
+    print(f"{type(victim).__name__}: {KILLS} runs, {deaths} killed, usual time {usual:.2f} s")
+    assert deaths >= KILLS // 2
+
+
+def test_killed_at_the_nth_touch_of_a_file(scene: Callable[[], Scene]) -> None:
+    touch, deaths = 1, 0
+    before, after = 0, 0
+    while True:
+        victim = scene()
+        status = run_in_child(victim.run, die_at=touch)
+        if not was_killed(status):
+            assert status == 0
+            break
+        deaths += 1
+        done = victim.check()
+        before, after = before + (not done), after + done
+        recover(victim)
+        touch += STRIDE
+    print(f"{type(victim).__name__}: {deaths} deaths, {before} before the commit, {after} after")
+    assert deaths > 3
+    assert before > 0
