@@ -61,6 +61,7 @@ class Predictor:
         self.config = session.metadata.config
         self._saliency = saliency
         self._picture: _Picture | None = None
+        self._heat: NDArray[np.float32] | None = None
         self._clicks: SaliencyClicks | None = None
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
@@ -73,7 +74,7 @@ class Predictor:
             DataError: The array is not such an image.
         """
         self._picture = _Picture(image, prepare_image(image, self.config))
-        self._clicks = None
+        self._heat = self._clicks = None
 
     def predict(
         self,
@@ -127,11 +128,21 @@ class Predictor:
         Raises:
             UsageError: No image was set.
         """
-        image = self._current().image
         if self._clicks is None:
-            self._saliency = self._saliency or open_saliency(None)
-            self._clicks = saliency_clicks(self._saliency.saliency_map(image))
+            self._clicks = saliency_clicks(self.auto_heat())
         return self._clicks
+
+    def auto_heat(self) -> NDArray[np.float32]:
+        """The heat map of the image: hxw, 0 to 1, in the saliency network's resolution.
+
+        Raises:
+            UsageError: No image was set.
+        """
+        image = self._current().image
+        if self._heat is None:
+            self._saliency = self._saliency or open_saliency(None)
+            self._heat = self._saliency.saliency_map(image)
+        return self._heat
 
     def _current(self) -> _Picture:
         if self._picture is None:

@@ -1,0 +1,236 @@
+"""How good the automatic start is, and pictures of it.
+
+    python benchmarks/saliency.py table ../shared/data/eval --images ecssd_ artifacts/
+    python benchmarks/saliency.py figures docs/figures
+
+`table` gives the mean IoU over a dataset's photos with one object each: of `--auto`, of the
+saliency map alone, and of clicks drawn from the true mask (the protocol of the paper's Table 2,
+same points for every artifact). The directory is one that `sqsam-export` wrote; its saliency
+artifact of the same runtime and precision picks the clicks, or the bundled float network where
+there is none.
+
+`figures` draws the documentation's pictures from the bundled sample photos.
+"""
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from sqsam_deploy.datasets import ImageRecord, bundled_dataset, load_image, open_dataset
+from sqsam_deploy.evaluation.metrics import mask_iou
+from sqsam_deploy.evaluation.sampling import draw_points, object_generator
+from sqsam_deploy.pictures import overlay
+from sqsam_deploy.predictor import Predictor, upsample_masks
+from sqsam_deploy.prompts.saliency import SaliencyClicks
+from sqsam_deploy.release.manifest import ArtifactEntry, read_manifest
+from sqsam_deploy.runtimes import open_session
+from sqsam_deploy.saliency import open_saliency
+
+#: Side of the grid of clicks that SAM's automatic masks start from (segment-anything).
+GRID_POINTS = 32
+SHEET_PHOTOS = 6
+
+
+@dataclass(frozen=True)
+class Row:
+    """Mean IoU, 0 to 1, of one artifact over all photos."""
+
+    artifact: str
+    photos: int
+    auto: float
+    auto_1_click: float
+    auto_3_clicks: float
+    saliency_blob: float
+    saliency_threshold: float
+    random_1_click: float
+    random_3_clicks: float
+
+
+def measure(records: Iterable[ImageRecord], predictor: Predictor, name: str, seed: int) -> Row:
+    """Every column of the table for one artifact."""
+    scores = [list(_scores(record, predictor, seed)) for record in track(list(records), name)]
+    return Row(name, len(scores), *np.mean(scores, axis=0).round(4).tolist())
+
+
+def _scores(record: ImageRecord, predictor: Predictor, seed: int) -> Iterator[float]:
+    truth = record.objects[0].mask()
+    predictor.set_image(load_image(record))
+    prompt = predictor.auto_prompt()
+    for count in (5, 1, 3):
+        coords, labels = prompt.point_coords[:count], prompt.point_labels[:count]
+        yield mask_iou(predictor.predict(coords, labels, multimask_output=False).masks[0], truth)
+    clicks, heat = predictor.auto_clicks(), predictor.auto_heat()
+    yield mask_iou(_at_size(clicks.blob, truth.shape), truth)
+    yield mask_iou(_at_size(heat >= clicks.threshold, truth.shape), truth)
+    points = draw_points(truth, 3, object_generator(seed, record.objects[0].id))
+    for count in (1, 3):
+        masks = predictor.predict(points[:count], np.ones(count), multimask_output=False).masks
+        yield mask_iou(masks[0], truth)
+
+
+def _at_size(area: NDArray[np.bool_], image_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """An area of the heat map on the photo, its edge interpolated as a mask's is."""
+    logits = np.where(area, 1, -1).astype(np.float32)[None]
+    return upsample_masks(logits, image_hw)[0] > 0
+
+
+def pairs(directory: Path, only: list[str]) -> Iterator[tuple[Path, Path | None]]:
+    """Segmentation artifacts, each with the saliency artifact of its runtime and precision."""
+    entries = read_manifest(directory).artifacts
+    partners = {_kind(e): directory / e.path for e in entries if e.metadata.task == "saliency"}
+    for entry in entries:
+        if entry.metadata.task == "segmentation" and (not only or entry.path in only):
+            yield directory / entry.path, partners.get(_kind(entry))
+
+
+def _kind(entry: ArtifactEntry) -> tuple[str, str]:
+    return entry.metadata.runtime, entry.metadata.precision
+
+
+def table(options: argparse.Namespace) -> None:
+    """Prints the table as Markdown, and as JSON into a file."""
+    records = [r for r in open_dataset(options.dataset) if r.id.startswith(options.images)]
+    rows = []
+    for artifact, saliency in pairs(options.artifacts, options.only):
+        session = open_session(artifact, options.threads)
+        predictor = Predictor(session, open_saliency(saliency, options.threads))
+        rows.append(measure(records, predictor, artifact.name, options.seed))
+    print(as_markdown(rows))
+    if options.output:
+        options.output.write_text(json.dumps([row.__dict__ for row in rows], indent=2) + "\n")
+
+
+def as_markdown(rows: list[Row]) -> str:
+    """Mean IoU in points."""
+    names = ("`--auto`", "its first click", "its first 3", "blob alone", "threshold alone")
+    names = ("artifact", *names, "1 random click", "3 random clicks")
+    lines = [f"| {' | '.join(names)} |", f"|---{'|---:' * (len(names) - 1)}|"]
+    for row in rows:
+        values = list(row.__dict__.values())[2:]
+        cells = [f"`{row.artifact}`", *(f"{100 * value:.1f}" for value in values)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One photo's automatic start; `iou` is that with the object it fits best."""
+
+    record: ImageRecord
+    image: NDArray[np.uint8]
+    heat: NDArray[np.float32]
+    clicks: SaliencyClicks
+    mask: NDArray[np.bool_]
+    iou: float
+
+
+def cases(predictor: Predictor) -> list[Case]:
+    """All bundled sample photos, best first."""
+    found = [_case(record, predictor) for record in track(list(bundled_dataset("sample")))]
+    return sorted(found, key=lambda case: -case.iou)
+
+
+def _case(record: ImageRecord, predictor: Predictor) -> Case:
+    image = load_image(record)
+    predictor.set_image(image)
+    mask = predictor.predict_auto(multimask_output=False).masks[0]
+    iou = max(mask_iou(mask, item.mask()) for item in record.objects)
+    return Case(record, image, predictor.auto_heat(), predictor.auto_clicks(), mask, iou)
+
+
+def figures(options: argparse.Namespace) -> None:
+    """Writes saliency-start.png and saliency-cases.png."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    predictor = Predictor(open_session(options.artifact, options.threads))
+    ordered = cases(predictor)
+    chosen = [case for case in ordered if case.record.id == options.photo] or ordered
+    draw_start(chosen[0], options.directory / "saliency-start.png")
+    shown = [*ordered[:SHEET_PHOTOS], *ordered[-SHEET_PHOTOS:]]
+    draw_sheet(shown, options.directory / "saliency-cases.png")
+    for case in shown:
+        print(f"{case.record.path.name}: IoU {case.iou:.2f}")
+
+
+def draw_start(case: Case, path: Path) -> None:
+    """Heat map, blob, clicks, mask, and the grid that SAM's automatic masks start from."""
+    from matplotlib import pyplot
+
+    height, width = case.image.shape[:2]
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    figure, axes = pyplot.subplots(1, 5, figsize=(12.5, 2.5 * height / width + 0.35))
+    titles = ("heat map", "most salient blob", "five clicks", "mask", f"{GRID_POINTS}² grid")
+    for panel, title in zip(axes, titles, strict=True):
+        panel.imshow(case.image, interpolation="antialiased")
+        panel.set_title(title, fontsize=9)
+        panel.axis("off")
+    axes[0].imshow(case.heat, extent=extent, cmap="inferno", alpha=0.8, interpolation="bilinear")
+    axes[1].imshow(case.clicks.blob, extent=extent, cmap="gray", interpolation="nearest")
+    clicks = case.clicks.scaled_to((height, width))
+    axes[1].plot(*clicks.T, "o", color="#12833b", markeredgecolor="white", markersize=5)
+    axes[2].plot(*clicks.T, "o", color="#12833b", markeredgecolor="white", markersize=6)
+    axes[3].imshow(overlay(case.image, case.mask))
+    steps = (np.arange(GRID_POINTS) + 0.5) / GRID_POINTS
+    grid = np.array(list(itertools.product(steps * width, steps * height)))
+    axes[4].plot(*grid.T, ".", color="#ffd23f", markersize=1.5)
+    figure.tight_layout(pad=0.3)
+    figure.savefig(path, dpi=100, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def draw_sheet(shown: list[Case], path: Path) -> None:
+    """Two rows a case group: heat with clicks above the mask, best cases first."""
+    from matplotlib import pyplot
+
+    columns = len(shown) // 2
+    figure, axes = pyplot.subplots(4, columns, figsize=(12.5, 7.6))
+    for index, case in enumerate(shown):
+        row, column = 2 * (index // columns), index % columns
+        height, width = case.image.shape[:2]
+        above, below = axes[row, column], axes[row + 1, column]
+        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+        above.imshow(case.image)
+        above.imshow(case.heat, extent=extent, cmap="inferno", alpha=0.6, interpolation="bilinear")
+        clicks = case.clicks.scaled_to((height, width))
+        above.plot(*clicks.T, "o", color="#12833b", markeredgecolor="white", markersize=4)
+        below.imshow(overlay(case.image, case.mask))
+        below.set_title(f"IoU {case.iou:.2f}", fontsize=8, pad=2)
+        above.axis("off")
+        below.axis("off")
+    figure.tight_layout(pad=0.3)
+    figure.savefig(path, dpi=80, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True)
+    wanted = commands.add_parser("table")
+    wanted.add_argument("dataset", type=Path)
+    wanted.add_argument("artifacts", type=Path, help="directory that sqsam-export wrote")
+    wanted.add_argument("--images", default="", help="only images whose id starts with this")
+    wanted.add_argument("--only", nargs="*", default=[], help="only artifacts of these names")
+    wanted.add_argument("--seed", type=int, default=0, help="of the random clicks")
+    wanted.add_argument("--threads", type=int, default=1)
+    wanted.add_argument("--output", type=Path, help="JSON file")
+    wanted.set_defaults(run=table)
+    drawn = commands.add_parser("figures")
+    drawn.add_argument("directory", type=Path)
+    drawn.add_argument("--artifact", type=Path, required=True)
+    drawn.add_argument("--photo", default="", help="id of the sample photo of the first figure")
+    drawn.add_argument("--threads", type=int, default=1)
+    drawn.set_defaults(run=figures)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
