@@ -29,7 +29,7 @@ class SaliencyConfig:
     name: str = "saliency"
     image_size: int = 256
     patch_size: int = 2
-    widths: tuple[int, ...] = (16, 32, 48, 64, 96, 128)
+    widths: tuple[int, ...] = (16, 32, 48, 64, 96, 120)
     block_order: BlockOrder = "conv-bn-relu"
 
     @property

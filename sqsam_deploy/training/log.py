@@ -102,7 +102,7 @@ def plot(rows: list[LogRow], path: Path) -> None:
             right.plot(*_series(rows, name), marker=".", label=name.removeprefix("val_"))
     right.set(xlabel="thousand samples", ylabel="validation")
     right.grid(alpha=0.3)
-    right.legend()
+    right.legend(loc="lower right")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -147,7 +147,8 @@ def from_prompted(
     """A prompted network's convolutions under the saliency network's names.
 
     The first convolution keeps its RGB channels; the box channel, all ones without a box, joins
-    the bias. Decoder levels are matched from the finest.
+    the bias. Decoder levels are matched from the finest. Channels that the saliency network does
+    not have are cut off.
 
     Args:
         weights: State dict of a `SqueezeSAM`.
@@ -171,4 +172,9 @@ def from_prompted(
         elif not name.startswith(("encoder.stem.", "encoder.levels.")):
             continue
         translated[name] = value
-    return translated
+    shapes = {name: value.shape for name, value in SaliencyNet(config).state_dict().items()}
+    return {
+        name: value[tuple(slice(side) for side in shapes[name])]
+        for name, value in translated.items()
+        if name in shapes
+    }

@@ -32,7 +32,8 @@ CPU = torch.device("cpu")
 
 def test_network_fits_in_two_megabytes_at_half_precision() -> None:
     state = SaliencyNet(SALIENCY).half().state_dict().values()
-    assert sum(value.numel() * value.element_size() for value in state) <= 2_000_000
+    # The file's header takes another 20 kB.
+    assert sum(value.numel() * value.element_size() for value in state) <= 1_980_000
 
 
 def test_network_gives_one_map_of_half_the_inputs_side() -> None:
@@ -95,7 +96,7 @@ def test_odd_patch_stands_out_for_the_frequency_tuned_method() -> None:
     assert found[12:18, 32:38].min() > 0.9 and found[30:, :20].max() < 0.1
 
 
-def test_prompted_network_without_prompt_has_the_same_first_convolution() -> None:
+def test_encoder_of_a_prompted_network_without_prompt_is_taken_over() -> None:
     torch.manual_seed(0)
     prompted, saliency = SqueezeSAM(NANO).eval(), SaliencyNet(SALIENCY).eval()
     weights = from_prompted(prompted.state_dict(), NANO, SALIENCY)
@@ -104,8 +105,10 @@ def test_prompted_network_without_prompt_has_the_same_first_convolution() -> Non
     maps = torch.zeros(1, 2, 256, 256)
     maps[:, 1] = 255
     pixels = (torch.cat([image, maps], 1) / 255 - prompted.pixel_mean) / prompted.pixel_std
-    expected = prompted.encoder(pixels)[: len(SALIENCY.widths)]
-    actual = saliency.encoder((image / 255 - saliency.pixel_mean) / saliency.pixel_std)
+    # The deepest level has fewer channels than the prompted network's.
+    levels = len(SALIENCY.widths) - 1
+    expected = prompted.encoder(pixels)[:levels]
+    actual = saliency.encoder((image / 255 - saliency.pixel_mean) / saliency.pixel_std)[:levels]
     for a, b in zip(actual, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
     fine = prompted.state_dict()["decoder.levels.6.conv.1.conv.weight"]
