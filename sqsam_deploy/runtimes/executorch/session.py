@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.executorch.container import check_container
+from sqsam_deploy.runtimes.executorch.quiet import quiet_cpp
 from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.runtimes.session import Session
 
@@ -49,7 +50,8 @@ def open_session(path: Path, threads: int | None = None) -> ExecutorchSession:
     if threads is not None:
         _set_threads(threads)
     try:
-        method = program.load_method("forward")
+        with quiet_cpp():
+            method = program.load_method("forward")
     except RuntimeError as error:
         raise ArtifactError(f"{path} cannot be loaded by ExecuTorch: {error}") from None
     return ExecutorchSession(metadata, program, method)
@@ -69,7 +71,8 @@ def _load_program(path: Path) -> Any:
 
     check_container(path)
     try:
-        return Runtime.get().load_program(path, verification=Verification.InternalConsistency)
+        with quiet_cpp():
+            return Runtime.get().load_program(path, verification=Verification.InternalConsistency)
     except RuntimeError:
         raise ArtifactError(
             f"{path} is damaged: ExecuTorch's verification failed; export it or download it again"
@@ -92,7 +95,9 @@ def _metadata_of(program: Any, path: Path) -> ArtifactMetadata:
 def _set_threads(threads: int) -> None:
     from executorch.extension.pybindings import portable_lib
 
-    portable_lib._unsafe_reset_threadpool(threads)
+    with quiet_cpp():
+        if portable_lib._threadpool_get_thread_count() != threads:
+            portable_lib._unsafe_reset_threadpool(threads)
 
 
 def executor() -> str:

@@ -10,7 +10,7 @@ import torch
 from torch.export import ExportedProgram
 
 from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
-from sqsam_deploy.runtimes.onnx.specs import OPSET
+from sqsam_deploy.runtimes.onnx.specs import IR_VERSION, OPSET
 from sqsam_deploy.runtimes.writing import write_whole
 from sqsam_deploy.version import __version__
 
@@ -39,6 +39,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     onnx.helper.set_model_props(
         model, {METADATA_KEY: metadata.model_dump_json(), OPTIMIZATION_KEY: "all"}
     )
+    model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "sqsam-deploy", __version__
     onnx.checker.check_model(model, full_check=True)
     # Deterministic serialization: the same program gives the same bytes.

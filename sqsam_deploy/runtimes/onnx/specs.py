@@ -5,6 +5,9 @@ from sqsam_deploy.runtimes.metadata import Precision, TensorSpec, default_inputs
 
 #: ONNX operator set of every file.
 OPSET = 18
+#: File format of ONNX 1.13, which brought that operator set; torch writes a later one, of which
+#: only the stripped metadata of nodes is used, and which older runtimes refuse.
+IR_VERSION = 8
 
 
 def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
@@ -13,5 +16,5 @@ def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
 
 
 def minimum_runtime(precision: Precision) -> str:
-    """Lowest version of ONNX Runtime that implements the operator set."""
+    """Lowest version of ONNX Runtime that implements the operator set and reads the file format."""
     return "ONNX Runtime 1.14"
