@@ -112,12 +112,17 @@ class CalibrationEntry(Frozen):
 
 
 class Manifest(Frozen):
-    """The whole directory. `manifest_version` grows when a reader must change."""
+    """The whole directory. `manifest_version` grows when a reader must change.
+
+    Attributes:
+        saliency_weights: The checkpoint of the artifacts whose task is "saliency", if there are.
+    """
 
     manifest_version: Literal[1] = 1
     name: str
     preset: str
     weights: WeightsEntry
+    saliency_weights: WeightsEntry | None = None
     calibration: CalibrationEntry | None
     tools: dict[str, str]
     git_revision: str | None
