@@ -18,6 +18,9 @@ from sqsam_deploy.benchmark.result import Memory, Stage
 from sqsam_deploy.benchmark.runners import Runner, make_runner
 from sqsam_deploy.errors import SqsamError
 
+#: Digits of a millisecond that are kept: tenths of a microsecond.
+_DIGITS = 4
+
 
 def serve(requests: TextIO, answers: TextIO) -> None:
     """Answers one job's commands until "end" or the end of the input."""
@@ -66,7 +69,7 @@ def _load(runner: Runner) -> Loaded:
 def _run(runner: Runner, index: int, count: int) -> Samples:
     times = [runner.run(index + offset) for offset in range(count)]
     stages: dict[Stage, tuple[float, ...]] = {
-        stage: tuple(sample[stage] for sample in times) for stage in times[0]
+        stage: tuple(round(sample[stage], _DIGITS) for sample in times) for stage in times[0]
     }
     return Samples(stages=stages, processor_seconds=time.process_time())
 
