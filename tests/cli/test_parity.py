@@ -1,0 +1,175 @@
+"""`sqsam-parity` as CI runs it: exit codes, one-sentence errors, what is printed."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sqsam_deploy.cli import parity
+from sqsam_deploy.errors import UsageError
+from sqsam_deploy.evaluation import discovery, gallery, runner
+from sqsam_deploy.model.config import NANO
+from sqsam_deploy.runtimes.metadata import describe
+from sqsam_deploy.runtimes.session import Session
+
+
+class BoxSession(Session):
+    """Answers with the prompt's box, its edges moved in by `shrink` low-resolution pixels."""
+
+    def __init__(self, precision: str, shrink: int) -> None:
+        self.metadata = describe(NANO, runtime="onnx", precision=precision, weights_sha256="0" * 64)
+        self._shrink = shrink
+
+    def _execute(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        box = feeds["prompt_maps"][0, 1, ::2, ::2] > 0
+        (y0, y1), (x0, x1) = (np.flatnonzero(box.any(axis))[[0, -1]] for axis in (1, 0))
+        cut, size = self._shrink, NANO.mask_size
+        masks = np.full((1, NANO.num_masks, size, size), -5, np.float32)
+        masks[0, 0, y0 + cut : y1 + 1 - cut, x0 + cut : x1 + 1 - cut] = 5
+        return {"low_res_masks": masks, "iou_predictions": np.array([[0.9, 0, 0, 0]], np.float32)}
+
+
+SESSIONS = {
+    "float.onnx": BoxSession("fp32", 0),
+    "same.onnx": BoxSession("int8", 0),
+    "worse.onnx": BoxSession("int8", 3),
+}
+
+
+@pytest.fixture
+def artifacts(tmp_path, monkeypatch) -> Path:
+    def open_fake(path: Path, threads: int | None = None) -> Session:
+        return SESSIONS[path.name]
+
+    monkeypatch.setattr(discovery, "_metadata", lambda path: SESSIONS[path.name].metadata)
+    monkeypatch.setattr(runner, "open_session", open_fake)
+    monkeypatch.setattr(gallery, "open_session", open_fake)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    directory = tmp_path / "artifacts"
+    directory.mkdir()
+    for name in SESSIONS:
+        (directory / name).write_bytes(name.encode())
+    return directory
+
+
+@pytest.fixture
+def call(artifacts, monkeypatch):
+    def run(*arguments: object) -> int:
+        words = [str(word) for word in (artifacts, "--jobs", 1, "--prompts", "box", *arguments)]
+        monkeypatch.setattr(sys, "argv", ["sqsam-parity", *words])
+        with pytest.raises(SystemExit) as exit_:
+            parity.main()
+        return exit_.value.code or 0
+
+    return run
+
+
+def test_equal_artifacts_pass(call, artifacts, capsys):
+    assert call("--only", "float.onnx", "--only", "same.onnx", "--count", 12) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[-1].startswith("passed: 1 artifact, drift of at most 1 mIoU")
+    assert "inside the runtimes" in shown.err
+    assert (artifacts / "parity.json").is_file()
+    assert not list(artifacts.glob(".*"))
+
+
+def test_a_worse_artifact_fails_and_is_named(call, capsys, tmp_path):
+    assert call("--count", 12, "-o", tmp_path / "out") == 1
+    out = capsys.readouterr().out
+    assert "worse.onnx against float.onnx: drift +" in out
+    assert "same.onnx against" not in out
+    assert (tmp_path / "out" / "parity.html").is_file()
+
+
+def test_too_few_images_leave_it_undecided(call, capsys):
+    assert call("--count", 4) == 3
+    assert "objects would decide" in capsys.readouterr().out
+
+
+def test_the_summary_of_a_github_job_gets_the_tables(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    call("--count", 4)
+    assert "| worse.onnx |" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_new_build_is_gated_against_the_last_one(call, artifacts, tmp_path, monkeypatch, capsys):
+    assert call("--only", "float.onnx", "--only", "same.onnx", "--count", 12, "-o", tmp_path) == 0
+    monkeypatch.setitem(SESSIONS, "float.onnx", BoxSession("fp32", 3))
+    monkeypatch.setitem(SESSIONS, "same.onnx", BoxSession("int8", 3))
+    only = ("--only", "float.onnx", "--only", "same.onnx")
+    assert call(*only, "--count", 12, "--baseline", tmp_path) == 1
+    assert "same.onnx against the baseline: drift +" in capsys.readouterr().out
+    capsys.readouterr()
+    assert call(*only, "--count", 12, "--prompts", "1-click", "--baseline", tmp_path) == 3
+    assert "no object in common" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--only", "none.onnx"), 2, "has no artifact 'none.onnx'"),
+        (("--only", "float.onnx"), 2, "nothing to compare with float.onnx"),
+        (("--only", "same.onnx"), 2, "--reference"),
+        (("--dataset", "nowhere.json"), 3, "dataset nowhere.json does not exist"),
+        (("--baseline", "nowhere.csv"), 3, "results nowhere.csv do not exist"),
+        (("--detections", "boxes.json"), 2, "name it with --dataset"),
+        (("--saliency-maps", "nowhere"), 3, "no image could be used"),
+        (("--prompts", "circle"), 2, "'circle' is not box"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(call, capsys, arguments, code, message):
+    assert call("--count", 3, *arguments) == code
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_an_interruption_keeps_what_is_done(call, artifacts, monkeypatch, capsys):
+    evaluate, done = runner.Evaluator.evaluate, []
+
+    def interrupted(self, record):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(record.id)
+        return evaluate(self, record)
+
+    monkeypatch.setattr(runner.Evaluator, "evaluate", interrupted)
+    assert call("--count", 12) == 130
+    monkeypatch.setattr(runner.Evaluator, "evaluate", evaluate)
+    assert call("--count", 12) == 1
+    assert "2 images were done by an interrupted run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("box,1-click,3-clicks", (True, (1, 3))),
+        ("6-clicks, 2-clicks", (False, (2, 6))),
+        ("box", (True, ())),
+    ],
+)
+def test_prompt_kinds(text, expected):
+    assert parity.parse_prompts(text) == expected
+
+
+@pytest.mark.parametrize("text", ["7-clicks", "clicks", "0-click", "1"])
+def test_unknown_prompt_kinds(text):
+    with pytest.raises(UsageError, match=text):
+        parity.parse_prompts(text)
+
+
+def test_help_needs_no_heavy_package():
+    code = (
+        "import sys; sys.argv = ['sqsam-parity', '--help']\n"
+        "from sqsam_deploy.cli.parity import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'scipy', 'matplotlib', 'onnxruntime', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--max-drift" in done.stdout
