@@ -63,7 +63,7 @@ def export(
     from sqsam_deploy.pipeline.progress import shown_steps
 
     request = ExportRequest(targets, output, checkpoint, calibration, calibration_size, seed)
-    with shown_steps(step_count(targets)) as steps:
+    with shown_steps(step_count(request)) as steps:
         manifest = run_export(request, steps)
     _show(manifest, output)
 

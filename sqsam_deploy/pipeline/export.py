@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
-from sqsam_deploy.datasets import Dataset, bundled_dataset, open_dataset
+from sqsam_deploy.datasets import Dataset, ImageRecord, bundled_dataset, open_dataset, subset
 from sqsam_deploy.errors import GateError
 from sqsam_deploy.folding import FoldedModel, fold
 from sqsam_deploy.pipeline.agreement import Probe, make_probes, measure
 from sqsam_deploy.pipeline.progress import SilentSteps, Steps
 from sqsam_deploy.pipeline.provenance import git_revision, tool_versions
+from sqsam_deploy.pipeline.saliency import build_saliency, saliency_step_count
 from sqsam_deploy.pipeline.staging import staged_directory
-from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target
+from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target, program_precision
 from sqsam_deploy.release.manifest import (
     MANIFEST_NAME,
     ArtifactEntry,
@@ -28,6 +29,7 @@ from sqsam_deploy.release.manifest import (
 from sqsam_deploy.runtimes import open_session, runtime_package
 from sqsam_deploy.runtimes.metadata import Precision, describe
 from sqsam_deploy.runtimes.torch import TorchSession
+from sqsam_deploy.saliency.network import SaliencyCheckpoint, load_saliency
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -51,6 +53,7 @@ class ExportRequest:
         calibration: Image-and-mask folder or COCO JSON; None is the bundled calibration set.
         calibration_size: Images that the int8 ranges are measured on; None is all of them.
         seed: Of the prompts drawn for calibration, and of the choice of images.
+        with_saliency: Whether the bundled saliency network is built too, for the same targets.
     """
 
     targets: tuple[Target, ...]
@@ -59,11 +62,14 @@ class ExportRequest:
     calibration: Path | None = None
     calibration_size: int | None = None
     seed: int = 0
+    with_saliency: bool = False
 
 
-def step_count(targets: Sequence[Target]) -> int:
-    """Steps that `export` reports for these targets."""
-    return 2 + len({_program_key(target.precision) for target in targets}) + 2 * len(targets)
+def step_count(request: ExportRequest) -> int:
+    """Steps that `export` reports for a request."""
+    precisions = {program_precision(target.precision) for target in request.targets}
+    saliency = saliency_step_count(request.targets) if request.with_saliency else 0
+    return 2 + len(precisions) + 2 * len(request.targets) + saliency
 
 
 def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
@@ -81,6 +87,7 @@ def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
 def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> Manifest:
     steps.begin("loading and folding the weights")
     checkpoint = load_checkpoint(request.checkpoint)
+    saliency = load_saliency() if request.with_saliency else None
     folded = fold(checkpoint.model)
     programs = _Programs(folded, request, steps)
     for precision in dict.fromkeys(target.precision for target in request.targets):
@@ -91,12 +98,14 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> Manifes
         _build(target, checkpoint, programs[target.precision], probes, staging, steps)
         for target in request.targets
     )
+    if saliency is not None:
+        photos, comparison = _calibration_photos(request), _comparison_photos()
+        entries += build_saliency(saliency, request.targets, photos, comparison, staging, steps)
     manifest = Manifest(
         name=f"squeezesam-{checkpoint.config.name}",
         preset=checkpoint.config.name,
-        weights=WeightsEntry(
-            name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.licence
-        ),
+        weights=_weights_entry(checkpoint),
+        saliency_weights=None if saliency is None else _weights_entry(saliency),
         calibration=programs.calibration,
         tools=tool_versions(),
         git_revision=git_revision(),
@@ -107,9 +116,8 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> Manifes
     return manifest
 
 
-def _program_key(precision: Precision) -> Precision:
-    """Weight-only int8 takes its weights from the same quantized program as W8A8."""
-    return "int8" if precision == "int8-weights" else precision
+def _weights_entry(checkpoint: Checkpoint | SaliencyCheckpoint) -> WeightsEntry:
+    return WeightsEntry(name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.licence)
 
 
 class _Programs:
@@ -122,10 +130,10 @@ class _Programs:
         self.calibration: CalibrationEntry | None = None
 
     def __getitem__(self, precision: Precision) -> "ExportedProgram":
-        return self._made[_program_key(precision)]
+        return self._made[program_precision(precision)]
 
     def make(self, precision: Precision) -> None:
-        key = _program_key(precision)
+        key = program_precision(precision)
         if key not in self._made:
             self._made[key] = self._quantize() if key == "int8" else self._export_float(key)
 
@@ -161,9 +169,18 @@ def _calibration_dataset(path: Path | None) -> Dataset:
     return bundled_dataset("calibration") if path is None else open_dataset(path)
 
 
+def _calibration_photos(request: ExportRequest) -> Dataset:
+    dataset = _calibration_dataset(request.calibration)
+    size = request.calibration_size
+    return dataset if size is None else subset(dataset, size, request.seed)
+
+
+def _comparison_photos() -> list[ImageRecord]:
+    return list(itertools.islice(bundled_dataset("sample"), PROBE_IMAGES))
+
+
 def _probes(checkpoint: Checkpoint) -> list[Probe]:
-    records = itertools.islice(bundled_dataset("sample"), PROBE_IMAGES)
-    return make_probes(records, TorchSession(checkpoint), checkpoint.config)
+    return make_probes(_comparison_photos(), TorchSession(checkpoint), checkpoint.config)
 
 
 def _build(

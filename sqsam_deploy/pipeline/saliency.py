@@ -13,7 +13,7 @@ from sqsam_deploy.errors import GateError
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.saliency import SaliencyConfig
 from sqsam_deploy.pipeline.progress import Steps
-from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target
+from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target, program_precision
 from sqsam_deploy.release.manifest import Agreement, ArtifactEntry, file_entries
 from sqsam_deploy.runtimes import open_session, runtime_package
 from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe_saliency
@@ -34,7 +34,7 @@ class _Probe:
 
 def saliency_step_count(targets: Sequence[Target]) -> int:
     """Steps that `build_saliency` reports for these targets."""
-    return len({_program_key(target.precision) for target in targets}) + 2 * len(targets)
+    return len({program_precision(target.precision) for target in targets}) + 2 * len(targets)
 
 
 def build_saliency(
@@ -62,14 +62,16 @@ def build_saliency(
     programs = _programs(checkpoint, targets, calibration, steps)
     probes = _probes(checkpoint, comparison)
     return tuple(
-        _build(target, checkpoint, programs[_program_key(target.precision)], probes, staging, steps)
+        _build(
+            target,
+            checkpoint,
+            programs[program_precision(target.precision)],
+            probes,
+            staging,
+            steps,
+        )
         for target in targets
     )
-
-
-def _program_key(precision: Precision) -> Precision:
-    """Weight-only int8 takes its weights from the same quantized program as W8A8."""
-    return "int8" if precision == "int8-weights" else precision
 
 
 def _programs(
@@ -84,7 +86,7 @@ def _programs(
 
     network, size = fold_saliency(checkpoint.model), checkpoint.config.image_size
     made: dict[Precision, ExportedProgram] = {}
-    for precision in dict.fromkeys(_program_key(target.precision) for target in targets):
+    for precision in dict.fromkeys(program_precision(target.precision) for target in targets):
         steps.begin(f"making the {precision} program of the saliency network")
         if precision == "int8":
             made[precision] = saliency_int8(network, size, _squares(calibration, size))

@@ -31,6 +31,11 @@ AGREEMENT_LIMITS: dict[Precision, float] = {
 }
 
 
+def program_precision(precision: Precision) -> Precision:
+    """Which program an artifact is lowered from: weight-only int8 takes W8A8's weights."""
+    return "int8" if precision == "int8-weights" else precision
+
+
 @dataclass(frozen=True)
 class Target:
     """One artifact to build."""
