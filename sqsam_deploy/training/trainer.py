@@ -128,7 +128,8 @@ class Trainer:
             batch_size=None,
             sampler=range(self._step, self._total_steps),
             num_workers=workers,
-            prefetch_factor=4 if workers else None,
+            # A batch of `paper` is 1.3 GB of shared memory: four in flight, or one a worker.
+            prefetch_factor=max(4 // workers, 1) if workers else None,
             pin_memory=self._processes.device.type == "cuda",
         )
         return iter(loader)
