@@ -36,7 +36,7 @@ def export_fp16(folded: FoldedModel) -> ExportedProgram:
     """
     network = copy.deepcopy(folded.network).half()
     if isinstance(network, FoldedPointNetwork):
-        network.point_encoder = _FloatPoints(network.point_encoder)
+        network.set_submodule("point_encoder", _FloatPoints(network.point_encoder))
     return trace(dataclasses.replace(folded, network=_HalfPrecision(network)))
 
 

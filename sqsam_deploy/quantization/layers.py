@@ -109,7 +109,7 @@ class _Layer:
         assert isinstance(scale, float) and isinstance(zero_point, int)
         return LayerReport(
             name=module_name(self.operator),
-            op=(_WEIGHTED | _JOINS)[self.operator.target],
+            op=_operator_name(self.operator),
             snr_db=round(self.tally.snr_db, 2),
             minimum=self.tally.minimum,
             maximum=self.tally.maximum,
@@ -192,6 +192,11 @@ def _int8_layers(quantized: ExportedProgram) -> Iterator[_Layer]:
             if user.target is _QUANTIZE:
                 yield _Layer(node, output, user)
                 break
+
+
+def _operator_name(node: Node) -> str:
+    names: dict[Any, str] = {**_WEIGHTED, **_JOINS}
+    return names[node.target]
 
 
 def _operands(node: Node) -> list[Node]:

@@ -91,4 +91,5 @@ class MseObserver(RangeObserver):
         scale, zero_point = self._calculate_qparams(self.min_val * share, self.max_val * share)
         steps = torch.round(values / scale) + zero_point
         restored = (steps.clamp(self.quant_min, self.quant_max) - zero_point) * scale
-        return (restored - values).square().mean()
+        error: Tensor = (restored - values).square().mean()
+        return error

@@ -1,5 +1,7 @@
 """What depends on no input is computed once."""
 
+from typing import Any, cast
+
 import torch
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
@@ -30,7 +32,10 @@ def fold_constants(module: GraphModule) -> int:
 @torch.no_grad()
 def _evaluate(node: Node, values: dict[Node, object]) -> object:
     assert callable(node.target)
-    args, kwargs = map_arg((node.args, node.kwargs), values.__getitem__)
+    args, kwargs = cast(
+        "tuple[tuple[Any, ...], dict[str, Any]]",
+        map_arg((node.args, node.kwargs), lambda source: cast(Any, values[source])),
+    )
     return node.target(*args, **kwargs)
 
 

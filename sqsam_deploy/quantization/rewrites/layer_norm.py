@@ -6,6 +6,7 @@ norm. Here the mean is a product with a column of 1/C.
 
 import torch
 from torch.fx import GraphModule, Node
+from torch.fx.node import Argument
 
 _aten = torch.ops.aten
 
@@ -29,12 +30,13 @@ def rewrite_layer_norm(module: GraphModule) -> int:
 
 def _insert_norm(module: GraphModule, norm: Node) -> Node:
     """(x - mean) * rsqrt(variance + eps) * weight + bias, before `norm`."""
-    x, (channels,), weight, bias, eps = norm.args[:5]
+    x, _, weight, bias, eps = norm.args[:5]
+    channels = int(norm.meta["val"].shape[-1])
     graph = module.graph
     with graph.inserting_before(norm):
         column = graph.get_attr(_averaging_column(module, channels, norm.meta["val"].dtype))
 
-        def call(operator: torch._ops.OpOverload, *args: object) -> Node:
+        def call(operator: torch._ops.OpOverload, *args: Argument) -> Node:
             node = graph.call_function(operator, args)
             node.meta["nn_module_stack"] = norm.meta.get("nn_module_stack", {})
             return node

@@ -28,7 +28,7 @@ def read_model(path: Path) -> "ModelProto":
         ArtifactError: The file is missing or no protocol buffer.
     """
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     if not path.is_file():
         raise ArtifactError(f"{path} does not exist")
