@@ -89,15 +89,15 @@ def _quiet_libraries() -> None:
 
 
 def _show(manifest: "Manifest", output: Path) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{output} · {manifest.preset}", title_justify="left")
-    table.add_column("artifact")
-    table.add_column("MB", justify="right")
-    table.add_column("mask IoU with float", justify="right")
-    table.add_column("largest logit difference", justify="right")
-    table.add_column("executed by")
+    console = Console()
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("artifact", overflow="fold")
+    for heading in ("MB", "mask IoU", "logit difference"):
+        table.add_column(heading, justify="right")
     for entry in manifest.artifacts:
         agreement = entry.agreement
         table.add_row(
@@ -105,9 +105,16 @@ def _show(manifest: "Manifest", output: Path) -> None:
             f"{entry.bytes / 1e6:.2f}",
             f"{agreement.mean_mask_iou:.4f}",
             f"{agreement.max_logit_difference:.2g}",
-            agreement.executor,
         )
-    Console().print(table)
+    console.print(table)
+    executors = dict.fromkeys(entry.agreement.executor for entry in manifest.artifacts)
+    probes = manifest.artifacts[0].agreement
+    console.print(
+        f"Mean mask IoU and largest logit difference against the float network on {probes.prompts} "
+        f"prompts, executed by {'; '.join(executors)}.",
+        highlight=False,
+    )
+    console.print(f"Written: {output}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -1,0 +1,137 @@
+import hashlib
+import json
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sqsam_deploy.datasets import bundled_dataset, load_image
+from sqsam_deploy.predictor import Predictor
+from sqsam_deploy.release.manifest import Manifest, read_manifest, verify_files
+from sqsam_deploy.runtimes import open_session
+from tests.cli.conftest import Run
+
+ARTIFACTS = {
+    "nano-int8.pte": "executorch",
+    "nano-int8.onnx": "onnx",
+    "nano-int8.mlpackage": "coreml",
+    "nano-int8-weights.mlpackage": "coreml",
+}
+
+
+@pytest.fixture(scope="module")
+def manifest(exported: Path) -> Manifest:
+    return read_manifest(exported)
+
+
+def test_three_runtimes_are_written(manifest: Manifest) -> None:
+    segmentation = {a.path: a.metadata.runtime for a in manifest.artifacts if "nano" in a.path}
+    assert segmentation == ARTIFACTS
+
+
+def test_the_manifest_names_every_byte(exported: Path, manifest: Manifest) -> None:
+    verify_files(exported, manifest)
+    listed = {entry.path: entry for entry in manifest.all_files()}
+    found = {
+        path.relative_to(exported).as_posix(): path
+        for path in exported.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+    assert set(listed) == set(found)
+    for name, path in found.items():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == listed[name].sha256
+
+
+def test_every_artifact_was_executed_and_agrees(manifest: Manifest) -> None:
+    for artifact in manifest.artifacts:
+        assert artifact.agreement.prompts >= 8
+        assert artifact.agreement.mean_mask_iou >= artifact.agreement.limit
+
+
+def test_each_runtime_cuts_out_the_same_object(exported: Path) -> None:
+    record = next(r for r in bundled_dataset("sample") if r.objects)
+    largest = max(record.objects, key=lambda item: item.area)
+    image = load_image(record)
+    masks = []
+    for name in ARTIFACTS:
+        predictor = Predictor(open_session(exported / name))
+        predictor.set_image(image)
+        masks.append(predictor.predict(box=largest.box, multimask_output=False).masks[0])
+    for mask in masks[1:]:
+        assert (masks[0] & mask).sum() / (masks[0] | mask).sum() > 0.97
+
+
+def test_the_quantization_report_is_worst_first(exported: Path) -> None:
+    layers = json.loads((exported / "quantization.json").read_text())["layers"]
+    ratios = [layer["snr_db"] for layer in layers]
+    assert len(ratios) > 30
+    assert ratios == sorted(ratios)
+
+
+def test_the_int8_files_are_a_quarter_of_the_float_weights(manifest: Manifest) -> None:
+    parameters = 2.93e6
+    for artifact in manifest.artifacts:
+        if artifact.path in ARTIFACTS:
+            assert artifact.bytes < 1.35 * parameters
+
+
+def _exit(
+    command: Run, code: int, sentence: str, *arguments: str | Path, **options: object
+) -> None:
+    done = command("export", *arguments, **options)
+    assert done.returncode == code, done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_checkpoint(command: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    _exit(command, 3, "nothing.pt", "--checkpoint", tmp_path / "nothing.pt", "-o", out)
+    assert not out.exists()
+
+
+def test_an_unknown_runtime(command: Run, tmp_path: Path) -> None:
+    _exit(command, 2, "unknown runtime 'tflite'", "--runtime", "tflite", "-o", tmp_path / "o")
+
+
+def test_an_output_directory_of_something_else(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    _exit(command, 2, "holds other files", "--fp32", "--runtime", "onnx", "-o", tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_calibration_data_that_is_not_there(command: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    _exit(command, 3, "nowhere", "--calibration", tmp_path / "nowhere", "-o", out)
+    assert not out.exists()
+
+
+def _small_files_only() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+
+def test_no_room_for_the_files(command: Run, tmp_path: Path) -> None:
+    """A file that may not grow stands for a full disk: the write fails half way."""
+    out = tmp_path / "out"
+    arguments = ("--fp32", "--runtime", "onnx", "-o", out)
+    done = command("export", *arguments, preexec_fn=_small_files_only)
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_int8_ruins_is_refused(command: Run, tmp_path: Path) -> None:
+    """Channels of wildly different size in one tensor leave int8 nothing to tell them apart by."""
+    from sqsam_deploy.checkpoint import load_checkpoint, save_checkpoint
+
+    checkpoint = load_checkpoint()
+    norm = checkpoint.model.encoder.stem[0].norm
+    with np.errstate(all="ignore"):
+        norm.weight.data[0] *= 3e4
+        checkpoint.model.encoder.stem[1].conv.weight.data[:, 0] /= 3e4
+    save_checkpoint(checkpoint.model, tmp_path / "odd.safetensors", {})
+    out = tmp_path / "out"
+    arguments = ("--int8", "--runtime", "onnx", "--checkpoint", tmp_path / "odd.safetensors")
+    _exit(command, 1, "under the limit", *arguments, "-o", out)
+    assert not out.exists()
