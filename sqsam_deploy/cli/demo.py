@@ -8,7 +8,8 @@ import typer
 from sqsam_deploy.cli._app import run, show_version
 
 #: Under these names a browser on this machine addresses the server.
-_LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_LOCAL_NAMES = ("127.0.0.1", "localhost", "::1", "[::1]")
+_EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
 def demo(
@@ -52,7 +53,8 @@ def demo(
     studio = Studio(session, open_saliency(saliency, threads))
     about = session.metadata
     title = f"{about.preset} {about.precision} on {about.runtime}"
-    hosts = (*_LOCAL_NAMES, host) if host in _LOCAL_NAMES else ("*",)
+    # Whoever listens on every address is meant to be reached under names nobody can list.
+    hosts = ("*",) if host in _EVERY_ADDRESS else (*_LOCAL_NAMES, host)
     socket = listen(host, port)
     typer.echo(f"{title}: http://{_shown(host)}:{socket.getsockname()[1]}/ (Ctrl-C ends it)")
     serve(build_app(studio, title, hosts), socket)
@@ -71,7 +73,9 @@ def _check_installed() -> None:
 
 
 def _shown(host: str) -> str:
-    return "localhost" if host in ("0.0.0.0", "::") else host
+    if host in _EVERY_ADDRESS:
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
 
 
 def main() -> None:
