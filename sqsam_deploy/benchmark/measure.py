@@ -26,6 +26,7 @@ from sqsam_deploy.benchmark.result import (
 from sqsam_deploy.benchmark.resultfile import now
 from sqsam_deploy.benchmark.statistics import summarize
 from sqsam_deploy.benchmark.subjects import Target, check_names
+from sqsam_deploy.benchmark.tables import setup_text
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.pipeline.progress import SilentSteps, Steps
 from sqsam_deploy.version import __version__
@@ -180,10 +181,10 @@ class _Run:
         for item in [item for item in running if item.target is target]:
             item.worker.close()
             running.remove(item)
-        setup = f"cpu, {threads} threads"
-        self.failures.append(
-            NotMeasured(subject=target.subject.name, setup=setup, reason=str(error))
-        )
+        setup = setup_text(Setup(threads=threads))
+        # Result files are published: they name files, not folders of this machine.
+        reason = str(error).replace(target.target, target.subject.name)
+        self.failures.append(NotMeasured(subject=target.subject.name, setup=setup, reason=reason))
 
     def _finish(self, item: _Running) -> Measurement:
         memory = item.worker.memory()

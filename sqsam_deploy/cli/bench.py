@@ -1,5 +1,6 @@
 """`sqsam-bench`: measure artifacts, compare two runs, take in a phone's, write the tables."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from sqsam_deploy.benchmark.tables import Table
 
 _RUN = "run"
+#: Columns of a table that is not shown on a terminal.
+_LOG_WIDTH = 160
 Output = Annotated[
     Path, typer.Option("--output", "-o", help="Directory that the result file is put in.")
 ]
@@ -251,7 +254,8 @@ def _print(table: "Table") -> None:
         shown.add_column(column, justify="left" if index < table.left else "right")
     for row in table.rows:
         shown.add_row(*row)
-    console = Console()
+    # A log has no width of its own, and these tables need more than the 80 columns of a guess.
+    console = Console() if sys.stdout.isatty() else Console(width=_LOG_WIDTH)
     console.print(shown)
     for note in table.notes:
         console.print(note, markup=False, highlight=False)
