@@ -153,12 +153,24 @@ def _evaluate(request: "ParityRequest") -> "ParityOutcome":
     from sqsam_deploy.evaluation.reports.markdown import append_step_summary
     from sqsam_deploy.evaluation.reports.text import print_report
 
-    with _shown(Console(stderr=True)) as stage:
+    with _quiet_libraries(), _shown(Console(stderr=True)) as stage:
         outcome = evaluate_parity(request, stage)
     _print_run(outcome, Console(stderr=True))
     print_report(outcome.report, Console())
     append_step_summary(outcome.report)
     return outcome
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """What the runtimes' libraries miss or deprecate would bury the tables."""
+    import logging
+
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _print_run(outcome: "ParityOutcome", console: "Console") -> None:

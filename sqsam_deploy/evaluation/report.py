@@ -126,6 +126,7 @@ class ArtifactReport(_Frozen):
 
     Attributes:
         sha256: Of the artifact's bytes, as in the manifest.
+        weights_sha256: Of the checkpoint it was made of, as it says itself.
         reference: The float artifact it is compared with; its own path where it is that one.
         drift: Over all prompt kinds; zero for the reference.
         groups: Drift by prompt kind and size.
@@ -136,6 +137,7 @@ class ArtifactReport(_Frozen):
     """
 
     sha256: str
+    weights_sha256: str
     runtime: RuntimeName
     precision: Precision
     preset: str

@@ -1,6 +1,7 @@
 """A plan over a dataset, in one process or several, with the same result to the last bit."""
 
 import hashlib
+import logging
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -131,6 +132,8 @@ def _start_worker(plan: Plan) -> None:
     global _worker
     import torch
 
+    # Libraries warn at import, once a process; the command has silenced its own already.
+    logging.disable(logging.WARNING)
     torch.set_num_threads(plan.threads)
     try:
         _worker = _open(plan)

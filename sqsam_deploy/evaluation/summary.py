@@ -152,6 +152,7 @@ def _artifact_report(
     gates = [gate, baseline.gate if baseline else None]
     return ArtifactReport(
         sha256=artifact.sha256,
+        weights_sha256=artifact.metadata.weights_sha256,
         runtime=artifact.metadata.runtime,
         precision=artifact.metadata.precision,
         preset=artifact.metadata.preset,

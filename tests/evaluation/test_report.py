@@ -17,6 +17,7 @@ from sqsam_deploy.evaluation.evaluator import ImageResult
 from sqsam_deploy.evaluation.report import read_report, write_report
 from sqsam_deploy.evaluation.reports.junit import junit
 from sqsam_deploy.evaluation.reports.markdown import append_step_summary, markdown
+from sqsam_deploy.evaluation.reports.tables import problems
 from sqsam_deploy.evaluation.reports.text import print_report
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
 from sqsam_deploy.evaluation.summary import Settings, summarize
@@ -111,6 +112,15 @@ def test_a_worse_build_than_the_last_release_fails_though_float_is_as_bad(plan, 
     assert artifact.baseline.gate.outcome == "failed"
     assert artifact.baseline.drift.mean == pytest.approx(5, abs=0.2)
     assert report.outcome == "failed"
+
+
+def test_other_weights_are_pointed_out(make_report):
+    report = make_report(0.002)
+    assert not problems(report)
+    int8 = report.artifacts["int8"].model_copy(update={"weights_sha256": "1" * 64})
+    artifacts = report.artifacts | {"int8": int8}
+    (sentence,) = problems(report.model_copy(update={"artifacts": artifacts}))
+    assert sentence.startswith("int8 was made of other weights than float")
 
 
 def test_broken_images_are_counted_and_named(plan, dataset):

@@ -33,7 +33,7 @@ def headline(report: ParityReport) -> str:
 
 
 def problems(report: ParityReport) -> list[str]:
-    """Why the run did not pass, and images that were left out: one sentence each."""
+    """Why the run did not pass, and what else a reader must know: one sentence each."""
     sentences: list[str] = []
     for name, artifact in report.artifacts.items():
         if artifact.gate:
@@ -41,6 +41,11 @@ def problems(report: ParityReport) -> list[str]:
         if artifact.baseline:
             drift, gate = artifact.baseline.drift, artifact.baseline.gate
             sentences += _problem(name, "the baseline", drift, gate)
+        if artifact.weights_sha256 != report.artifacts[artifact.reference].weights_sha256:
+            sentences.append(
+                f"{name} was made of other weights than {artifact.reference}: "
+                "its drift is not that of quantization alone"
+            )
     broken = report.dataset.broken
     if broken:
         sentences.append(f"{len(broken)} images were left out, the first: {broken[0].reason}")
