@@ -14,7 +14,12 @@ from sqsam_deploy.errors import CheckpointError, UsageError
 from sqsam_deploy.training.distributed import Processes
 from sqsam_deploy.training.log import read_rows
 from sqsam_deploy.training.recipe import RECIPES, Recipe
-from sqsam_deploy.training.session import DataOptions, Reports, open_task
+from sqsam_deploy.training.session import (
+    DataOptions,
+    Reports,
+    open_task,
+    read_initial_weights,
+)
 from sqsam_deploy.training.task import Task
 from sqsam_deploy.training.trainer import RunOptions, Trainer, parameter_groups, warm_start
 
@@ -180,3 +185,8 @@ def test_recipes_follow_the_paper() -> None:
     assert isinstance(paper, Recipe)
     assert (paper.optimization.batch_size, paper.optimization.learning_rate) == (256, 5e-4)
     assert paper.losses.focal / paper.losses.dice == 20
+
+
+def test_initial_weights_of_another_preset_are_refused(finished: Path) -> None:
+    with pytest.raises(UsageError, match="holds a network of preset 'nano', not 'paper'"):
+        read_initial_weights(finished / "weights.safetensors", RECIPES["paper"])
