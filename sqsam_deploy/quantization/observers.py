@@ -10,7 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchao.quantization.pt2e.observer import UniformQuantizationObserverBase
+from torchao.quantization.pt2e.observer import (
+    PerChannelMinMaxObserver,
+    UniformQuantizationObserverBase,
+)
 
 #: Values kept of one tensor of one calibration sample.
 SAMPLED_VALUES = 4096
@@ -18,6 +21,28 @@ SAMPLED_VALUES = 4096
 CLIPPED_SHARE = 1e-4
 #: Shares of the full range that `MseObserver` tries.
 _SHRINKAGES = torch.linspace(1.0, 0.3, 71)
+#: Significant bits of a float16.
+_HALF_BITS = 11
+
+
+def round_up_to_half(scale: Tensor) -> Tensor:
+    """The next number with the 11 significant bits of a float16, whatever its exponent.
+
+    Core ML computes W8A8 in float16. Scales that float16 holds exactly are the same numbers in
+    all runtimes; rounded upwards, no value that was seen falls out of the range.
+    """
+    mantissa, exponent = torch.frexp(scale)
+    steps = float(2**_HALF_BITS)
+    return torch.ldexp(torch.ceil(mantissa * steps) / steps, exponent)
+
+
+class WeightObserver(PerChannelMinMaxObserver):  # type: ignore[misc]
+    """The largest weight of each output channel."""
+
+    def calculate_qparams(self) -> tuple[Tensor, Tensor]:
+        """One scale and the zero point 0 for each output channel."""
+        scale, zero_point = super().calculate_qparams()
+        return round_up_to_half(scale), zero_point
 
 
 class RangeObserver(UniformQuantizationObserverBase):  # type: ignore[misc]
@@ -47,8 +72,11 @@ class RangeObserver(UniformQuantizationObserverBase):  # type: ignore[misc]
 
     def calculate_qparams(self) -> tuple[Tensor, Tensor]:
         """Scale and zero point of the chosen range, which always holds zero."""
-        scale, zero_point = self._calculate_qparams(*self.choose_range())
-        return scale, zero_point
+        lowest, highest = self.choose_range()
+        exact, _ = self._calculate_qparams(lowest, highest)
+        scale = round_up_to_half(exact)
+        zero_point = self.quant_min - torch.round(lowest.clamp(max=0.0) / scale)
+        return scale, zero_point.clamp(self.quant_min, self.quant_max).to(torch.int64)
 
     @abstractmethod
     def choose_range(self) -> tuple[Tensor, Tensor]:

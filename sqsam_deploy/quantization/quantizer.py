@@ -9,11 +9,7 @@ from fnmatch import fnmatchcase
 import torch
 from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
 from torch.fx import GraphModule, Node
-from torchao.quantization.pt2e.observer import (
-    FixedQParamsObserver,
-    ObserverBase,
-    PerChannelMinMaxObserver,
-)
+from torchao.quantization.pt2e.observer import FixedQParamsObserver, ObserverBase
 from torchao.quantization.pt2e.quantizer import (
     QuantizationAnnotation,
     QuantizationConfig,
@@ -27,6 +23,7 @@ from sqsam_deploy.quantization.observers import (
     MseObserver,
     PercentileObserver,
     RangeObserver,
+    WeightObserver,
 )
 from sqsam_deploy.quantization.scheme import QuantizationScheme, RangeChoice
 
@@ -117,6 +114,6 @@ def _config(observer: type[RangeObserver]) -> QuantizationConfig:
         quant_max=127,
         qscheme=torch.per_channel_symmetric,
         ch_axis=0,
-        observer_or_fake_quant_ctr=PerChannelMinMaxObserver,
+        observer_or_fake_quant_ctr=WeightObserver,
     )
     return QuantizationConfig(activation, activation, weight, None, False)
