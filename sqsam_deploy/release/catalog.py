@@ -12,7 +12,7 @@ from typing import Literal
 
 from semver import Version
 
-from sqsam_deploy.errors import ArtifactError, ReleaseError, SqsamError, UsageError
+from sqsam_deploy.errors import ArtifactError, ReleaseError, SqsamError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.document import (
     DOCUMENT_LIMIT,
@@ -25,7 +25,7 @@ from sqsam_deploy.release.document import (
 from sqsam_deploy.release.documents import Frozen, load_versioned, validate_document
 from sqsam_deploy.release.files import hash_bytes
 from sqsam_deploy.release.store import NotInStoreError, Store
-from sqsam_deploy.release.version import LATEST, Reference, check_tag, parse_version
+from sqsam_deploy.release.version import LATEST, Reference, check_movable, parse_version
 
 #: The newest `index_version` this package reads.
 INDEX_VERSION = 1
@@ -157,12 +157,7 @@ def move_tag(store: Store, name: str, tag: str, version: Version) -> None:
         ReleaseError: The version does not exist.
         UsageError: The tag is `latest`, which follows the highest version by itself.
     """
-    check_tag(tag)
-    if tag == LATEST:
-        raise UsageError(
-            f"the tag {LATEST} always names the highest released version: move another one, "
-            "stable for example"
-        )
+    check_movable(tag)
     if read_record(store, name, version) is None:
         raise unknown(store, Reference(name, version=version))
     store.put(layout.tag(name, tag), f"{version}\n".encode())

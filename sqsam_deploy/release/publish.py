@@ -31,7 +31,7 @@ from sqsam_deploy.release.document import DOCUMENT_LIMIT, RELEASE_NAME, Release,
 from sqsam_deploy.release.files import hash_bytes
 from sqsam_deploy.release.manifest import read_manifest
 from sqsam_deploy.release.store import FolderStore, NotInStoreError, Store
-from sqsam_deploy.release.version import check_name, check_tag
+from sqsam_deploy.release.version import check_movable, check_name
 
 _BLOCK = 8 << 20
 #: Steps that `publish` reports, at most.
@@ -65,7 +65,7 @@ def publish(store: Store, request: PublishRequest, steps: Steps | None = None) -
     manifest = read_manifest(request.directory)
     name = check_name(request.name or manifest.name)
     for tag in request.tags:
-        check_tag(tag)
+        check_movable(tag)
     check_directory(request.directory, manifest)
     if isinstance(store, FolderStore):
         store.prepare()

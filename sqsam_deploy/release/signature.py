@@ -80,6 +80,7 @@ class KeyVerifier:
     @property
     def described(self) -> str:
         """The key by the hash of its file."""
+        _require_file(self.key)
         return f"key sha256:{hashlib.sha256(self.key.read_bytes()).hexdigest()}"
 
     def verify(self, document: Path, signature: Path) -> None:

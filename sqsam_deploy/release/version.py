@@ -58,6 +58,20 @@ def check_tag(tag: str) -> str:
     return tag
 
 
+def check_movable(tag: str) -> str:
+    """Returns a tag that people move.
+
+    Raises:
+        UsageError: It is no tag, or `latest`, which follows the highest version by itself.
+    """
+    if check_tag(tag) == LATEST:
+        raise UsageError(
+            f"the tag {LATEST} always names the highest released version: move another one, "
+            "stable for example"
+        )
+    return tag
+
+
 @dataclass(frozen=True)
 class Reference:
     """What to pull: a model and either an exact version or a tag."""

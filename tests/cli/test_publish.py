@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import pytest
+from release_fixtures import Command, ExportBuilder
+
+
+@pytest.fixture
+def publish(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    monkeypatch.delenv("SQSAM_STORE", raising=False)
+    return Command("sqsam_deploy.cli.publish", monkeypatch, capsys)
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    return ExportBuilder()(tmp_path / "export")
+
+
+def test_publishing_says_what_is_where(publish: Command, export: Path, tmp_path: Path) -> None:
+    said = publish(export, tmp_path / "store", "--version", "1.0.0", "--tag", "stable")
+    assert said.code == 0
+    assert f"squeezesam-nano 1.0.0 is in {tmp_path / 'store'}: 4 artifacts" in said.out
+    assert "not signed" in said.error
+    index = json.loads((tmp_path / "store" / "index.json").read_bytes())
+    assert index["models"]["squeezesam-nano"]["tags"] == {"latest": "1.0.0", "stable": "1.0.0"}
+    assert "already" in publish(export, tmp_path / "store", "--version", "1.0.0").out
+
+
+def test_failed_gate_is_exit_code_1(publish: Command, export: Path, tmp_path: Path) -> None:
+    (export / "parity.json").write_text(
+        '{"schema": "sqsam-parity/1", "passed": false, "artifacts": {}}'
+    )
+    said = publish(export, tmp_path / "store", "--version", "1.0.0")
+    assert said.code == 1
+    assert said.error.splitlines()[-1].startswith("error: the parity gate did not pass")
+    allowed = publish(export, tmp_path / "store", "--version", "1.0.0", "--allow-unverified")
+    assert allowed.code == 0
+    assert "warning: unverified, the parity gate did not pass" in allowed.error
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--version", "1.2"], "'1.2' is not a semantic version"),
+        (["--version", "1.2.0", "--sign-key", "missing.pem"], "missing.pem is no file"),
+        (["--version", "1.2.0", "--sign-key", "x", "--keyless"], "exclude each other"),
+        (["--version", "1.2.0", "--tag", "../x"], "cannot be a tag"),
+        (["--version", "1.2.0", "--tag", "latest"], "latest always names"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(
+    options: list[str], reason: str, publish: Command, export: Path, tmp_path: Path
+) -> None:
+    said = publish(export, tmp_path / "store", *options)
+    assert said.code == 2
+    assert reason in said.error
+    assert not (tmp_path / "store" / "models").exists()
+
+
+def test_directory_that_does_not_match_is_exit_code_3(
+    publish: Command, export: Path, tmp_path: Path
+) -> None:
+    (export / "nano-int8.pte").write_bytes(b"other")
+    said = publish(export, tmp_path / "store", "--version", "1.0.0")
+    assert said.code == 3
+    assert "nano-int8.pte has 5 bytes where the manifest says 5000" in said.error
+
+
+def test_tag_moves_and_index_is_rebuilt(publish: Command, export: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    publish(export, store, "--version", "1.0.0")
+    assert publish("tag", store, "squeezesam-nano@1.0.0", "stable").code == 0
+    assert (store / "models/squeezesam-nano/tags/stable").read_text() == "1.0.0\n"
+    before = (store / "index.json").read_bytes()
+    (store / "index.json").unlink()
+    said = publish("rebuild-index", store)
+    assert said.out == "index.json lists 1 versions of 1 models\n"
+    assert (store / "index.json").read_bytes() == before
+    assert publish("tag", store, "squeezesam-nano@2.0.0", "stable").code == 3
+    assert publish("tag", store, "squeezesam-nano", "stable").code == 2
+
+
+def test_help_names_the_other_commands(publish: Command) -> None:
+    said = publish("--help")
+    assert said.code == 0
+    assert "sqsam-publish rebuild-index STORE" in said.out

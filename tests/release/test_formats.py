@@ -1,0 +1,123 @@
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from semver import Version
+
+from sqsam_deploy.errors import UsageError
+from sqsam_deploy.release.assemble import PublishRequest
+from sqsam_deploy.release.cache import Cache
+from sqsam_deploy.release.formats import find_format
+from sqsam_deploy.release.formats.swift_package import property_name, swift_string, type_name
+from sqsam_deploy.release.manifest import read_manifest
+from sqsam_deploy.release.publish import publish
+from sqsam_deploy.release.pull import PullRequest, Selection, pull
+from sqsam_deploy.release.source import Source
+from sqsam_deploy.release.store import open_store
+from sqsam_deploy.release.version import parse_reference
+
+
+def bring(export: Path, tmp_path: Path, layout: str, **selected: str) -> Path:
+    store = open_store(f"memory://{tmp_path.name}")
+    publish(store, PublishRequest(export, Version(1, 0, 0)))
+    source = Source(store, Cache(tmp_path / "cache"), lambda message: None)
+    request = PullRequest(
+        parse_reference("squeezesam-nano"),
+        tmp_path / "out",
+        selection=Selection(**selected),
+        format=layout,
+    )
+    pull(source, request, lambda what, total: lambda count: None)
+    return tmp_path / "out"
+
+
+def test_swift_package_holds_models_as_resources(export: Path, tmp_path: Path) -> None:
+    out = bring(export, tmp_path, "swift-package", precision="int8")
+    resources = out / "Sources" / "SqueezesamNanoModels" / "Resources"
+    assert sorted(path.name for path in resources.iterdir()) == [
+        "nano-int8.mlpackage",
+        "nano-int8.onnx",
+        "nano-int8.pte",
+    ]
+    package = (out / "Package.swift").read_text()
+    assert re.findall(r'\.copy\("Resources/([^"]+)"\)', package) == [
+        "nano-int8.pte",
+        "nano-int8.onnx",
+        "nano-int8.mlpackage",
+    ]
+
+
+def test_swift_constants_are_those_of_the_manifest(export: Path, tmp_path: Path) -> None:
+    out = bring(export, tmp_path, "swift-package", runtime="coreml")
+    source = (out / "Sources/SqueezesamNanoModels/SqueezesamNanoModels.swift").read_text()
+    artifact = next(a for a in read_manifest(export).artifacts if a.metadata.runtime == "coreml")
+    model = source.partition("public static let nanoInt8Mlpackage = ModelResource(")[2]
+    assert f'sha256: "{artifact.sha256}"' in model
+    assert f"imageSize: {artifact.metadata.image_size}," in model
+    tensors = [*artifact.metadata.inputs, *artifact.metadata.outputs]
+    found = re.findall(r'name: "(\w+)",\s+elementType: "(\w+)",\s+shape: \[([\d, ]+)\]', model)
+    assert [(name, dtype, shape) for name, dtype, shape in found] == [
+        (tensor.name, tensor.dtype, ", ".join(map(str, tensor.shape))) for tensor in tensors
+    ]
+
+
+def test_swift_source_has_balanced_brackets_and_no_template_left(
+    export: Path, tmp_path: Path
+) -> None:
+    out = bring(export, tmp_path, "swift-package")
+    for path in out.rglob("*.swift"):
+        text = re.sub(r'"(\\.|[^"\\])*"|//[^\n]*', "", path.read_text())
+        for opening, closing in ("()", "[]", "{}"):
+            assert text.count(opening) == text.count(closing) > 0
+        assert "{{" not in text
+        assert "{%" not in text
+
+
+@pytest.mark.skipif(not shutil.which("swift"), reason="no Swift here")
+def test_swift_package_builds(export: Path, tmp_path: Path) -> None:
+    out = bring(export, tmp_path, "swift-package")
+    subprocess.run(["swift", "build", "--package-path", out], check=True)
+
+
+def test_swift_names() -> None:
+    assert type_name("squeezesam-nano") == "SqueezesamNano"
+    assert type_name("2d") == "Model2d"
+    assert property_name("nano-int8-weights.mlpackage") == "nanoInt8WeightsMlpackage"
+    assert property_name("self") == "`self`"
+
+
+def test_swift_strings_cannot_leave_their_quotes() -> None:
+    assert swift_string('a"b\\c') == '"a\\"b\\\\c"'
+    assert swift_string("\\(evil)") == '"\\\\(evil)"'
+    assert swift_string("a\nb\x00") == '"a\\u{a}b\\u{0}"'
+
+
+def test_android_assets_hold_what_android_runs(export: Path, tmp_path: Path) -> None:
+    out = bring(export, tmp_path, "android-assets", precision="int8")
+    folder = out / "sqsam" / "squeezesam-nano"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "manifest.json",
+        "nano-int8.onnx",
+        "nano-int8.onnx.json",
+        "nano-int8.pte",
+        "nano-int8.pte.json",
+        "release.json",
+    ]
+    described = json.loads((folder / "nano-int8.pte.json").read_bytes())
+    assert described["runtime"] == "executorch"
+    assert [tensor["name"] for tensor in described["inputs"]][:2] == ["image", "prompt_maps"]
+
+
+def test_nothing_for_android_is_said(export: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="none of the selected artifacts runs on Android"):
+        bring(export, tmp_path, "android-assets", runtime="coreml")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_format_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="choose plain, swift-package, android-assets"):
+        find_format("tarball")

@@ -1,0 +1,114 @@
+"""Eight processes publish one version at the same moment."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from export_builder import ExportBuilder
+from semver import Version
+
+from sqsam_deploy.release import layout
+from sqsam_deploy.release.cache import Cache
+from sqsam_deploy.release.catalog import read_index, read_record
+from sqsam_deploy.release.manifest import read_manifest, verify_files
+from sqsam_deploy.release.pull import PullRequest, pull
+from sqsam_deploy.release.source import Source
+from sqsam_deploy.release.store import Store, open_store
+from sqsam_deploy.release.version import parse_reference
+
+NAME = "squeezesam-nano"
+PUBLISHERS = 8
+SCRIPT = """
+import sys
+from pathlib import Path
+from semver import Version
+from sqsam_deploy.errors import ReleaseError
+from sqsam_deploy.release.assemble import PublishRequest
+from sqsam_deploy.release.publish import publish
+from sqsam_deploy.release.store import open_store
+store, export, version = open_store(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+print("ready", flush=True)
+sys.stdin.read(1)
+try:
+    print(publish(store, PublishRequest(export, Version.parse(version))).already_there)
+except ReleaseError as error:
+    print(f"refused: {error}")
+"""
+
+
+def publish_at_once(url: str, exports: list[Path], versions: list[str]) -> list[str]:
+    """Starts one process each, lets all of them go at once, and returns what they say."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, url, str(export), version],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ,
+        )
+        for export, version in zip(exports, versions, strict=True)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("x")
+        process.stdin.flush()
+    return [process.communicate()[0].strip() for process in processes]
+
+
+def pulled_from(store: Store, version: str, folder: Path) -> Path:
+    source = Source(store, Cache(folder / "cache"), lambda message: None)
+    request = PullRequest(parse_reference(f"{NAME}@{version}"), folder / version)
+    pull(source, request, lambda what, total: lambda count: None)
+    verify_files(folder / version, read_manifest(folder / version))
+    return folder / version
+
+
+@pytest.fixture(scope="module")
+def exports(build_export: ExportBuilder, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("exports")
+    return [build_export(folder / f"export-{seed}", seed=seed) for seed in range(PUBLISHERS)]
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_of_eight_different_releases_of_one_version_one_wins_whole(
+    kind: str, exports: list[Path], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = request.getfixturevalue("s3_store_url") if kind == "s3" else str(tmp_path / "store")
+    said = publish_at_once(url, exports, ["1.0.0"] * PUBLISHERS)
+    assert said.count("False") == 1
+    refused = [line for line in said if line.startswith("refused")]
+    assert len(refused) == PUBLISHERS - 1
+    assert all("already has squeezesam-nano 1.0.0 with other content" in line for line in refused)
+    winner = exports[said.index("False")]
+    pulled = pulled_from(open_store(url), "1.0.0", tmp_path)
+    for artifact in read_manifest(winner).artifacts:
+        for entry in artifact.files:
+            assert (pulled / entry.path).read_bytes() == (winner / entry.path).read_bytes()
+
+
+def test_eight_publishers_of_the_same_release_all_succeed_and_one_did_it(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    said = publish_at_once(str(tmp_path / "store"), [exports[0]] * 8, ["1.0.0"] * 8)
+    assert sorted(said) == ["False"] + ["True"] * 7
+    pulled_from(open_store(str(tmp_path / "store")), "1.0.0", tmp_path)
+
+
+def test_eight_publishers_of_eight_versions_are_all_in_the_index(
+    exports: list[Path], tmp_path: Path
+) -> None:
+    versions = [f"1.{minor}.0" for minor in range(PUBLISHERS)]
+    said = publish_at_once(str(tmp_path / "store"), exports, versions)
+    assert said == ["False"] * PUBLISHERS
+    store = open_store(str(tmp_path / "store"))
+    model = read_index(store).models[NAME]
+    assert list(model.versions) == versions
+    assert model.tags == {"latest": "1.7.0"}
+    assert store.read(layout.tag(NAME, "latest"), 100) == b"1.7.0\n"
+    for version in versions:
+        assert read_record(store, NAME, Version.parse(version)) is not None
