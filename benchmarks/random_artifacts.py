@@ -27,9 +27,9 @@ from sqsam_deploy.pipeline.targets import (
 )
 from sqsam_deploy.quantization import build_calibration
 
-#: Photos the norms see, and how many at once: the deepest map has one pixel, of which a norm
+#: Photos the norms and the int8 ranges see, and how many at once: the deepest map has one pixel, of which a norm
 #: learns nothing.
-_PHOTOS, _BATCH = 8, 4
+_PHOTOS, _BATCH = 4, 4
 
 
 def calibrated_network(preset_name: str) -> SqueezeSAM:
@@ -58,8 +58,8 @@ def main() -> None:
         weights = Path(folder) / f"random-{options.preset}.safetensors"
         save_checkpoint(calibrated_network(options.preset), weights, {"licence": "random weights"})
         AGREEMENT_LIMITS.update(dict.fromkeys(AGREEMENT_LIMITS, 0.0))
-        request = ExportRequest(targets, options.output, weights)
-        with shown_steps(step_count(targets)) as steps:
+        request = ExportRequest(targets, options.output, weights, calibration_size=_PHOTOS)
+        with shown_steps(step_count(request)) as steps:
             export(request, steps)
 
 
