@@ -27,8 +27,8 @@ from sqsam_deploy.pipeline.targets import (
 )
 from sqsam_deploy.quantization import build_calibration
 
-#: Photos the norms and the int8 ranges see, and how many at once: the deepest map has one pixel, of which a norm
-#: learns nothing.
+#: Photos the norms and the int8 ranges see, and how many inputs a norm sees at once: the deepest
+#: map has one pixel, of which alone a norm learns nothing.
 _PHOTOS, _BATCH = 4, 4
 
 
