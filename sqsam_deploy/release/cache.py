@@ -9,7 +9,6 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -66,6 +65,7 @@ class Cache:
             partial.parent.mkdir(parents=True, exist_ok=True)
             self._complete(store, entry, partial, advance)
             target.parent.mkdir(parents=True, exist_ok=True)
+            partial.chmod(0o444)  # pulled directories link to it
             partial.replace(target)
         return target
 
@@ -143,12 +143,9 @@ def _not_the_file(store: Store, digest: str, name: str = "a document") -> str:
 
 
 def _download(store: Store, entry: FileEntry, partial: Path, advance: Advance) -> str:
-    """Appends what is missing to `partial` and returns the hash of the whole.
-
-    Hashing runs beside writing: on two cores a pull costs little more than a copy.
-    """
+    """Appends what is missing to `partial` and returns the hash of the whole."""
     digest = hashlib.sha256()
-    with partial.open("a+b") as file, ThreadPoolExecutor(1) as hasher:
+    with partial.open("a+b") as file:
         done = _rehash(file, entry, digest)
         advance(done)
         while done < entry.bytes:
@@ -158,9 +155,8 @@ def _download(store: Store, entry: FileEntry, partial: Path, advance: Advance) -
                 file.truncate(0)
                 advance(-done)
                 done = 0
-            hashed = hasher.submit(digest.update, block)
+            digest.update(block)
             file.write(block)
-            hashed.result()
             done += len(block)
             advance(len(block))
     return digest.hexdigest()

@@ -26,7 +26,14 @@ ARTIFACTS: dict[str, tuple[RuntimeName, Precision, str]] = {
 
 
 class ExportBuilder:
-    """Writes export directories; `seed` changes every artifact's bytes."""
+    """Writes export directories; `seed` changes every artifact's bytes.
+
+    Args:
+        scale: Multiplies the size of the artifacts, which is 5 KB.
+    """
+
+    def __init__(self, scale: int = 1) -> None:
+        self._scale = scale
 
     def __call__(self, directory: Path, seed: int = 0, parity: bool = True) -> Path:
         directory.mkdir(parents=True)
@@ -41,11 +48,11 @@ class ExportBuilder:
 
     def _write_artifact(self, path: Path, seed: int) -> None:
         if path.suffix != ".mlpackage":
-            path.write_bytes(_bytes(f"{path.name}{seed}", 5000))
+            path.write_bytes(_bytes(f"{path.name}{seed}", 5000 * self._scale))
             return
         weights = path / "Data" / "com.apple.CoreML" / "weights"
         weights.mkdir(parents=True)
-        (weights / "weight.bin").write_bytes(_bytes(f"{path.name}{seed}", 4000))
+        (weights / "weight.bin").write_bytes(_bytes(f"{path.name}{seed}", 4000 * self._scale))
         (weights.parent / "model.mlmodel").write_bytes(_bytes("program", 900))
         (path / "Manifest.json").write_text('{"fileFormatVersion": "1.0.0"}')
 
@@ -103,6 +110,4 @@ class ExportBuilder:
 
 def _bytes(seed: str, count: int) -> bytes:
     """Bytes that differ from seed to seed and do not compress."""
-    return b"".join(
-        hashlib.sha256(f"{seed}-{index}".encode()).digest() for index in range(count // 32 + 1)
-    )[:count]
+    return hashlib.shake_256(seed.encode()).digest(count)

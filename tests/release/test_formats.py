@@ -71,7 +71,7 @@ def test_swift_source_has_balanced_brackets_and_no_template_left(
     for path in out.rglob("*.swift"):
         text = re.sub(r'"(\\.|[^"\\])*"|//[^\n]*', "", path.read_text())
         for opening, closing in ("()", "[]", "{}"):
-            assert text.count(opening) == text.count(closing) > 0
+            assert text.count(opening) == text.count(closing)
         assert "{{" not in text
         assert "{%" not in text
 

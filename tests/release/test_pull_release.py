@@ -356,6 +356,7 @@ def test_file_damaged_in_the_cache_is_fetched_again(
     bring(store, cache, tmp_path / "first")
     for damage in (tampered, lambda content: content[:10]):
         path = cache.root / layout.blob(blob_of(store, "nano-int8.pte").name)
+        path.chmod(0o644)
         path.write_bytes(damage(path.read_bytes()))
         bring(store, cache, tmp_path / "first")
         verify_files(tmp_path / "first", read_manifest(tmp_path / "first"))

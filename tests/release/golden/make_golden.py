@@ -13,12 +13,12 @@ from pathlib import Path
 from semver import Version
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from export_builder import ExportBuilder  # noqa: E402
+from export_builder import ExportBuilder
 
-from sqsam_deploy.release.assemble import PublishRequest  # noqa: E402
-from sqsam_deploy.release.publish import publish  # noqa: E402
-from sqsam_deploy.release.signature import KeySigner  # noqa: E402
-from sqsam_deploy.release.store import FolderStore  # noqa: E402
+from sqsam_deploy.release.assemble import PublishRequest
+from sqsam_deploy.release.publish import publish
+from sqsam_deploy.release.signature import KeySigner
+from sqsam_deploy.release.store import FolderStore
 
 
 def main(target: Path) -> None:
