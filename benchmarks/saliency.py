@@ -13,11 +13,13 @@ there is none.
 """
 
 import argparse
+import io
 import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,9 @@ from sqsam_deploy.prompts.saliency import SaliencyClicks
 from sqsam_deploy.release.manifest import ArtifactEntry, read_manifest
 from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.saliency import open_saliency
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: Side of the grid of clicks that SAM's automatic masks start from (segment-anything).
 GRID_POINTS = 32
@@ -167,7 +172,13 @@ def draw_start(case: Case, path: Path) -> None:
     height, width = case.image.shape[:2]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     figure, axes = pyplot.subplots(1, 5, figsize=(12.5, 2.5 * height / width + 0.35))
-    titles = ("heat map", "most salient blob", "five clicks", "mask", f"{GRID_POINTS}² grid")
+    titles = (
+        "heat map",
+        "most salient blob",
+        "five clicks",
+        "mask",
+        f"SAM's {GRID_POINTS} x {GRID_POINTS} grid",
+    )
     for panel, title in zip(axes, titles, strict=True):
         panel.imshow(case.image, interpolation="antialiased")
         panel.set_title(title, fontsize=9)
@@ -182,8 +193,7 @@ def draw_start(case: Case, path: Path) -> None:
     grid = np.array(list(itertools.product(steps * width, steps * height)))
     axes[4].plot(*grid.T, ".", color="#ffd23f", markersize=1.5)
     figure.tight_layout(pad=0.3)
-    figure.savefig(path, dpi=100, metadata={"Software": None})
-    pyplot.close(figure)
+    _save(figure, path, 100)
 
 
 def draw_sheet(shown: list[Case], path: Path) -> None:
@@ -206,8 +216,21 @@ def draw_sheet(shown: list[Case], path: Path) -> None:
         above.axis("off")
         below.axis("off")
     figure.tight_layout(pad=0.3)
-    figure.savefig(path, dpi=80, metadata={"Software": None})
+    _save(figure, path, 80)
+
+
+def _save(figure: "Figure", path: Path, dpi: int) -> None:
+    """As a PNG of 256 colours: half the size, and no difference to the eye."""
+    from matplotlib import pyplot
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=dpi, format="png")
     pyplot.close(figure)
+    with Image.open(buffer) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(
+            path, optimize=True
+        )
 
 
 def main() -> None:

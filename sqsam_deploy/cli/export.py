@@ -41,6 +41,12 @@ def export(
         int | None, typer.Option(min=1, help="Images of it to use; without it all.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the calibration prompts.")] = 0,
+    no_saliency: Annotated[
+        bool,
+        typer.Option(
+            "--no-saliency", help="Leave out the saliency network, which picks clicks for --auto."
+        ),
+    ] = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Directory to make or replace.")
     ] = Path("artifacts"),
@@ -62,7 +68,15 @@ def export(
     from sqsam_deploy.pipeline.export import export as run_export
     from sqsam_deploy.pipeline.progress import shown_steps
 
-    request = ExportRequest(targets, output, checkpoint, calibration, calibration_size, seed)
+    request = ExportRequest(
+        targets,
+        output,
+        checkpoint,
+        calibration,
+        calibration_size,
+        seed,
+        with_saliency=not no_saliency,
+    )
     with shown_steps(step_count(request)) as steps:
         manifest = run_export(request, steps)
     _show(manifest, output)
