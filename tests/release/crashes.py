@@ -1,7 +1,6 @@
 """Runs a function in a forked process that dies: at a moment, or at its n-th touch of a file."""
 
 import os
-import random
 import signal
 import sys
 import time
@@ -27,26 +26,29 @@ def run_in_child(action: Callable[[], object], die_at: int | None = None) -> int
     return os.waitpid(child, 0)[1]
 
 
-def kill_after(action: Callable[[], object], seconds: float) -> int:
-    """Runs `action` in a child and kills it, if it still runs, after so many seconds."""
+def kill_after(action: Callable[[], object], seconds: float) -> tuple[int, float]:
+    """Runs `action` in a child and kills it if it still runs after so many seconds.
+
+    Returns:
+        The process's wait status, and how long it lived.
+    """
+    start = time.monotonic()
     child = os.fork()
     if child == 0:
         _prepare_child()
         action()
         os._exit(0)
-    time.sleep(seconds)
+    while time.monotonic() - start < seconds:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status, time.monotonic() - start
+        time.sleep(min(0.001, seconds))
     os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1]
+    return os.waitpid(child, 0)[1], time.monotonic() - start
 
 
 def was_killed(status: int) -> bool:
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-
-
-def moments(count: int, longest: float, seed: int) -> list[float]:
-    """Moments between the start and a little after the usual end."""
-    dice = random.Random(seed)
-    return [dice.uniform(0, longest * 1.1) for _ in range(count)]
 
 
 def _prepare_child() -> None:
