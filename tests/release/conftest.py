@@ -1,13 +1,11 @@
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from export_builder import ExportBuilder
 from http_server import RangeServer
+from release_keys import Keys, make_keys
 
 
 @pytest.fixture(scope="session")
@@ -18,26 +16,6 @@ def build_export() -> ExportBuilder:
 @pytest.fixture
 def export(build_export: ExportBuilder, tmp_path: Path) -> Path:
     return build_export(tmp_path / "export")
-
-
-@dataclass(frozen=True)
-class Keys:
-    """A key pair in PEM form, as openssl writes it."""
-
-    private: Path
-    public: Path
-
-
-def make_keys(directory: Path) -> Keys:
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is missing")
-    directory.mkdir(parents=True)
-    keys = Keys(directory / "key.pem", directory / "key.pub")
-    curve = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"]
-    subprocess.run([*curve, "-out", keys.private], check=True, capture_output=True)
-    public = ["openssl", "ec", "-in", keys.private, "-pubout", "-out", keys.public]
-    subprocess.run(public, check=True, capture_output=True)
-    return keys
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Keys
 from crashes import kill_after, run_in_child, was_killed
 from export_builder import ExportBuilder
+from release_keys import Keys
 from semver import Version
 
 from sqsam_deploy.release import layout

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Keys
 from export_builder import ExportBuilder
+from release_keys import Keys
 from semver import Version
 
 from sqsam_deploy.errors import ArtifactError, GateError, ReleaseError, UsageError

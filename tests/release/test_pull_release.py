@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Keys
 from export_builder import ExportBuilder
 from http_server import RangeServer
+from release_keys import Keys
 from semver import Version
 
 from sqsam_deploy.errors import ArtifactError, ReleaseError, StoreError, UsageError
