@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from sqsam_deploy.benchmark.photos import CLICKS, load_photos
+from sqsam_deploy.benchmark.runners import DirectSession, SessionRunner
+from sqsam_deploy.model.config import preset
+from sqsam_deploy.runtimes.metadata import describe
+
+
+class Network:
+    """Returns masks whose second one has the highest IoU, and keeps what it was given."""
+
+    def __init__(self, metadata):
+        self.shapes = [spec.shape for spec in metadata.outputs]
+        self.feeds = None
+
+    def run(self, feeds):
+        self.feeds = feeds
+        masks, iou = (np.zeros(shape, np.float32) for shape in self.shapes)
+        iou[0, 1] = 1
+        return [masks, iou]
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return load_photos(2)
+
+
+def test_every_second_photo_has_clicks_inside_an_object(photos):
+    boxed, clicked = (photo.prompt for photo in photos)
+    assert boxed.box is not None
+    assert len(boxed.point_labels) == 0
+    assert clicked.box is None
+    assert len(clicked.point_labels) == CLICKS
+    height, width, _ = photos[1].image.shape
+    assert (clicked.point_coords < [width, height]).all()
+
+
+def test_the_network_gets_its_declared_inputs_in_order(photos):
+    metadata = describe(preset("nano"), runtime="onnx", precision="int8", weights_sha256="0" * 64)
+    network = Network(metadata)
+    runner = SessionRunner(photos)
+    runner._session = DirectSession(metadata, network)
+    times = runner.run(1)
+    assert [feed.shape for feed in network.feeds] == [spec.shape for spec in metadata.inputs]
+    assert times["preprocess"] > 0
+    parts = times["preprocess"] + times["inference"] + times["postprocess"]
+    assert parts == pytest.approx(times["total"])

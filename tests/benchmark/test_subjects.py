@@ -1,0 +1,115 @@
+import json
+import sys
+
+import pytest
+
+from sqsam_deploy.benchmark.subjects import (
+    PEERS_NAME,
+    artifact_targets,
+    network_target,
+    peer_targets,
+)
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.model.config import preset
+from sqsam_deploy.release.manifest import (
+    Agreement,
+    ArtifactEntry,
+    Manifest,
+    WeightsEntry,
+    file_entries,
+    write_manifest,
+)
+from sqsam_deploy.runtimes.metadata import describe
+
+AGREEMENT = Agreement(
+    images=1,
+    prompts=1,
+    mean_mask_iou=1,
+    min_mask_iou=1,
+    max_logit_difference=0,
+    max_iou_difference=0,
+    limit=0.9,
+    executor="test",
+)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """A manifest with an ONNX file and a Core ML package, of arbitrary bytes."""
+    (tmp_path / "nano-int8.onnx").write_bytes(b"onnx")
+    (tmp_path / "nano-int8.mlpackage").mkdir()
+    (tmp_path / "nano-int8.mlpackage" / "Manifest.json").write_bytes(b"{}")
+    entries = tuple(
+        ArtifactEntry(
+            path=name,
+            files=file_entries(tmp_path, [tmp_path / name]),
+            metadata=describe(
+                preset("nano"), runtime=runtime, precision="int8", weights_sha256="0" * 64
+            ),
+            agreement=AGREEMENT,
+            minimum_runtime="1",
+        )
+        for name, runtime in (("nano-int8.onnx", "onnx"), ("nano-int8.mlpackage", "coreml"))
+    )
+    manifest = Manifest(
+        name="squeezesam-nano",
+        preset="nano",
+        weights=WeightsEntry(name="w", sha256="0" * 64),
+        calibration=None,
+        tools={},
+        git_revision=None,
+        artifacts=entries,
+    )
+    write_manifest(tmp_path, manifest)
+    return tmp_path
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Core ML runs on macOS")
+def test_artifacts_come_from_the_manifest_and_core_ml_is_left_to_apple(directory):
+    targets, left_out = artifact_targets(directory)
+    [target] = targets
+    assert target.subject.name == "nano-int8.onnx"
+    assert (target.subject.bytes, target.subject.macs) == (4, 546_974_848)
+    assert target.metadata.image_size == 256
+    assert [row.subject for row in left_out] == ["nano-int8.mlpackage"]
+
+
+def test_a_file_that_is_not_the_listed_one_is_not_measured(directory):
+    (directory / "nano-int8.onnx").write_bytes(b"other")
+    with pytest.raises(ArtifactError, match="not the file that the manifest lists"):
+        artifact_targets(directory)
+
+
+def test_torch_is_marked_as_random(directory):
+    assert network_target("nano").subject.random_weights
+
+
+def test_peers_are_those_that_were_built(tmp_path):
+    entry = {
+        "file": "edgesam.onnx",
+        "network": "EdgeSAM",
+        "scope": "image encoder",
+        "macs": 1000,
+        "parameters": 10,
+        "input_size": 1024,
+    }
+    (tmp_path / PEERS_NAME).write_text(json.dumps({"peers": [entry]}))
+    with pytest.raises(ArtifactError, match=r"edgesam\.onnx is missing"):
+        peer_targets(tmp_path)
+    (tmp_path / "edgesam.onnx").write_bytes(b"123")
+    (tmp_path / "edgesam.onnx.data").write_bytes(b"45")
+    [target] = peer_targets(tmp_path)
+    assert target.subject.name == "EdgeSAM .onnx"
+    assert target.subject.scope == "image encoder, 1024²"
+    assert target.subject.bytes == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, r"has no peers\.json"), ("{", "not JSON"), ('{"peers": [{}]}', "peers")],
+)
+def test_a_directory_without_peers_is_refused(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / PEERS_NAME).write_text(content)
+    with pytest.raises(ArtifactError, match=message):
+        peer_targets(tmp_path)
