@@ -1,8 +1,8 @@
 """How much longer a pull takes than a plain copy plus hashing of the same bytes.
 
-    python benchmarks/release.py [EXPORT_DIR] [--rounds 15] [--folder /path/on/the/disk]
+    python benchmarks/release.py [EXPORT] [--runtime coreml] [--rounds 15] [--folder DIR]
 
-Publishes an export (without one: 60 MB of incompressible bytes in three artifacts) into a folder
+Publishes an export (without one: 76 MB of incompressible bytes in four artifacts) into a folder
 store, then alternates, round by round, so that a noisy machine disturbs all alike:
 
 * copy and hash: `shutil.copyfile` of every pulled file, then SHA-256 of every copy, then fsync
@@ -29,7 +29,7 @@ from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.files import hash_file
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import PullRequest, pull
+from sqsam_deploy.release.pull import PullRequest, Selection, pull
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import FolderStore, open_store
 from sqsam_deploy.release.version import parse_reference
@@ -45,12 +45,13 @@ def main() -> None:
         store = FolderStore(folder / "store")
         request = PublishRequest(export, Version(1, 0, 0), name="bench", allow_unverified=True)
         publish(store, request)
-        measure(folder, store.url, arguments.rounds)
+        measure(folder, store.url, arguments.rounds, Selection(arguments.runtime))
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("export", nargs="?", type=Path)
+    parser.add_argument("--runtime", help="pull only its artifacts")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--folder", type=Path, default=None)
     return parser.parse_args()
@@ -63,17 +64,17 @@ def synthetic_export(directory: Path) -> Path:
     return ExportBuilder(scale=4000)(directory)
 
 
-def measure(folder: Path, url: str, rounds: int) -> None:
-    bring(url, folder / "cache", folder / "pulled")
+def measure(folder: Path, url: str, rounds: int, selection: Selection) -> None:
+    bring(url, folder / "cache", folder / "pulled", selection)
     files = [path for path in (folder / "pulled").rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     plain, cold, warm = [], [], []
     for _ in range(rounds):
         plain.append(timed(lambda: copy_and_hash(folder / "pulled", files, folder / "copy")))
         shutil.rmtree(folder / "cache")
-        cold.append(timed(lambda: bring(url, folder / "cache", folder / "out")))
+        cold.append(timed(lambda: bring(url, folder / "cache", folder / "out", selection)))
         shutil.rmtree(folder / "out")
-        warm.append(timed(lambda: bring(url, folder / "cache", folder / "out")))
+        warm.append(timed(lambda: bring(url, folder / "cache", folder / "out", selection)))
         shutil.rmtree(folder / "out")
         shutil.rmtree(folder / "copy")
     print(f"{size / 1e6:.1f} MB, {len(files)} files, {rounds} rounds")
@@ -91,9 +92,9 @@ def report(name: str, times: list[float], plain: list[float]) -> None:
     )
 
 
-def bring(url: str, cache: Path, output: Path) -> None:
+def bring(url: str, cache: Path, output: Path, selection: Selection) -> None:
     source = Source(open_store(url), Cache(cache), print)
-    request = PullRequest(parse_reference("bench@1.0.0"), output)
+    request = PullRequest(parse_reference("bench@1.0.0"), output, selection)
     pull(source, request, lambda what, total: lambda count: None)
 
 
