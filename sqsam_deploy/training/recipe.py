@@ -175,22 +175,6 @@ RECIPES: dict[str, Recipe | SaliencyRecipe] = {
         source_weights=REFERENCE_SOURCES,
         augmentation=Augmentation(merging=0.5, cropping=0.6),
     ),
-    # A second, short decay from trained weights, with more of the hardest prompt, one click.
-    "nano-refine": Recipe(
-        preset="nano",
-        optimization=Optimization(
-            samples=60_000,
-            batch_size=32,
-            learning_rate=4e-4,
-            warmup_samples=1_000,
-            ema_decay=0.998,
-        ),
-        source_weights=REFERENCE_SOURCES,
-        prompts=PromptMix(
-            one_click=0.42, several_clicks=0.27, box=0.23, box_and_clicks=0.08, nothing=0.03
-        ),
-        augmentation=Augmentation(merging=0.5, cropping=0.6),
-    ),
     # arXiv 2312.06736, section 4: effective batch 256, 5e-4, linear decay, 8 masks an image.
     # 4 masks an image here, because most photos of the reference data hold fewer.
     "paper": Recipe(
