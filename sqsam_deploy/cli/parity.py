@@ -57,6 +57,10 @@ def parity(
     max_drift: Annotated[
         float, typer.Option(help="Most mIoU points that may be lost.", show_default=True)
     ] = 1.0,
+    min_agreement: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Least mean IoU of masks with the float artifact's."),
+    ] = 0.95,
     baseline: Annotated[
         Path | None,
         typer.Option(help="Earlier parity-objects.csv, or its directory: gate against it too."),
@@ -80,6 +84,9 @@ def parity(
         typer.Option(min=1, help="Processes; the result is the same.", show_default="all cores"),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
+    device: Annotated[
+        str, typer.Option(help="Where torch runs checkpoints: cpu, cuda, cuda:1.")
+    ] = "cpu",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Where the report goes.", show_default="DIR"),
@@ -93,8 +100,9 @@ def parity(
     Writes parity.json, parity.html, parity.md, parity-junit.xml and parity-objects.csv, and adds
     to $GITHUB_STEP_SUMMARY when it is set. A run that was interrupted goes on where it stopped.
 
-    Exit codes: 0 no artifact lost more than --max-drift, 1 one did, 2 wrong usage, 3 undecided
-    (too few objects to tell) or something could not be read or run.
+    Exit codes: 0 no artifact lost more than --max-drift and the masks of all agree with the float
+    ones, 1 one did not pass, 2 wrong usage, 3 undecided (too few objects to tell) or something
+    could not be read or run.
     """
     from sqsam_deploy.evaluation.parity import ParityRequest
 
@@ -116,9 +124,11 @@ def parity(
         count=count,
         seed=seed,
         max_drift=max_drift,
+        min_agreement=min_agreement,
         baseline=baseline,
         jobs=jobs or _usable_cores(),
         threads=threads,
+        device=device,
     )
     raise typer.Exit(EXIT_CODES[_evaluate(request).report.outcome])
 

@@ -12,7 +12,7 @@ from sqsam_deploy.evaluation.evaluator import Evaluator, open_scene
 from sqsam_deploy.evaluation.plan import Artifact, Plan
 from sqsam_deploy.evaluation.protocols import Query, Scene
 from sqsam_deploy.evaluation.results import ObjectResult
-from sqsam_deploy.runtimes import open_session
+from sqsam_deploy.evaluation.sessions import open_artifact
 
 #: Objects shown for each artifact.
 SHOWN = 6
@@ -62,7 +62,7 @@ def worst_objects(
         if artifact.is_reference:
             continue
         two = {name: by_name[name] for name in (artifact.reference, artifact.name)}
-        sessions = {name: open_session(a.path, plan.threads) for name, a in two.items()}
+        sessions = {name: open_artifact(a, plan) for name, a in two.items()}
         evaluator = Evaluator(plan, sessions)
         pairs = pair_results(results[artifact.reference], results[artifact.name])
         for pair in _worst(pairs, shown):

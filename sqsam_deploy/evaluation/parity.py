@@ -31,7 +31,7 @@ from sqsam_deploy.evaluation.reports.junit import junit
 from sqsam_deploy.evaluation.reports.markdown import markdown
 from sqsam_deploy.evaluation.results import ObjectResult, read_results, write_results
 from sqsam_deploy.evaluation.runner import Progress, Run, finish, run_plan
-from sqsam_deploy.evaluation.summary import Settings, collect, summarize
+from sqsam_deploy.evaluation.summary import MIN_AGREEMENT, Settings, collect, summarize
 from sqsam_deploy.release.files import write_whole
 
 RESULTS_NAME = "parity-objects.csv"
@@ -58,9 +58,11 @@ class ParityRequest:
         count: Images to draw; None for all.
         seed: Of the subset, the random points and the bootstrap.
         max_drift: The gate's limit in mIoU points.
+        min_agreement: The least mean IoU of an artifact's masks with its reference's.
         baseline: Per-object results of an earlier run, or the directory with them, or None.
         jobs: Processes.
         threads: Threads of each session.
+        device: Where torch runs checkpoints.
     """
 
     directory: Path
@@ -79,9 +81,11 @@ class ParityRequest:
     count: int | None = None
     seed: int = 0
     max_drift: float = 1.0
+    min_agreement: float = MIN_AGREEMENT
     baseline: Path | None = None
     jobs: int = 1
     threads: int = 1
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -114,9 +118,16 @@ def evaluate_parity(
     """
     _require_report_packages()
     dataset = _dataset(request)
-    plan = Plan(_artifacts(request), tuple(_protocols(request)), request.clicking, request.threads)
+    plan = Plan(
+        _artifacts(request),
+        tuple(_protocols(request)),
+        clicking=request.clicking,
+        threads=request.threads,
+        device=request.device,
+    )
     settings = Settings(
         max_drift=request.max_drift,
+        min_agreement=request.min_agreement,
         seed=request.seed,
         baseline=_baseline(request, plan),
         annotations=request.dataset if request.detections else None,

@@ -46,12 +46,14 @@ class Plan:
         clicking: Whether simulated clicking runs too; it asks up to 20 times an object.
         threads: Threads of each session. One by default: the same in every process, whatever
             `--jobs`, so that results do not depend on it.
+        device: Where torch runs checkpoints: "cpu", "cuda", "cuda:1".
     """
 
     artifacts: tuple[Artifact, ...]
     protocols: tuple[PromptProtocol, ...]
     clicking: bool
     threads: int
+    device: str = "cpu"
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -62,7 +64,7 @@ class Plan:
         """Equal for two runs whose results must be equal on the same dataset."""
         parts = [repr([(a.name, a.sha256, a.reference, a.sibling) for a in self.artifacts])]
         parts += [repr(protocol) for protocol in self.protocols]
-        parts += [repr((self.clicking, self.threads))]
+        parts += [repr((self.clicking, self.threads, self.device))]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

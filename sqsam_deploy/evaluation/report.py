@@ -60,6 +60,8 @@ class MaskAgreement(_Frozen):
     Attributes:
         other: The artifact compared with.
         mean: Mean IoU of the mask that `other` ranks first with the same mask of this one.
+        low: Lower end of the mean's confidence interval.
+        high: Upper end of it.
         low_percentile: 1st percentile of these IoUs.
         best_mask_changed: Share of prompts for which another mask is ranked first, 0 to 1.
         predicted_iou_shift: Mean absolute difference of the highest predicted IoU, in points.
@@ -67,6 +69,8 @@ class MaskAgreement(_Frozen):
 
     other: str
     mean: float
+    low: float
+    high: float
     low_percentile: float
     best_mask_changed: float
     predicted_iou_shift: float
@@ -104,7 +108,7 @@ class GateResult(_Frozen):
 
     Attributes:
         outcome: "passed", "failed" or "undecided".
-        limit: Drift that is allowed, in mIoU points.
+        limit: The most drift, in mIoU points, or the least agreement, as an IoU.
         objects_needed: Where undecided, about how many objects would decide.
     """
 
@@ -131,7 +135,9 @@ class ArtifactReport(_Frozen):
         drift: Over all prompt kinds; zero for the reference.
         groups: Drift by prompt kind and size.
         predicted_iou_error: Mean absolute difference of predicted and true IoU, in points.
+        gate: Of the drift; null for the reference.
         agreement: With the reference; null for it.
+        agreement_gate: Of that agreement.
         sibling_agreement: With the first artifact of equal precision in another runtime.
         passed: Whether no gate failed and none is undecided.
     """
@@ -149,6 +155,7 @@ class ArtifactReport(_Frozen):
     groups: tuple[DriftGroup, ...]
     predicted_iou_error: float
     agreement: MaskAgreement | None
+    agreement_gate: GateResult | None
     sibling_agreement: MaskAgreement | None
     average_precision: AveragePrecision | None
     clicking: tuple[Clicking, ...]
@@ -187,11 +194,19 @@ class ParityReport(_Frozen):
     passed: bool
     outcome: Outcome
     max_drift: float
+    min_agreement: float
     confidence: float
     seed: int
     dataset: DatasetReport
     prompts: tuple[str, ...]
     artifacts: dict[str, ArtifactReport]
+
+
+def gates_of(artifact: ArtifactReport) -> list[GateResult]:
+    """Every gate the artifact had to pass."""
+    baseline = artifact.baseline.gate if artifact.baseline else None
+    gates = (artifact.gate, artifact.agreement_gate, baseline)
+    return [gate for gate in gates if gate is not None]
 
 
 def overall(outcomes: Sequence[Outcome]) -> Outcome:

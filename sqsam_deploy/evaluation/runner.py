@@ -15,7 +15,7 @@ from sqsam_deploy.errors import ArtifactError, SqsamError
 from sqsam_deploy.evaluation.evaluator import Evaluator, ImageResult
 from sqsam_deploy.evaluation.journal import JOURNAL_NAME, Journal
 from sqsam_deploy.evaluation.plan import Plan
-from sqsam_deploy.runtimes import open_session
+from sqsam_deploy.evaluation.sessions import open_artifact
 
 #: Told the number of images that are done, each time one is.
 Progress = Callable[[int], None]
@@ -120,7 +120,7 @@ def _named_failure(results: Iterator[ImageResult]) -> Iterator[ImageResult]:
 
 
 def _open(plan: Plan) -> Evaluator:
-    sessions = {a.name: open_session(a.path, plan.threads) for a in plan.artifacts}
+    sessions = {a.name: open_artifact(a, plan) for a in plan.artifacts}
     return Evaluator(plan, sessions)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sqsam_deploy.cli import parity
 from sqsam_deploy.errors import UsageError
-from sqsam_deploy.evaluation import discovery, gallery, runner
+from sqsam_deploy.evaluation import discovery, runner, sessions
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.runtimes.metadata import describe
 from sqsam_deploy.runtimes.session import Session
@@ -45,8 +45,7 @@ def artifacts(tmp_path, monkeypatch) -> Path:
         return SESSIONS[path.name]
 
     monkeypatch.setattr(discovery, "_metadata", lambda path: SESSIONS[path.name].metadata)
-    monkeypatch.setattr(runner, "open_session", open_fake)
-    monkeypatch.setattr(gallery, "open_session", open_fake)
+    monkeypatch.setattr(sessions, "open_session", open_fake)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     directory = tmp_path / "artifacts"
     directory.mkdir()
@@ -141,6 +140,17 @@ def test_an_interruption_keeps_what_is_done(call, artifacts, monkeypatch, capsys
     monkeypatch.setattr(runner.Evaluator, "evaluate", evaluate)
     assert call("--count", 12) == 1
     assert "2 images were done by an interrupted run" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path):
+    from sqsam_deploy.checkpoint import bundled_checkpoint
+    from sqsam_deploy.evaluation.plan import Plan, assign_references
+
+    loaded = discovery.load("float", bundled_checkpoint())
+    (artifact,) = assign_references([loaded], None)
+    plan = Plan((artifact,), (), clicking=False, threads=1, device="cuda:99")
+    with pytest.raises(UsageError, match="--device cuda:99 cannot be used"):
+        sessions.open_artifact(artifact, plan)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,12 @@ from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.runtimes.metadata import describe
 
 FLOAT, SOUND = "float.safetensors", "sound-int8.onnx"
-BROKEN = ("scale-off-by-2.onnx", "calibrated-on-black.onnx", "other-weights.safetensors")
+BROKEN = (
+    "scale-off-by-2-deep.onnx",
+    "scale-off-by-2-late.onnx",
+    "calibrated-on-black.onnx",
+    "other-weights.safetensors",
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +32,14 @@ def report(tmp_path_factory):
     checkpoint = load_checkpoint()
     save_checkpoint(checkpoint.model, directory / FLOAT, {})
     _quantize(bundled_dataset("calibration"), 8, directory / SOUND)
-    _double_one_scale(directory / SOUND, directory / BROKEN[0])
-    _quantize(_black(tmp_path_factory.mktemp("black")), 1, directory / BROKEN[1])
+    # At 4x4 pixels such an error may leave the mIoU as it was; the masks still change.
+    _double_one_scale(directory / SOUND, directory / BROKEN[0], share=0.5)
+    _double_one_scale(directory / SOUND, directory / BROKEN[1], share=0.8)
+    _quantize(_black(tmp_path_factory.mktemp("black")), 1, directory / BROKEN[2])
     torch.manual_seed(0)
-    save_checkpoint(SqueezeSAM(NANO).eval(), directory / BROKEN[2], {})
+    save_checkpoint(SqueezeSAM(NANO).eval(), directory / BROKEN[3], {})
     request = ParityRequest(
-        directory, directory / "report", reference=Path(FLOAT), clicks=(3,), count=24, max_drift=1.0
+        directory, directory / "report", reference=Path(FLOAT), clicks=(3,), count=16, max_drift=1.0
     )
     return evaluate_parity(request).report
 
@@ -40,15 +47,16 @@ def report(tmp_path_factory):
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_artifact_fails_the_gate(report, name):
     artifact = report.artifacts[name]
-    assert artifact.gate.outcome == "failed"
-    assert artifact.drift.low > 1.0
+    gates = (artifact.gate.outcome, artifact.agreement_gate.outcome)
+    assert "failed" in gates
+    assert not artifact.passed
     assert report.outcome == "failed"
 
 
 def test_the_sound_one_does_not(report):
     artifact = report.artifacts[SOUND]
     assert artifact.gate.outcome != "failed"
-    assert artifact.agreement.mean > 0.9
+    assert artifact.agreement_gate.outcome == "passed"
 
 
 def _quantize(dataset: Dataset, size: int, path: Path) -> None:
@@ -68,8 +76,8 @@ def _quantize(dataset: Dataset, size: int, path: Path) -> None:
     onnx.lower(program, metadata, path)
 
 
-def _double_one_scale(sound: Path, broken: Path) -> None:
-    """Doubles the scales of one convolution's weights, in the middle of the network."""
+def _double_one_scale(sound: Path, broken: Path, share: float) -> None:
+    """Doubles the weight scales of the convolution that stands after this share of all."""
     import onnx
     from onnx import numpy_helper
 
@@ -82,7 +90,7 @@ def _double_one_scale(sound: Path, broken: Path) -> None:
         and node.input[0] in stored
         and len(stored[node.input[0]].dims) == 4
     ]
-    scale = stored[kernels[len(kernels) // 2].input[1]]
+    scale = stored[kernels[int(share * len(kernels))].input[1]]
     scale.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(scale), scale.name))
     onnx.save(model, broken)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sqsam_deploy.evaluation import gallery
+from sqsam_deploy.evaluation import gallery, runner
 from sqsam_deploy.evaluation.gallery import worst_objects
 from sqsam_deploy.evaluation.reports.html import html
 from sqsam_deploy.evaluation.reports.pictures import pictures
@@ -19,10 +19,8 @@ from sqsam_deploy.evaluation.summary import Settings, collect, summarize
 
 @pytest.fixture
 def evaluated(plan, sessions, small_dataset, tmp_path, monkeypatch):
-    from sqsam_deploy.evaluation import runner
-
-    for module in (runner, gallery):
-        monkeypatch.setattr(module, "open_session", lambda path, threads: sessions[path.name])
+    monkeypatch.setattr(gallery, "open_artifact", lambda artifact, plan: sessions[artifact.name])
+    monkeypatch.setattr(runner, "open_artifact", lambda artifact, plan: sessions[artifact.name])
     run = run_plan(plan, small_dataset, tmp_path)
     report = summarize(plan, small_dataset, run.images, Settings(max_drift=1.0, seed=0))
     objects = collect(plan, run.images).objects

@@ -86,6 +86,15 @@ def test_the_gate_goes_by_the_interval(make_report, loss, outcome):
     assert (artifact.gate.objects_needed is not None) == (outcome == "undecided")
 
 
+def test_masks_that_agree_too_little_fail_without_any_drift(make_report):
+    report = make_report(0.002, min_agreement=0.98)
+    artifact = report.artifacts["int8"]
+    assert (artifact.gate.outcome, artifact.agreement_gate.outcome) == ("passed", "failed")
+    assert report.outcome == "failed"
+    assert "int8 against float: masks agree at 0.970 [0.970, 0.970], under 0.98" in problems(report)
+    assert make_report(0.002, min_agreement=0.96).outcome == "passed"
+
+
 def test_the_reference_has_no_drift_and_no_gate(make_report):
     reference = make_report(0.002).artifacts["float"]
     assert (reference.drift.mean, reference.gate, reference.agreement) == (0, None, None)
@@ -168,7 +177,7 @@ def test_junit_counts_failures_and_undecided_gates(make_report):
     for loss, tag in ((0.002, None), (0.0101, "error"), (0.03, "failure")):
         suite = ElementTree.fromstring(junit(make_report(loss))).find("testsuite")
         counts = {name: int(suite.get(name)) for name in ("tests", "failures", "errors")}
-        assert counts == {"tests": 1, "failures": tag == "failure", "errors": tag == "error"}
+        assert counts == {"tests": 2, "failures": tag == "failure", "errors": tag == "error"}
         if tag:
             assert "limit 1" in suite.find(f"testcase/{tag}").get("message")
 

@@ -7,7 +7,7 @@ import torch
 
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import bundled_dataset, subset
-from sqsam_deploy.evaluation import runner
+from sqsam_deploy.evaluation import evaluator, runner
 from sqsam_deploy.evaluation.journal import JOURNAL_NAME
 from sqsam_deploy.evaluation.parity import ParityRequest, evaluate_parity
 from sqsam_deploy.evaluation.runner import run_plan
@@ -31,7 +31,7 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture
 def fake_sessions(sessions, monkeypatch):
-    monkeypatch.setattr(runner, "open_session", lambda path, threads: sessions[path.name])
+    monkeypatch.setattr(runner, "open_artifact", lambda artifact, plan: sessions[artifact.name])
     return sessions
 
 
@@ -86,17 +86,23 @@ def test_a_journal_of_another_run_is_not_used(plan, fake_sessions, small_dataset
     assert {json.loads(line)["image"] for line in journal[1:]} == {r.id for r in other}
 
 
-def test_nearly_all_time_is_counted_as_runtime_where_the_network_is_slow(
+def test_the_share_of_the_runtimes_is_what_their_calls_took(
     plan, fake_sessions, small_dataset, tmp_path, monkeypatch
 ):
-    import time
+    """By a clock on which a call takes one second, decoding an image six, and the rest nothing."""
+    clock = [0.0]
 
-    original = type(fake_sessions["float"])._execute
+    def taking(seconds, function):
+        def timed(*arguments):
+            clock[0] += seconds
+            return function(*arguments)
 
-    def slow(self, feeds):
-        time.sleep(0.05)
-        return original(self, feeds)
+        return timed
 
-    monkeypatch.setattr(type(fake_sessions["float"]), "_execute", slow)
-    run = run_plan(plan, subset(small_dataset, 1, 0), tmp_path)
-    assert 0.5 < run.runtime_share < 1
+    session = type(fake_sessions["float"])
+    monkeypatch.setattr(evaluator.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(session, "_execute", taking(1, session._execute))
+    monkeypatch.setattr(evaluator, "load_image", taking(6, evaluator.load_image))
+    run = run_plan(plan, small_dataset, tmp_path)
+    calls = sum(s.calls for s in fake_sessions.values())
+    assert run.runtime_share == pytest.approx(calls / (calls + 6 * len(small_dataset)))

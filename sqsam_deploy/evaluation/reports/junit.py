@@ -2,8 +2,8 @@
 
 import xml.etree.ElementTree as ElementTree
 
-from sqsam_deploy.evaluation.report import ArtifactReport, DriftInterval, GateResult, ParityReport
-from sqsam_deploy.evaluation.reports.tables import interval_text
+from sqsam_deploy.evaluation.report import ArtifactReport, GateResult, ParityReport
+from sqsam_deploy.evaluation.reports.tables import agreement_text, interval_text
 
 
 def junit(report: ParityReport) -> str:
@@ -22,17 +22,22 @@ def junit(report: ParityReport) -> str:
 
 def _add_cases(suite: ElementTree.Element, name: str, artifact: ArtifactReport) -> None:
     if artifact.gate:
-        _add_case(suite, name, f"drift against {artifact.reference}", artifact.drift, artifact.gate)
+        measured = f"drift {interval_text(artifact.drift)} mIoU points"
+        _add_case(suite, name, f"drift against {artifact.reference}", measured, artifact.gate)
+    if artifact.agreement and artifact.agreement_gate:
+        measured = f"masks agree at {agreement_text(artifact.agreement)}"
+        title = f"agreement with {artifact.reference}"
+        _add_case(suite, name, title, measured, artifact.agreement_gate)
     if artifact.baseline:
-        drift, gate = artifact.baseline.drift, artifact.baseline.gate
-        _add_case(suite, name, "drift against the baseline", drift, gate)
+        measured = f"drift {interval_text(artifact.baseline.drift)} mIoU points"
+        _add_case(suite, name, "drift against the baseline", measured, artifact.baseline.gate)
 
 
 def _add_case(
-    suite: ElementTree.Element, artifact: str, name: str, drift: DriftInterval, gate: GateResult
+    suite: ElementTree.Element, artifact: str, title: str, measured: str, gate: GateResult
 ) -> None:
-    case = ElementTree.SubElement(suite, "testcase", classname=artifact, name=name)
-    message = f"drift {interval_text(drift)} mIoU points, limit {gate.limit:g}"
+    case = ElementTree.SubElement(suite, "testcase", classname=artifact, name=title)
+    message = f"{measured}, limit {gate.limit:g}"
     if gate.outcome == "passed":
         ElementTree.SubElement(case, "system-out").text = message
         return

@@ -8,6 +8,7 @@ from sqsam_deploy.evaluation.report import (
     GateResult,
     MaskAgreement,
     ParityReport,
+    overall,
 )
 
 
@@ -29,7 +30,8 @@ def headline(report: ParityReport) -> str:
         return f"nothing to compare: one artifact, {asked}"
     compared = "1 artifact" if len(gated) == 1 else f"{len(gated)} artifacts"
     limit = f"drift of at most {report.max_drift:g} mIoU points"
-    return f"{report.outcome}: {compared}, {limit}, {asked}"
+    alike = f"masks that agree at {report.min_agreement:g} or more"
+    return f"{report.outcome}: {compared}, {limit}, {alike}, {asked}"
 
 
 def problems(report: ParityReport) -> list[str]:
@@ -38,6 +40,8 @@ def problems(report: ParityReport) -> list[str]:
     for name, artifact in report.artifacts.items():
         if artifact.gate:
             sentences += _problem(name, artifact.reference, artifact.drift, artifact.gate)
+        if artifact.agreement and artifact.agreement_gate:
+            sentences += _disagreement(name, artifact.agreement, artifact.agreement_gate)
         if artifact.baseline:
             drift, gate = artifact.baseline.drift, artifact.baseline.gate
             sentences += _problem(name, "the baseline", drift, gate)
@@ -62,6 +66,16 @@ def _problem(name: str, other: str, drift: DriftInterval, gate: GateResult) -> I
         yield f"{against} leaves {gate.limit:g} points undecided: {how_many}"
 
 
+def _disagreement(name: str, agreement: MaskAgreement, gate: GateResult) -> Iterator[str]:
+    found = f"{name} against {agreement.other}: masks agree at {agreement_text(agreement)}"
+    if gate.outcome == "failed":
+        yield f"{found}, under {gate.limit:g}"
+    elif gate.outcome == "undecided":
+        needed = gate.objects_needed
+        how_many = f"about {needed} objects would decide" if needed else "no number would decide"
+        yield f"{found}, which leaves {gate.limit:g} undecided: {how_many}"
+
+
 def run_tables(report: ParityReport) -> list[Table]:
     """Every table that has a row, the gate first."""
     makers = (gate_table, baseline_table, kinds_table, sizes_table, agreement_table, clicking_table)
@@ -75,11 +89,12 @@ def gate_table(report: ParityReport) -> Table:
     for name, artifact in report.artifacts.items():
         miou = sum(row.overall * row.objects for row in artifact.miou)
         count = sum(row.objects for row in artifact.miou)
-        gate = artifact.gate.outcome if artifact.gate else "reference"
+        gates = [gate for gate in (artifact.gate, artifact.agreement_gate) if gate]
+        outcome = overall([gate.outcome for gate in gates]) if gates else "reference"
         own = (signed(artifact.drift.mean), bounds_text(artifact.drift))
         drift = own if artifact.gate else ("-", "-")
         agreement = f"{artifact.agreement.mean:.4f}" if artifact.agreement else "-"
-        rows.append((name, f"{miou / count:.2f}", *drift, agreement, gate))
+        rows.append((name, f"{miou / count:.2f}", *drift, agreement, outcome))
     return Table("Drift in mIoU points (positive: quality was lost)", columns, tuple(rows))
 
 
@@ -174,6 +189,11 @@ def clicking_table(report: ParityReport) -> Table:
     )
     columns = ("artifact", "target", "clicks", "never reached", "more than the reference")
     return Table("Simulated clicking", columns, rows)
+
+
+def agreement_text(agreement: MaskAgreement) -> str:
+    """ "0.981 [0.975, 0.986]"."""
+    return f"{agreement.mean:.3f} [{agreement.low:.3f}, {agreement.high:.3f}]"
 
 
 def interval_text(drift: DriftInterval) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sqsam_deploy.datasets import open_dataset, subset
-from sqsam_deploy.evaluation import discovery, gallery, runner
+from sqsam_deploy.evaluation import discovery
+from sqsam_deploy.evaluation import sessions as sessions_module
 from sqsam_deploy.evaluation.parity import ParityRequest, evaluate_parity
 from sqsam_deploy.evaluation.reports.paper_tables import paper_tables
 from sqsam_deploy.evaluation.results import read_results
@@ -16,8 +17,8 @@ from sqsam_deploy.evaluation.results import read_results
 @pytest.fixture
 def request_for(sessions, tmp_path, monkeypatch, shared):
     """A request about two sessions and ten images of coco_mini."""
-    for module in (runner, gallery):
-        monkeypatch.setattr(module, "open_session", lambda path, threads: sessions[path.stem])
+    by_stem = lambda path, threads: sessions[path.stem]  # noqa: E731
+    monkeypatch.setattr(sessions_module, "open_session", by_stem)
     monkeypatch.setattr(discovery, "_metadata", lambda path: sessions[path.stem].metadata)
     for name in sessions:
         (tmp_path / f"{name}.onnx").touch()
