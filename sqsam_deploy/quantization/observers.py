@@ -36,8 +36,12 @@ def round_up_to_half(scale: Tensor) -> Tensor:
     return torch.ldexp(torch.ceil(mantissa * steps) / steps, exponent)
 
 
-class WeightObserver(PerChannelMinMaxObserver):  # type: ignore[misc]
-    """The largest weight of each output channel."""
+class PerChannelWeightObserver(PerChannelMinMaxObserver):  # type: ignore[misc]
+    """The largest weight of each output channel.
+
+    torchao passes `ch_axis` only to classes with "PerChannel" in their name (`prepare.py`): under
+    another name, transposed convolutions would be scaled along their input channels.
+    """
 
     def calculate_qparams(self) -> tuple[Tensor, Tensor]:
         """One scale and the zero point 0 for each output channel."""

@@ -22,8 +22,8 @@ from sqsam_deploy.quantization.observers import (
     MinMaxObserver,
     MseObserver,
     PercentileObserver,
+    PerChannelWeightObserver,
     RangeObserver,
-    WeightObserver,
 )
 from sqsam_deploy.quantization.scheme import QuantizationScheme, RangeChoice
 
@@ -114,6 +114,6 @@ def _config(observer: type[RangeObserver]) -> QuantizationConfig:
         quant_max=127,
         qscheme=torch.per_channel_symmetric,
         ch_axis=0,
-        observer_or_fake_quant_ctr=WeightObserver,
+        observer_or_fake_quant_ctr=PerChannelWeightObserver,
     )
     return QuantizationConfig(activation, activation, weight, None, False)
