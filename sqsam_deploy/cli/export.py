@@ -10,6 +10,7 @@ from sqsam_deploy.cli._app import run, show_version
 if TYPE_CHECKING:
     from sqsam_deploy.pipeline.targets import Target
     from sqsam_deploy.release.manifest import Manifest
+    from sqsam_deploy.runtimes.metadata import Precision
 
 
 def export(
@@ -88,9 +89,13 @@ def _targets(
     from sqsam_deploy.pipeline.targets import DEFAULT_RUNTIMES, parse_runtimes, targets_for
 
     chosen = parse_runtimes(runtimes) or DEFAULT_RUNTIMES
-    flags = {"fp32": fp32 or every, "fp16": fp16 or every, "int8": int8 or every}
-    precisions = [name for name, wanted in flags.items() if wanted] or ["int8"]
-    return targets_for(chosen, precisions)
+    flags: dict[Precision, bool] = {
+        "fp32": fp32 or every,
+        "fp16": fp16 or every,
+        "int8": int8 or every,
+    }
+    wanted: list[Precision] = [precision for precision, asked in flags.items() if asked]
+    return targets_for(chosen, wanted or ["int8"])
 
 
 def _quiet_libraries() -> None:

@@ -1,15 +1,16 @@
-"""One nano network with seeded weights, lowered once a precision."""
+"""The bundled nano network, lowered once a precision."""
 
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
-from coreml_nano import Package, Photo, folded_network, metadata_of, real_photo
+from coreml_nano import Package, Photo, metadata_of, real_photo
 from torch.export import ExportedProgram
 
+from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
-from sqsam_deploy.folding import FoldedModel
+from sqsam_deploy.folding import FoldedModel, fold
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.quantization import build_calibration, export_fp16, export_fp32, quantize
 from sqsam_deploy.runtimes import coreml
@@ -23,7 +24,7 @@ def photo() -> Photo:
 
 @pytest.fixture(scope="session")
 def folded() -> FoldedModel:
-    return folded_network(NANO)
+    return fold(load_checkpoint().model)
 
 
 @pytest.fixture(scope="session")

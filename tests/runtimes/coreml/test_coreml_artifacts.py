@@ -61,7 +61,7 @@ def test_fp16_rounds_to_half_precision_and_stays_close(
 
 
 def test_int8_computed_in_float32_is_the_quantized_program(
-    program: Programs, photo: Photo, tmp_path: Path
+    program: Programs, folded: FoldedModel, photo: Photo, tmp_path: Path
 ) -> None:
     metadata, path = metadata_of(NANO, "int8"), tmp_path / "single.mlpackage"
     source = with_normal_scales(program("int8"))
@@ -70,7 +70,10 @@ def test_int8_computed_in_float32_is_the_quantized_program(
     model.description.metadata.userDefined[METADATA_KEY] = metadata.model_dump_json()
     write_package(model, Path(converted.weights_dir) / "weight.bin", path)
     executed = coreml.open_session(path).run(*photo)
-    assert difference(executed, in_torch(program("int8").module(), photo)) < 1e-4
+    quantized = in_torch(program("int8").module(), photo)
+    # Sums in another order move a few activations by one step, and no more.
+    lost = difference(quantized, in_torch(folded.network, photo))
+    assert difference(executed, quantized) < 0.2 * lost
 
 
 def test_half_precision_costs_int8_less_than_quantization_does(
