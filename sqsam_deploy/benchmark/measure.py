@@ -75,9 +75,14 @@ class _Running:
 
 def step_count(targets: Sequence[Target], plan: Plan) -> int:
     """Steps that `measure` reports."""
-    starts = len(targets) * (plan.processes + len(plan.threads) - 1)
+    starts = sum(len(plan.threads) - 1 + _processes(target, plan) for target in targets)
     profiles = len(targets) if plan.profiled else 0
     return starts + plan.rounds * len(plan.threads) + profiles
+
+
+def _processes(target: Target, plan: Plan) -> int:
+    """Fresh processes for load times, which torch and the peak kernels have none of."""
+    return plan.processes if target.subject.role in ("artifact", "peer") else 1
 
 
 def measure(targets: Sequence[Target], plan: Plan, steps: Steps | None = None) -> BenchmarkResult:
@@ -136,7 +141,7 @@ class _Run:
         )
         starts = []
         try:
-            for _ in range(self._plan.processes - 1 if last else 0):
+            for _ in range(_processes(target, self._plan) - 1 if last else 0):
                 self._steps.begin(f"loading {target.subject.name}")
                 with Worker(job) as worker:
                     starts.append(worker.loaded)
