@@ -3,8 +3,7 @@ import pytest
 from sqsam_deploy.benchmark.compare import Verdict, compare, overall
 from sqsam_deploy.benchmark.result import Device
 from sqsam_deploy.errors import ArtifactError
-
-from .results import measurement, result, subject
+from tests.benchmark.results import measurement, result, subject
 
 
 def _run(ms, *, name="nano-int8.pte", seed=0, spread=0.002, **changes):

@@ -6,8 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sqsam_deploy.benchmark.measure import Plan, measure, step_count, turn_length
 from sqsam_deploy.benchmark.subjects import Target
 from sqsam_deploy.errors import ArtifactError, UsageError
-
-from .results import subject
+from tests.benchmark.results import subject
 
 
 @pytest.fixture(scope="module")

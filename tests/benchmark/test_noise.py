@@ -8,8 +8,7 @@ import pytest
 
 from sqsam_deploy.benchmark.noise import CpuWatch, judge
 from sqsam_deploy.benchmark.result import Environment, Timing
-
-from .results import measurement, rounds_around, subject
+from tests.benchmark.results import measurement, rounds_around, subject
 
 QUIET = Environment(foreign_cpu=(0.01, 0.02), stolen_cpu=(0.0, 0.0))
 

@@ -24,8 +24,7 @@ from sqsam_deploy.release.manifest import (
     WeightsEntry,
 )
 from sqsam_deploy.runtimes.metadata import describe
-
-from .results import CREATED, rounds_around
+from tests.benchmark.results import CREATED, rounds_around
 
 SHA = hashlib.sha256(b"artifact").hexdigest()
 NAME = "paper-int8.pte"

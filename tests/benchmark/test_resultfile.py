@@ -13,8 +13,7 @@ from sqsam_deploy.benchmark.resultfile import (
 )
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.release.schema import schema_text
-
-from .results import measurement, result, subject
+from tests.benchmark.results import measurement, result, subject
 
 
 def test_shipped_schema_is_that_of_the_model():

@@ -7,8 +7,7 @@ from sqsam_deploy.benchmark.result import NotMeasured
 from sqsam_deploy.benchmark.resultfile import write_result
 from sqsam_deploy.benchmark.tables import latency_table, number, paper_table
 from sqsam_deploy.errors import ArtifactError
-
-from .results import measurement, result, subject
+from tests.benchmark.results import measurement, result, subject
 
 
 def _paper(precision, runtime, ms):

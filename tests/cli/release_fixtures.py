@@ -2,12 +2,10 @@
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "release"))
-from export_builder import ExportBuilder
+from tests.release.export_builder import ExportBuilder
 
 __all__ = ["Command", "ExportBuilder", "Said"]
 

@@ -2,7 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from release_fixtures import Command, ExportBuilder
+
+from tests.cli.release_fixtures import Command, ExportBuilder
 
 
 @pytest.fixture

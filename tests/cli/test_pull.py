@@ -3,12 +3,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from release_fixtures import Command, ExportBuilder
 from semver import Version
 
 from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.store import FolderStore
+from tests.cli.release_fixtures import Command, ExportBuilder
 
 
 @pytest.fixture(scope="module")

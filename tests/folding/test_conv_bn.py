@@ -2,8 +2,7 @@ import torch
 from torch import nn
 
 from sqsam_deploy.folding.conv_bn import fold_conv_bn
-
-from .norms import harden, relative_difference
+from tests.folding.norms import harden, relative_difference
 
 
 def _pair(bias: bool) -> tuple[nn.Conv2d, nn.BatchNorm2d]:

@@ -11,8 +11,7 @@ from sqsam_deploy.model.config import NANO, PAPER, RELEASE_2023_12, ModelConfig
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.prompts import Prompt, encode_prompt
 from sqsam_deploy.runtimes.metadata import default_inputs
-
-from .norms import harden, relative_difference
+from tests.folding.norms import harden, relative_difference
 
 full = pytest.mark.full
 

@@ -2,8 +2,7 @@ import torch
 from torch import nn
 
 from sqsam_deploy.folding.linear_bn import fold_linear_bn
-
-from .norms import harden, relative_difference
+from tests.folding.norms import harden, relative_difference
 
 
 @torch.no_grad()

@@ -2,8 +2,7 @@ import torch
 from torch import nn
 
 from sqsam_deploy.folding.pixels import fold_pixel_scaling
-
-from .norms import relative_difference
+from tests.folding.norms import relative_difference
 
 
 @torch.no_grad()

@@ -13,8 +13,7 @@ from sqsam_deploy.folding.relu_bn import (
     fold_relu_bn,
     fold_relu_bn_with_constant,
 )
-
-from .norms import harden, relative_difference
+from tests.folding.norms import harden, relative_difference
 
 CHANNELS = 8
 

@@ -7,8 +7,7 @@ from sqsam_deploy.folding.flip import Flip
 from sqsam_deploy.folding.relu_bn import fold_relu_bn
 from sqsam_deploy.folding.relu_bn_shuffle import fold_linear_shuffle
 from sqsam_deploy.model.blocks import LinearShuffleUp
-
-from .norms import harden, relative_difference
+from tests.folding.norms import harden, relative_difference
 
 CHANNELS = 8
 

@@ -2,8 +2,7 @@ import torch
 
 from sqsam_deploy.folding.single_key_attention import SingleKeyAttention
 from sqsam_deploy.model.transformer import Attention
-
-from .norms import relative_difference
+from tests.folding.norms import relative_difference
 
 
 @torch.no_grad()

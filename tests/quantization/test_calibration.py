@@ -2,13 +2,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tiny_network import TINY
 
 from sqsam_deploy.datasets import Dataset, bundled_dataset
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import RELEASE_2023_12
 from sqsam_deploy.quantization import build_calibration
 from sqsam_deploy.quantization.prompting import PROMPT_KINDS, draw_prompt
+from tests.tiny_network import TINY
 
 
 def test_one_seed_gives_one_set_and_another_seed_another() -> None:

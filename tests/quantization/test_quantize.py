@@ -3,7 +3,9 @@ import math
 
 import pytest
 import torch
-from tiny_network import (
+
+from sqsam_deploy.quantization import QuantizationScheme, export_fp16, export_fp32, quantize
+from tests.tiny_network import (
     TINY,
     snr_db,
     tiny_calibration,
@@ -11,8 +13,6 @@ from tiny_network import (
     tiny_model,
     tiny_quantized,
 )
-
-from sqsam_deploy.quantization import QuantizationScheme, export_fp16, export_fp32, quantize
 
 
 def test_pixels_keep_every_one_of_their_256_values() -> None:

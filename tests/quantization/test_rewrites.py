@@ -1,5 +1,4 @@
 import torch
-from tiny_network import snr_db
 from torch import nn
 
 from sqsam_deploy.quantization.rewrites import (
@@ -8,6 +7,7 @@ from sqsam_deploy.quantization.rewrites import (
     rewrite_layer_norm,
     rewrite_pixel_shuffle,
 )
+from tests.tiny_network import snr_db
 
 
 def _targets(module: torch.fx.GraphModule) -> set[str]:

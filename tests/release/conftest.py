@@ -3,9 +3,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from export_builder import ExportBuilder
-from http_server import RangeServer
-from release_keys import Keys, make_keys
+
+from tests.release.export_builder import ExportBuilder
+from tests.release.http_server import RangeServer
+from tests.release.release_keys import Keys, make_keys
 
 
 @pytest.fixture(scope="session")

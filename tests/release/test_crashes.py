@@ -11,9 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from crashes import kill_after, run_in_child, was_killed
-from export_builder import ExportBuilder
-from release_keys import Keys
 from semver import Version
 
 from sqsam_deploy.release import layout
@@ -28,6 +25,9 @@ from sqsam_deploy.release.signature import KeySigner, KeyVerifier
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import FolderStore
 from sqsam_deploy.release.version import parse_reference
+from tests.release.crashes import kill_after, run_in_child, was_killed
+from tests.release.export_builder import ExportBuilder
+from tests.release.release_keys import Keys
 
 NAME = "squeezesam-nano"
 KILLS = int(os.environ.get("SQSAM_KILLS", "8"))

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from export_builder import ExportBuilder
 from semver import Version
 
 from sqsam_deploy.errors import StoreError
@@ -22,6 +21,7 @@ from sqsam_deploy.release.pull import PullRequest, pull
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import FolderStore
 from sqsam_deploy.release.version import parse_reference
+from tests.release.export_builder import ExportBuilder
 
 V1 = Version(1, 0, 0)
 REFERENCE = parse_reference("squeezesam-nano@1.0.0")

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from export_builder import ExportBuilder
 from semver import Version
 
 from sqsam_deploy.release import layout
@@ -17,6 +16,7 @@ from sqsam_deploy.release.pull import PullRequest, pull
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import Store, open_store
 from sqsam_deploy.release.version import parse_reference
+from tests.release.export_builder import ExportBuilder
 
 NAME = "squeezesam-nano"
 PUBLISHERS = 8

@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from export_builder import ExportBuilder
-from release_keys import Keys
 from semver import Version
 
 from sqsam_deploy.errors import ArtifactError, GateError, ReleaseError, UsageError
@@ -20,6 +18,8 @@ from sqsam_deploy.release.manifest import read_manifest
 from sqsam_deploy.release.publish import Published, publish
 from sqsam_deploy.release.signature import KeySigner
 from sqsam_deploy.release.store import FolderStore, Store, open_store
+from tests.release.export_builder import ExportBuilder
+from tests.release.release_keys import Keys
 
 NAME = "squeezesam-nano"
 V1 = Version(1, 0, 0)

@@ -5,9 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from export_builder import ExportBuilder
-from http_server import RangeServer
-from release_keys import Keys
 from semver import Version
 
 from sqsam_deploy.errors import ArtifactError, ReleaseError, StoreError, UsageError
@@ -26,6 +23,9 @@ from sqsam_deploy.release.signature import KeySigner, KeyVerifier
 from sqsam_deploy.release.source import OfflineStore, Source
 from sqsam_deploy.release.store import FolderStore, Store, open_store
 from sqsam_deploy.release.version import parse_reference
+from tests.release.export_builder import ExportBuilder
+from tests.release.http_server import RangeServer
+from tests.release.release_keys import Keys
 
 NAME = "squeezesam-nano"
 

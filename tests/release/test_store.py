@@ -2,7 +2,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from http_server import RangeServer
 
 from sqsam_deploy.errors import MissingDependencyError, StoreError, UsageError
 from sqsam_deploy.release.store import (
@@ -12,6 +11,7 @@ from sqsam_deploy.release.store import (
     open_store,
     public_url,
 )
+from tests.release.http_server import RangeServer
 
 
 @pytest.fixture(params=["folder", "memory"])

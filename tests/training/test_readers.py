@@ -9,8 +9,7 @@ from pycocotools import mask as coco_mask
 
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.training.readers import SkipList, find_items
-
-from .conftest import write_folder
+from tests.training.conftest import write_folder
 
 
 def test_folder_gives_every_mask_of_the_index(

@@ -22,8 +22,7 @@ from sqsam_deploy.training.session import (
 )
 from sqsam_deploy.training.task import Task
 from sqsam_deploy.training.trainer import RunOptions, Trainer, parameter_groups, warm_start
-
-from .small_run import BATCH, STEPS
+from tests.training.small_run import BATCH, STEPS
 
 SCRIPT = Path(__file__).with_name("small_run.py")
 ALONE = Processes(0, 1, torch.device("cpu"))

@@ -13,12 +13,11 @@ from pathlib import Path
 from semver import Version
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from export_builder import ExportBuilder
-
 from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.signature import KeySigner
 from sqsam_deploy.release.store import FolderStore
+from tests.release.export_builder import ExportBuilder
 
 
 def main(target: Path) -> None:

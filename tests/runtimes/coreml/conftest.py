@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from coreml_nano import Package, Photo, metadata_of, real_photo
 from torch.export import ExportedProgram
 
 from sqsam_deploy.checkpoint import load_checkpoint
@@ -15,6 +14,7 @@ from sqsam_deploy.model.config import NANO
 from sqsam_deploy.quantization import build_calibration, export_fp16, export_fp32, quantize
 from sqsam_deploy.runtimes import coreml
 from sqsam_deploy.runtimes.metadata import Precision
+from tests.runtimes.coreml.coreml_nano import Package, Photo, metadata_of, real_photo
 
 
 @pytest.fixture(scope="session")

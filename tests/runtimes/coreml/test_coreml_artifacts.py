@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from coreml_nano import Package, Photo, folded_network, metadata_of, real_photo
 from torch import Tensor
 from torch.export import ExportedProgram
 
@@ -22,6 +21,13 @@ from sqsam_deploy.runtimes.coreml.package import read_package, write_package
 from sqsam_deploy.runtimes.coreml.programs import weights_only
 from sqsam_deploy.runtimes.metadata import METADATA_KEY, Precision
 from sqsam_deploy.runtimes.session import RawPrediction
+from tests.runtimes.coreml.coreml_nano import (
+    Package,
+    Photo,
+    folded_network,
+    metadata_of,
+    real_photo,
+)
 
 pytestmark = pytest.mark.skipif(
     platform.system() == "Darwin", reason="checks the reference executor's arithmetic"

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from coreml_nano import Package
 
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes import coreml
 from sqsam_deploy.runtimes.coreml.package import read_package
+from tests.runtimes.coreml.coreml_nano import Package
 
 MODEL = "Data/com.apple.CoreML/model.mlmodel"
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coreml_nano import Package
-from quantized_parameters import (
+from torch.export import ExportedProgram
+
+from sqsam_deploy.runtimes.coreml.package import read_package
+from sqsam_deploy.runtimes.coreml.reference.program import Reference, Step, load_program
+from sqsam_deploy.runtimes.metadata import Precision
+from tests.runtimes.coreml.coreml_nano import Package
+from tests.runtimes.quantized_parameters import (
     QuantizedParameter,
     activation_scales_of_program,
     convolution,
     of_program,
     scales_by_weight,
 )
-from torch.export import ExportedProgram
-
-from sqsam_deploy.runtimes.coreml.package import read_package
-from sqsam_deploy.runtimes.coreml.reference.program import Reference, Step, load_program
-from sqsam_deploy.runtimes.metadata import Precision
 
 
 def of_mlpackage(path: Path) -> list[QuantizedParameter]:

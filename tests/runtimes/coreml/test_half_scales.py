@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from coreml_nano import Photo
-from quantized_parameters import of_program
 from torch.export import ExportedProgram
 
 from sqsam_deploy.model.config import NANO
@@ -13,6 +11,8 @@ from sqsam_deploy.quantization.calibration import network_inputs
 from sqsam_deploy.runtimes.coreml.half_scales import SMALLEST_NORMAL, with_normal_scales
 from sqsam_deploy.runtimes.coreml.programs import weights_only
 from sqsam_deploy.runtimes.metadata import Precision
+from tests.runtimes.coreml.coreml_nano import Photo
+from tests.runtimes.quantized_parameters import of_program
 
 Programs = Callable[[Precision], ExportedProgram]
 

@@ -3,14 +3,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from quantized_parameters import (
-    activation_scales_of_program,
-    activation_scales_of_pte,
-    of_program,
-    of_pte,
-    scales_by_weight,
-)
-from tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
 
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.quantization import export_fp16, export_fp32
@@ -21,6 +13,14 @@ from sqsam_deploy.runtimes.executorch.lowering import (
     undelegated_operators,
 )
 from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe
+from tests.runtimes.quantized_parameters import (
+    activation_scales_of_program,
+    activation_scales_of_pte,
+    of_program,
+    of_pte,
+    scales_by_weight,
+)
+from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
 
 
 def _metadata(precision: Precision) -> ArtifactMetadata:

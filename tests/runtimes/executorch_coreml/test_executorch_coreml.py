@@ -1,6 +1,5 @@
 """`.pte` files with the Core ML delegate: written, taken apart again, executed."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,7 @@ from sqsam_deploy.runtimes import executorch_coreml
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible, unpacked
 from sqsam_deploy.runtimes.executorch_coreml.filesystem import flatten
 from sqsam_deploy.runtimes.metadata import ArtifactMetadata, describe
-
-sys.path.append(str(Path(__file__).parents[1] / "coreml"))
-from coreml_nano import Photo, folded_network, real_photo
+from tests.runtimes.coreml.coreml_nano import Photo, folded_network, real_photo
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,19 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from quantized_parameters import (
+
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.quantization import export_fp16, export_fp32
+from sqsam_deploy.runtimes import onnx as onnx_runtime
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe
+from tests.runtimes.quantized_parameters import (
     activation_scales_of_onnx,
     activation_scales_of_program,
     of_onnx,
     of_program,
     scales_by_weight,
 )
-from tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
-
-from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.quantization import export_fp16, export_fp32
-from sqsam_deploy.runtimes import onnx as onnx_runtime
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe
+from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
 
 
 def _metadata(precision: Precision) -> ArtifactMetadata:

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mil_evaluation import by_coremltools, by_executor
+
+from tests.runtimes.coreml.reference.mil_evaluation import by_coremltools, by_executor
 
 RNG = np.random.default_rng(0)
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from mil_evaluation import by_executor
 
 from sqsam_deploy.errors import ArtifactError
+from tests.runtimes.coreml.reference.mil_evaluation import by_executor
 
 RNG = np.random.default_rng(1)
 
