@@ -12,7 +12,7 @@ import gc
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -39,7 +39,8 @@ def build(peer: PeerNetwork, folder: Path, input_size: int) -> Iterator[PeerEntr
     with torch.no_grad():
         program = torch.export.export(network, inputs)
     # Counted on what was traced: some networks keep what they computed at their first run.
-    work = _work(program.module(), inputs)
+    count = _work_on_shapes if peer.large else count_work
+    work = count(program.module(), inputs)
     files = [_to_onnx(program, folder / f"{peer.key}.onnx", work)]
     if not peer.large:
         files += _to_executorch(program, folder / f"{peer.key}.pte")
@@ -54,11 +55,10 @@ def build(peer: PeerNetwork, folder: Path, input_size: int) -> Iterator[PeerEntr
         )
 
 
-def _work(network: nn.Module, inputs: Sequence[Tensor]) -> Work:
-    """Counted on shapes: running the large ones would take minutes."""
+def _work_on_shapes(network: nn.Module, inputs: tuple[Tensor, ...]) -> Work:
+    """Without computing anything: running the large ones would take minutes."""
     with FakeTensorMode(allow_non_fake_inputs=True):
-        shapes = tuple(torch.empty(tensor.shape) for tensor in inputs)
-        return count_work(network, shapes)
+        return count_work(network, tuple(torch.empty(tensor.shape) for tensor in inputs))
 
 
 def _to_onnx(program: torch.export.ExportedProgram, path: Path, work: Work) -> Path:
