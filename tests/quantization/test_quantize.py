@@ -104,3 +104,13 @@ def test_what_a_scheme_keeps_in_float_has_float_weights() -> None:
     assert kept == {name for name in names if name.startswith("mask_head.iou_mlp")}
     assert result.scheme == scheme
     assert TINY.num_masks == 4
+
+
+def test_there_is_one_scale_for_each_output_channel() -> None:
+    """A transposed convolution has its output channels on axis 1, the others on axis 0."""
+    axes = {
+        (str(next(iter(node.users)).target).split(".")[1], node.args[3])
+        for node in tiny_quantized().program.graph.nodes
+        if "dequantize_per_channel" in str(node.target)
+    }
+    assert axes == {("conv2d", 0), ("conv_transpose2d", 1), ("linear", 0)}
