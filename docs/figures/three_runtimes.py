@@ -1,6 +1,6 @@
 """Draws three-runtimes.jpg: one photo, one click, the int8 artifacts of three runtimes.
 
-    python docs/figures/three_runtimes.py artifacts docs/figures/three-runtimes.jpg
+python docs/figures/three_runtimes.py artifacts docs/figures/three-runtimes.jpg
 """
 
 import sys
