@@ -45,7 +45,7 @@ def test_the_manifest_names_every_byte(exported: Path, manifest: Manifest) -> No
 
 def test_every_artifact_was_executed_and_agrees(manifest: Manifest) -> None:
     for artifact in manifest.artifacts:
-        assert artifact.agreement.prompts >= 8
+        assert artifact.agreement.prompts >= artifact.agreement.images >= 4
         assert artifact.agreement.mean_mask_iou >= artifact.agreement.limit
 
 
@@ -64,7 +64,8 @@ def test_each_runtime_cuts_out_the_same_object(exported: Path) -> None:
 
 def test_the_quantization_report_is_worst_first(exported: Path) -> None:
     layers = json.loads((exported / "quantization.json").read_text())["layers"]
-    ratios = [layer["snr_db"] for layer in layers]
+    # A layer without any error, the pixels, has no ratio.
+    ratios = [float("inf") if r is None else r for r in (layer["snr_db"] for layer in layers)]
     assert len(ratios) > 30
     assert ratios == sorted(ratios)
 

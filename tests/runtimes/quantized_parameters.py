@@ -121,7 +121,7 @@ def of_pte(path: Path) -> list[QuantizedParameter]:
 
 
 def activation_scales_of_pte(path: Path) -> set[tuple[np.float32, int]]:
-    """(scale, zero point) of every quantized activation."""
+    """(scale, zero point) of every quantized activation; flatc prints six decimals of a scale."""
     return {
         (np.float32(quant["scale"]), int(quant.get("zero_point", 0)))
         for graph, _ in _xnnpack_graphs(path)
