@@ -21,7 +21,7 @@ def train(
         typer.Option(help="Folder of the run; a run that was cut off goes on from here."),
     ],
     preset: Annotated[
-        str, typer.Option(help="Network and recipe: nano, paper or saliency.")
+        str, typer.Option(help="Network and recipe: nano, nano-refine, paper or saliency.")
     ] = "nano",
     evaluation: Annotated[
         Path | None,

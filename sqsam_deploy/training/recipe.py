@@ -175,6 +175,18 @@ RECIPES: dict[str, Recipe | SaliencyRecipe] = {
         source_weights=REFERENCE_SOURCES,
         augmentation=Augmentation(merging=0.5, cropping=0.6),
     ),
+    # A second, shorter decay from the weights of "nano", with more of the hardest prompt.
+    "nano-refine": Recipe(
+        preset="nano",
+        optimization=Optimization(
+            samples=120_000, batch_size=32, learning_rate=9e-4, warmup_samples=2_000
+        ),
+        source_weights=REFERENCE_SOURCES,
+        prompts=PromptMix(
+            one_click=0.36, several_clicks=0.27, box=0.23, box_and_clicks=0.10, nothing=0.04
+        ),
+        augmentation=Augmentation(merging=0.5, cropping=0.6),
+    ),
     # arXiv 2312.06736, section 4: effective batch 256, 5e-4, linear decay, 8 masks an image.
     # 4 masks an image here, because most photos of the reference data hold fewer.
     "paper": Recipe(

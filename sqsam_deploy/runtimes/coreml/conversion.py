@@ -33,6 +33,7 @@ def convert(
         precision: Decides the compute precision.
     """
     ct = coremltools()
+    _restart_names()
     with quiet_conversion():
         model: MLModel = ct.convert(
             decomposed(single_precision(program)),
@@ -46,6 +47,13 @@ def convert(
             skip_model_load=True,
         )
     return model
+
+
+def _restart_names() -> None:
+    """Numbers operators from 0 again: coremltools counts them over the whole process."""
+    from coremltools.converters.mil import Builder
+
+    Builder.name_count.clear()
 
 
 def _compute_precision(precision: Precision) -> Any:
