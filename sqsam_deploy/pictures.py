@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sqsam_deploy.runtimes.writing import write_whole
+from sqsam_deploy.writing import write_whole
 
 #: Colour of an overlay, RGB.
 HIGHLIGHT = (30, 144, 255)

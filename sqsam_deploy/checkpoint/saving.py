@@ -1,11 +1,11 @@
 """Writing a network as this project's own safetensors file."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.version import __version__
+from sqsam_deploy.writing import write_whole
 
 
 def save_checkpoint(model: SqueezeSAM, path: Path, metadata: Mapping[str, str]) -> None:
@@ -21,13 +21,4 @@ def save_checkpoint(model: SqueezeSAM, path: Path, metadata: Mapping[str, str]) 
 
     described = {"preset": model.config.name, "sqsam_deploy": __version__, **metadata}
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    content = save(tensors, metadata=described)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, save(tensors, metadata=described))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch.export import ExportedProgram
 
 from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
-from sqsam_deploy.runtimes.writing import write_whole
+from sqsam_deploy.writing import write_whole
 
 if TYPE_CHECKING:
     from executorch.exir import EdgeProgramManager

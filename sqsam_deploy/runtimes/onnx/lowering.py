@@ -11,8 +11,8 @@ from torch.export import ExportedProgram
 
 from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.runtimes.onnx.specs import IR_VERSION, OPSET
-from sqsam_deploy.runtimes.writing import write_whole
 from sqsam_deploy.version import __version__
+from sqsam_deploy.writing import write_whole
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
