@@ -140,7 +140,7 @@ def _build(
         files=file_entries(staging, [path]),
         metadata=metadata,
         agreement=agreement,
-        minimum_runtime=runtime.minimum_runtime(target.precision),
+        minimum_runtime=runtime.minimum_runtime(metadata),
     )
 
 

@@ -18,6 +18,8 @@ RuntimeName = Literal["torch", "executorch", "executorch-coreml", "coreml", "onn
 Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
 #: Prompts to masks, or an image to the map that picks the prompts.
 Task = Literal["segmentation", "saliency"]
+#: Lowest iOS that must load a Core ML model, as coremltools names it (`coremltools.target`).
+DeploymentTarget = Literal["iOS15", "iOS16", "iOS17", "iOS18"]
 ElementType = Literal["float32", "uint8"]
 Layout = Literal["NCHW", "NHWC", "image", "NxPx2", "NxP", "NxM", "NxMxHxW"]
 
@@ -61,7 +63,8 @@ class ArtifactMetadata(_Frozen):
     """Everything an app needs to feed one artifact and to read what it returns.
 
     A saliency network (`task`) takes the image alone, has no `prompts`, and returns one map of
-    `mask_size` pixels: `saliency_logits`, whose sigmoid is the heat.
+    `mask_size` pixels: `saliency_logits`, whose sigmoid is the heat. `deployment_target` is None
+    where no Core ML model is inside.
     """
 
     format_version: Literal[1] = 1
@@ -71,6 +74,7 @@ class ArtifactMetadata(_Frozen):
     runtime: RuntimeName
     precision: Precision
     weights_sha256: str
+    deployment_target: DeploymentTarget | None = None
     image_size: int
     mask_size: int
     color_order: Literal["RGB"] = "RGB"
@@ -102,6 +106,7 @@ def describe(
     precision: Precision,
     weights_sha256: str,
     inputs: tuple[TensorSpec, ...] | None = None,
+    deployment_target: DeploymentTarget | None = None,
 ) -> ArtifactMetadata:
     """Metadata of an artifact of this preset; `inputs` where they differ from the default ones."""
     return ArtifactMetadata(
@@ -109,6 +114,7 @@ def describe(
         runtime=runtime,
         precision=precision,
         weights_sha256=weights_sha256,
+        deployment_target=deployment_target,
         image_size=config.image_size,
         mask_size=config.mask_size,
         resize="stretch-bilinear-antialias" if config.antialias else "stretch-bilinear",
@@ -130,6 +136,7 @@ def describe_saliency(
     precision: Precision,
     weights_sha256: str,
     image: TensorSpec | None = None,
+    deployment_target: DeploymentTarget | None = None,
 ) -> ArtifactMetadata:
     """Metadata of a saliency artifact; `image` where its input differs from the default one."""
     return ArtifactMetadata(
@@ -138,6 +145,7 @@ def describe_saliency(
         runtime=runtime,
         precision=precision,
         weights_sha256=weights_sha256,
+        deployment_target=deployment_target,
         image_size=config.image_size,
         mask_size=config.map_size,
         resize="stretch-bilinear-antialias",

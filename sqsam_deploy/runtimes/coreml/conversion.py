@@ -7,8 +7,8 @@ from torch.export import ExportedProgram
 
 from sqsam_deploy.runtimes.coreml.programs import decomposed, single_precision
 from sqsam_deploy.runtimes.coreml.quiet import coremltools, quiet_conversion
-from sqsam_deploy.runtimes.coreml.specs import minimum_runtime
-from sqsam_deploy.runtimes.metadata import Precision, TensorSpec
+from sqsam_deploy.runtimes.coreml.specs import DEFAULT_DEPLOYMENT_TARGET
+from sqsam_deploy.runtimes.metadata import DeploymentTarget, Precision, TensorSpec
 
 if TYPE_CHECKING:
     from coremltools.converters.mil import Operation
@@ -20,6 +20,7 @@ def convert(
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
     precision: Precision,
+    deployment_target: DeploymentTarget = DEFAULT_DEPLOYMENT_TARGET,
 ) -> "MLModel":
     """Converts with the declared names, types and precision.
 
@@ -31,6 +32,7 @@ def convert(
         inputs: A layout of "image" becomes an image input.
         outputs: Float32 multi-arrays, whatever the precision inside.
         precision: Decides the compute precision.
+        deployment_target: Decides which operators may be used, and which iOS loads the model.
     """
     ct = coremltools()
     _restart_names()
@@ -41,7 +43,7 @@ def convert(
             convert_to="mlprogram",
             inputs=[_input_type(spec) for spec in inputs],
             outputs=[_output_type(spec) for spec in outputs],
-            minimum_deployment_target=ct.target[minimum_runtime(precision)],
+            minimum_deployment_target=ct.target[deployment_target],
             compute_precision=_compute_precision(precision),
             compute_units=ct.ComputeUnit.ALL,
             skip_model_load=True,

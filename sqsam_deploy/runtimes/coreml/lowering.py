@@ -9,7 +9,7 @@ from sqsam_deploy.runtimes.coreml.conversion import convert
 from sqsam_deploy.runtimes.coreml.half_scales import with_normal_scales
 from sqsam_deploy.runtimes.coreml.package import write_package
 from sqsam_deploy.runtimes.coreml.programs import weights_only
-from sqsam_deploy.runtimes.coreml.specs import DESCRIPTIONS
+from sqsam_deploy.runtimes.coreml.specs import DESCRIPTIONS, deployment_target
 from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata, Precision
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         path: The `.mlpackage` directory to make or replace.
     """
     converted = convert(
-        _source(program, metadata.precision), metadata.inputs, metadata.outputs, metadata.precision
+        _source(program, metadata.precision),
+        metadata.inputs,
+        metadata.outputs,
+        metadata.precision,
+        deployment_target(metadata),
     )
     model = converted.get_spec()
     _describe(model, metadata)

@@ -1,7 +1,12 @@
 """What Core ML artifacts of a preset look like from outside."""
 
 from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.runtimes.metadata import Precision, TensorSpec, default_inputs
+from sqsam_deploy.runtimes.metadata import (
+    ArtifactMetadata,
+    DeploymentTarget,
+    TensorSpec,
+    default_inputs,
+)
 
 #: What Xcode shows beside each input and output.
 DESCRIPTIONS = {
@@ -14,19 +19,23 @@ DESCRIPTIONS = {
     "iou_predictions": "How well each mask is expected to fit, as IoU.",
 }
 
-#: `quantize` and `dequantize` of activations exist from this opset on; the other precisions use
-#: it too, so that an app has one deployment target for all of them.
-_MINIMUM_RUNTIME = "iOS17"
+#: `quantize` and `dequantize` of activations exist from this opset on; where nobody chooses, the
+#: other precisions use it too, so that an app has one deployment target for all of them.
+DEFAULT_DEPLOYMENT_TARGET: DeploymentTarget = "iOS17"
 
 
-def minimum_runtime(precision: Precision) -> str:
-    """Lowest iOS that loads an artifact of this precision, as coremltools names it.
+def deployment_target(metadata: ArtifactMetadata) -> DeploymentTarget:
+    """The deployment target an artifact is converted for."""
+    return metadata.deployment_target or DEFAULT_DEPLOYMENT_TARGET
 
-    W8A8 (`int8`) loads there too, but runs faster than fp16 only on the Neural Engine of an A17
-    Pro, an M4 or later.
+
+def minimum_runtime(metadata: ArtifactMetadata) -> str:
+    """Lowest iOS that loads an artifact, as coremltools names it.
+
+    W8A8 (`int8`) loads on every iPhone with iOS 17, but runs faster than fp16 only on the Neural
+    Engine of an A17 Pro, an M4 or later.
     """
-    del precision
-    return _MINIMUM_RUNTIME
+    return deployment_target(metadata)
 
 
 def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:

@@ -1,7 +1,7 @@
 """What a .pte takes, and what it needs."""
 
 from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.runtimes.metadata import Precision, TensorSpec, default_inputs
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata, TensorSpec, default_inputs
 
 
 def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
@@ -9,7 +9,7 @@ def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
     return default_inputs(config)
 
 
-def minimum_runtime(precision: Precision) -> str:
+def minimum_runtime(metadata: ArtifactMetadata) -> str:
     """Lowest version of the ExecuTorch runtime that these files are known to run on.
 
     ExecuTorch promises that a runtime reads files of the release before it and later ones.

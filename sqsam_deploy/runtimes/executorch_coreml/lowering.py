@@ -8,9 +8,9 @@ from torch.export import ExportedProgram
 
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.coreml.quiet import coremltools, quiet_conversion
-from sqsam_deploy.runtimes.coreml.specs import minimum_runtime
+from sqsam_deploy.runtimes.coreml.specs import deployment_target
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata, Precision
+from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
 
 if TYPE_CHECKING:
     from executorch.exir import EdgeProgramManager
@@ -50,19 +50,21 @@ def _delegate(program: ExportedProgram, metadata: ArtifactMetadata) -> "EdgeProg
     with quiet_conversion():
         return to_edge_transform_and_lower(
             program,
-            partitioner=[CoreMLPartitioner(compile_specs=_compile_specs(metadata.precision))],
+            partitioner=[CoreMLPartitioner(compile_specs=_compile_specs(metadata))],
             constant_methods={METADATA_KEY: metadata.model_dump_json()},
         )
 
 
-def _compile_specs(precision: Precision) -> list[Any]:
+def _compile_specs(metadata: ArtifactMetadata) -> list[Any]:
     ct = coremltools()
     from executorch.backends.apple.coreml.compiler import CoreMLBackend
 
     specs: list[Any] = CoreMLBackend.generate_compile_specs(
         compute_unit=ct.ComputeUnit.ALL,
-        minimum_deployment_target=ct.target[minimum_runtime(precision)],
-        compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
+        minimum_deployment_target=ct.target[deployment_target(metadata)],
+        compute_precision=ct.precision.FLOAT32
+        if metadata.precision == "fp32"
+        else ct.precision.FLOAT16,
     )
     return specs
 

@@ -1,7 +1,7 @@
 """What an ONNX artifact takes, and what it needs."""
 
 from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.runtimes.metadata import Precision, TensorSpec, default_inputs
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata, TensorSpec, default_inputs
 
 #: ONNX operator set of every file.
 OPSET = 18
@@ -15,6 +15,6 @@ def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
     return default_inputs(config)
 
 
-def minimum_runtime(precision: Precision) -> str:
+def minimum_runtime(metadata: ArtifactMetadata) -> str:
     """Lowest version of ONNX Runtime that implements the operator set and reads the file format."""
     return "ONNX Runtime 1.14"

@@ -134,7 +134,7 @@ def test_a_package_says_what_it_takes_and_gives(package: Package, precision: Pre
     assert description.metadata.versionString
     # Specification 8 is iOS 17 (coremltools, `Model.proto`).
     assert read_package(path).model.specificationVersion == 8
-    assert coreml.minimum_runtime(precision) == "iOS17"
+    assert coreml.minimum_runtime(coreml.read_metadata(path)) == "iOS17"
 
 
 def all_bytes(package: Path) -> dict[str, bytes]:
