@@ -89,7 +89,11 @@ def of_onnx(path: Path) -> list[QuantizedParameter]:
             continue
         values, scales = constants[node.input[0]], constants[node.input[1]]
         axis = next(a.i for a in node.attribute if a.name == "axis")
-        if values.ndim == 4:
+        if values.dtype != np.int8:
+            continue  # A bias.
+        if _is_upsampling(values, scales):
+            found.append(_upsampling(values, scales))
+        elif values.ndim == 4:
             found.append(convolution(values, scales, transposed=axis == 1))
         else:
             # MatMul takes the transposed weight of a linear layer.
@@ -97,15 +101,33 @@ def of_onnx(path: Path) -> list[QuantizedParameter]:
     return found
 
 
+def _is_upsampling(values: Int8, scales: Floats) -> bool:
+    """Whether this is a 2x2 transposed convolution as a 1x1 one: four times the same scales."""
+    quarter = scales[: len(scales) // 4]
+    return values.shape[2:] == (1, 1) and np.array_equal(np.tile(quarter, 4), scales)
+
+
+def _upsampling(values: Int8, scales: Floats) -> QuantizedParameter:
+    """From (rows * columns * out, in, 1, 1)."""
+    _, channels, _, _ = values.shape
+    tiles = values.reshape(2, 2, -1, channels).transpose(2, 0, 1, 3)
+    return QuantizedParameter(tiles, scales[: len(scales) // 4])
+
+
 def activation_scales_of_onnx(path: Path) -> set[tuple[np.float32, int]]:
-    """(scale, zero point) of every QuantizeLinear."""
+    """(scale, zero point) of every QuantizeLinear; zero points counted as of int8."""
     model = onnx.load(path)
     constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     return {
-        (np.float32(constants[node.input[1]]), int(constants[node.input[2]]))
+        (np.float32(constants[node.input[1]]), _signed(constants[node.input[2]]))
         for node in model.graph.node
         if node.op_type == "QuantizeLinear"
     }
+
+
+def _signed(zero_point: npt.NDArray[np.generic]) -> int:
+    """The zero point of the same steps in int8."""
+    return int(zero_point) - (128 if zero_point.dtype == np.uint8 else 0)
 
 
 def of_pte(path: Path) -> list[QuantizedParameter]:

@@ -25,7 +25,8 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     """Writes a program as one ONNX file with its weights inside.
 
     Quantize and dequantize operators become QuantizeLinear and DequantizeLinear with the same
-    scales and the same int8 weights.
+    scales and the same int8 weights; `sqsam_deploy.runtimes.onnx.passes` then rewrites int8 graphs
+    to what ONNX Runtime has integer kernels for.
 
     Args:
         program: From `sqsam_deploy.quantization`.
@@ -47,6 +48,8 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
 
 
 def _convert(program: ExportedProgram, metadata: ArtifactMetadata) -> "ModelProto":
+    from sqsam_deploy.runtimes.onnx.passes import INT8_PASSES, apply_passes
+
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         exported = torch.onnx.export(
@@ -59,6 +62,8 @@ def _convert(program: ExportedProgram, metadata: ArtifactMetadata) -> "ModelProt
             verbose=False,
         )
     assert exported is not None
+    if metadata.precision == "int8":
+        apply_passes(exported.model, *INT8_PASSES)
     return exported.model_proto
 
 

@@ -1,0 +1,40 @@
+"""Rewrites of an ONNX graph that change operators and not the function.
+
+One pass is one file; each works in place and returns how many places it changed.
+"""
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from sqsam_deploy.runtimes.onnx.passes.integer_bias import quantize_biases
+from sqsam_deploy.runtimes.onnx.passes.pointwise_upsampling import rewrite_upsampling
+from sqsam_deploy.runtimes.onnx.passes.quantized_moves import keep_moves_quantized
+from sqsam_deploy.runtimes.onnx.passes.saturating_relu import drop_saturating_relu
+from sqsam_deploy.runtimes.onnx.passes.transposed_weights import transpose_weights
+from sqsam_deploy.runtimes.onnx.passes.unsigned_activations import count_activations_from_zero
+
+Pass = Callable[[ir.Model], int]
+
+INT8_PASSES: tuple[Pass, ...] = (
+    transpose_weights,
+    drop_saturating_relu,
+    keep_moves_quantized,
+    rewrite_upsampling,
+    quantize_biases,
+    count_activations_from_zero,
+)
+
+
+def apply_passes(model: ir.Model, *passes: Pass) -> list[int]:
+    """Applies passes in place and removes what nothing reads any more.
+
+    Returns:
+        Places that each pass changed.
+    """
+    changed = []
+    for each in passes:
+        changed.append(each(model))
+        RemoveUnusedNodesPass()(model)
+    return changed

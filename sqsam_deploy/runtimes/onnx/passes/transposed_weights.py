@@ -1,0 +1,47 @@
+"""Linear weights stored the way MatMul reads them.
+
+torch keeps a weight as (out, in) and transposes it in the graph, behind its DequantizeLinear; ONNX
+Runtime matches an integer product only where the weight's DequantizeLinear feeds it directly.
+"""
+
+import numpy as np
+import onnx_ir as ir
+
+from sqsam_deploy.runtimes.onnx.passes.graph import add_constant, array_of, producer_of
+
+
+def transpose_weights(model: ir.Model) -> int:
+    """Transposes each constant matrix that a Transpose node transposes. Exact.
+
+    Returns:
+        Transposes removed.
+    """
+    transposes = [
+        node
+        for node in model.graph
+        if node.op_type == "Transpose" and list(node.attributes["perm"].as_ints()) == [1, 0]
+    ]
+    return sum(_transpose(model.graph, node) for node in transposes)
+
+
+def _transpose(graph: ir.Graph, node: ir.Node) -> bool:
+    (source,) = node.inputs
+    dequantize = producer_of(source, "DequantizeLinear")
+    stored = source if dequantize is None else dequantize.inputs[0]
+    weight = array_of(stored)
+    if weight is None:
+        return False
+    transposed = add_constant(graph, f"{stored.name}_transposed", np.ascontiguousarray(weight.T))
+    if dequantize is None:
+        node.outputs[0].replace_all_uses_with(transposed)
+        return True
+    axis = 1 - dequantize.attributes["axis"].as_int()
+    moved = ir.node(
+        "DequantizeLinear",
+        [transposed, *dequantize.inputs[1:]],
+        {"axis": axis},
+        outputs=[ir.val(f"{source.name}_transposed", source.dtype, transposed.shape)],
+    )
+    graph.insert_before(node, moved)
+    node.outputs[0].replace_all_uses_with(moved.outputs[0])
+    return True
