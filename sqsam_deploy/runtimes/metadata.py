@@ -20,6 +20,11 @@ Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
 Task = Literal["segmentation", "saliency"]
 #: Lowest iOS that must load a Core ML model, as coremltools names it (`coremltools.target`).
 DeploymentTarget = Literal["iOS15", "iOS16", "iOS17", "iOS18"]
+#: `quantize` and `dequantize` of activations exist from this target on; where nobody chooses, the
+#: other precisions use it too, so that an app has one target for all of them.
+DEFAULT_DEPLOYMENT_TARGET: DeploymentTarget = "iOS17"
+#: How pixels and prompt maps come in: float planes, one interleaved byte tensor, a Core ML image.
+InputLayout = Literal["nchw-float32", "nhwc-uint8", "image"]
 ElementType = Literal["float32", "uint8"]
 Layout = Literal["NCHW", "NHWC", "image", "NxPx2", "NxP", "NxM", "NxMxHxW"]
 

@@ -7,8 +7,12 @@ from torch.export import ExportedProgram
 
 from sqsam_deploy.runtimes.coreml.programs import decomposed, single_precision
 from sqsam_deploy.runtimes.coreml.quiet import coremltools, quiet_conversion
-from sqsam_deploy.runtimes.coreml.specs import DEFAULT_DEPLOYMENT_TARGET
-from sqsam_deploy.runtimes.metadata import DeploymentTarget, Precision, TensorSpec
+from sqsam_deploy.runtimes.metadata import (
+    DEFAULT_DEPLOYMENT_TARGET,
+    DeploymentTarget,
+    Precision,
+    TensorSpec,
+)
 
 if TYPE_CHECKING:
     from coremltools.converters.mil import Operation

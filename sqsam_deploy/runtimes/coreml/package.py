@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,25 @@ class Package:
 
     model: "Model"
     weights_dir: Path
+
+
+@dataclass(frozen=True)
+class StoredValue:
+    """A tensor that a model keeps in a weight file.
+
+    Attributes:
+        file: Name of the file.
+        offset: Where its header is.
+        bytes: Of its elements; sub-byte types count as none.
+        element_type: MIL's name in lower case: "int8", "float16".
+        argument: What the operation that has it calls it: "quantized_data", "scale", "val".
+    """
+
+    file: str
+    offset: int
+    bytes: int
+    element_type: str
+    argument: str
 
 
 def write_package(model: "Model", weights_file: Path, path: Path) -> None:
@@ -153,41 +173,55 @@ def _check_weight_files(path: Path, model: "Model", weights_dir: Path) -> None:
 
 def _blob_extents(model: "Model") -> list[tuple[str, int]]:
     """File name and lowest possible size of every weight that is kept outside the protobuf."""
-    extents: list[tuple[str, int]] = []
-    for function in model.mlProgram.functions.values():
-        for block in function.block_specializations.values():
-            for operation in block.operations:
-                for value in _values(operation):
-                    blob = value.blobFileValue
-                    extents.append(
-                        (blob.fileName.split("/")[-1], blob.offset + _byte_count(value.type))
-                    )
-    return extents
+    return [(stored.file, stored.offset + stored.bytes) for stored in stored_values(model)]
 
 
-def _values(operation: Any) -> list[Any]:
+def stored_values(model: "Model") -> tuple[StoredValue, ...]:
+    """Every tensor that is kept outside the protobuf; one that is used twice is listed once."""
+    found = {
+        (stored.file, stored.offset): stored
+        for function in model.mlProgram.functions.values()
+        for block in function.block_specializations.values()
+        for operation in block.operations
+        for stored in _stored_by(operation)
+    }
+    return tuple(found.values())
+
+
+def _stored_by(operation: Any) -> Iterator[StoredValue]:
     bound = [
-        binding.value
-        for argument in operation.inputs.values()
+        (name, binding.value)
+        for name, argument in operation.inputs.items()
         for binding in argument.arguments
         if binding.WhichOneof("binding") == "value"
     ]
-    candidates = [*operation.attributes.values(), *bound]
-    return [value for value in candidates if value.WhichOneof("value") == "blobFileValue"]
+    for name, value in [*operation.attributes.items(), *bound]:
+        if value.WhichOneof("value") == "blobFileValue":
+            blob, tensor = value.blobFileValue, value.type.tensorType
+            element = _element_type(tensor.dataType)
+            yield StoredValue(
+                file=blob.fileName.split("/")[-1],
+                offset=blob.offset,
+                bytes=_element_count(tensor) * _element_bytes(element),
+                element_type=element,
+                argument=name,
+            )
 
 
-def _byte_count(value_type: Any) -> int:
-    tensor = value_type.tensorType
+def _element_count(tensor: Any) -> int:
     count = 1
     for dimension in tensor.dimensions:
         count *= dimension.constant.size
-    return count * _element_bytes(tensor.dataType)
+    return count
 
 
-def _element_bytes(data_type: int) -> int:
-    """Bytes of one element; sub-byte types count as none, which only weakens the check."""
+def _element_type(data_type: int) -> str:
     from sqsam_deploy.runtimes.coreml.quiet import coremltools
 
-    name = coremltools().proto.MIL_pb2.DataType.Name(data_type)
-    bits = int("".join(filter(str.isdigit, name)) or 0)
-    return bits // 8
+    name: str = coremltools().proto.MIL_pb2.DataType.Name(data_type)
+    return name.lower()
+
+
+def _element_bytes(element_type: str) -> int:
+    """Bytes of one element; sub-byte types count as none, which only weakens the check."""
+    return int("".join(filter(str.isdigit, element_type)) or 0) // 8

@@ -2,6 +2,7 @@
 
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.runtimes.metadata import (
+    DEFAULT_DEPLOYMENT_TARGET,
     ArtifactMetadata,
     DeploymentTarget,
     TensorSpec,
@@ -18,10 +19,6 @@ DESCRIPTIONS = {
     "saliency_logits": "Logits of the saliency map; their sigmoid is the heat.",
     "iou_predictions": "How well each mask is expected to fit, as IoU.",
 }
-
-#: `quantize` and `dequantize` of activations exist from this opset on; where nobody chooses, the
-#: other precisions use it too, so that an app has one deployment target for all of them.
-DEFAULT_DEPLOYMENT_TARGET: DeploymentTarget = "iOS17"
 
 
 def deployment_target(metadata: ArtifactMetadata) -> DeploymentTarget:
