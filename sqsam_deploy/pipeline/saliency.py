@@ -155,6 +155,7 @@ def _metadata(target: Target, config: SaliencyConfig, sha256: str) -> ArtifactMe
         precision=target.precision,
         weights_sha256=sha256,
         image=next(spec for spec in inputs if spec.name == "image"),
+        deployment_target=target.lowest_ios,
     )
 
 

@@ -13,7 +13,7 @@ from sqsam_deploy.release.files import FileEntry as FileEntry
 from sqsam_deploy.release.files import file_entries as file_entries
 from sqsam_deploy.release.files import files_in, sums_text, verify_file, write_whole
 from sqsam_deploy.release.paths import RelativePath, find_clash
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata, InputLayout
 
 MANIFEST_NAME = "manifest.json"
 #: The newest `manifest_version` this package reads.
@@ -44,12 +44,28 @@ class Agreement(Frozen):
     executor: str
 
 
+class BuildEntry(Frozen):
+    """How an artifact was asked for, beyond what its metadata says: enough to build it again.
+
+    Attributes:
+        input_layout: How it takes the image.
+        keep_float: Patterns of modules that int8 left in float.
+        name: What takes the precision's place in the file name, if something does.
+    """
+
+    input_layout: InputLayout
+    keep_float: tuple[str, ...] = ()
+    name: str | None = None
+
+
 class ArtifactEntry(Frozen):
     """One artifact: the file or the package directory, and every file in it.
 
     Attributes:
         path: File (`nano-int8.pte`) or directory (`nano-int8.mlpackage`) beside the manifest.
         minimum_runtime: Lowest version of the runtime, or of iOS, that reads it.
+        build: How it was asked for; None for a saliency network, whose artifacts follow from the
+            others, and in manifests written before there were recipes.
     """
 
     path: RelativePath
@@ -57,6 +73,7 @@ class ArtifactEntry(Frozen):
     metadata: ArtifactMetadata
     agreement: Agreement
     minimum_runtime: str
+    build: BuildEntry | None = None
 
     @property
     def bytes(self) -> int:
@@ -115,12 +132,14 @@ class Manifest(Frozen):
     """The whole directory. `manifest_version` grows when a reader must change.
 
     Attributes:
+        recipe: Name of the recipe it was exported with, if it was.
         saliency_weights: The checkpoint of the artifacts whose task is "saliency", if there are.
     """
 
     manifest_version: Literal[1] = 1
     name: str
     preset: str
+    recipe: str | None = None
     weights: WeightsEntry
     saliency_weights: WeightsEntry | None = None
     calibration: CalibrationEntry | None
