@@ -15,8 +15,18 @@ from sqsam_deploy.runtimes.session import RawPrediction, Session
 
 @dataclass(frozen=True)
 class Probe:
-    """One input on which artifacts are compared, and the float network's answer to it."""
+    """One input on which artifacts are compared, and the float network's answer to it.
 
+    Attributes:
+        record: The photo.
+        given: The prompt, in pixels of the photo.
+        image: The photo as the network takes it.
+        prompt: The prompt as the network takes it.
+        expected: The float network's answer.
+    """
+
+    record: ImageRecord
+    given: Prompt
     image: NDArray[np.uint8]
     prompt: EncodedPrompt
     expected: RawPrediction
@@ -39,7 +49,8 @@ def make_probes(
         square = prepare_image(image, config)
         for prompt in _prompts(record):
             encoded = encode_prompt(prompt, image.shape[:2], config)
-            probes.append(Probe(square, encoded, reference.run(square, encoded)))
+            expected = reference.run(square, encoded)
+            probes.append(Probe(record, prompt, square, encoded, expected))
     return probes
 
 

@@ -22,12 +22,19 @@ def profile_onnx(
     path: Path, feeds: Sequence[NDArray[np.generic]], threads: int, count: int
 ) -> Profile:
     """Runs a network `count` times with onnxruntime's profiling on."""
+    return read_trace(trace_onnx(path, feeds, threads, count))
+
+
+def trace_onnx(
+    path: Path, feeds: Sequence[NDArray[np.generic]], threads: int, count: int
+) -> Trace:
+    """The raw profile of the same runs, the uncounted ones included."""
     with tempfile.TemporaryDirectory() as folder:
         network = OnnxNetwork(path, threads, profile_prefix=f"{folder}/profile")
         for _ in range(_UNCOUNTED + count):
             network.run(feeds)
-        trace = json.loads(Path(network.session.end_profiling()).read_text())
-    return read_trace(trace)
+        trace: Trace = json.loads(Path(network.session.end_profiling()).read_text())
+    return trace
 
 
 def read_trace(trace: Trace) -> Profile:

@@ -9,6 +9,7 @@ from sqsam_deploy.evaluation.report import ParityReport
 from sqsam_deploy.evaluation.reports.paper_tables import paper_tables
 from sqsam_deploy.evaluation.reports.pictures import pictures
 from sqsam_deploy.evaluation.reports.tables import headline, problems, run_tables
+from sqsam_deploy.pages import render
 
 TEMPLATE = "parity.html.j2"
 
@@ -21,11 +22,9 @@ def html(report: ParityReport, exhibits: Iterable[Exhibit]) -> str:
         exhibits: From `worst_objects`; drawn one at a time.
 
     Raises:
-        MissingDependencyError: Jinja2 or matplotlib is not installed.
+        MissingDependencyError: matplotlib is not installed.
     """
     try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
         from sqsam_deploy.evaluation.reports.plot import drift_plot
 
         plot = drift_plot(report)
@@ -33,11 +32,8 @@ def html(report: ParityReport, exhibits: Iterable[Exhibit]) -> str:
         raise MissingDependencyError(
             f"the HTML report needs {error.name}: pip install 'sqsam-deploy[eval]'"
         ) from None
-    loader = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template(TEMPLATE).render(
+    return render(
+        Path(__file__).with_name(TEMPLATE),
         report=report,
         headline=headline(report),
         problems=problems(report),

@@ -1,8 +1,8 @@
 """The `.mlpackage` directory: a manifest, the model's protobuf and one weight file.
 
 coremltools gives the manifest's entries random UUIDs in random order (coremltools 9.0,
-`ModelPackage`); the writer here derives them from the entries' names, so that the same model is
-the same bytes.
+`ModelPackage`); the writer here derives them from the entries' names and leaves out the day of the
+conversion, so that the same model is the same bytes.
 """
 
 import json
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _AUTHOR = "com.apple.CoreML"
 _MODEL = f"{_AUTHOR}/model.mlmodel"
 _WEIGHTS = f"{_AUTHOR}/weights"
+#: Metadata that coremltools adds to every converted model.
+_CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://apple.github.io/coremltools")
 
 
@@ -66,12 +68,20 @@ def write_package(model: "Model", weights_file: Path, path: Path) -> None:
         weights = staging / "Data" / _WEIGHTS / "weight.bin"
         weights.parent.mkdir(parents=True)
         _write(weights, weights_file.read_bytes())
-        # Map fields have no order of their own: without this, bytes differ between processes.
-        _write(staging / "Data" / _MODEL, model.SerializeToString(deterministic=True))
+        _write(staging / "Data" / _MODEL, _undated(model))
         _write(staging / "Manifest.json", _manifest().encode())
         _replace(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _undated(model: "Model") -> bytes:
+    copy = type(model)()
+    copy.CopyFrom(model)
+    copy.description.metadata.userDefined.pop(_CONVERSION_DATE, None)
+    # Map fields have no order of their own: without this, bytes differ between processes.
+    content: bytes = copy.SerializeToString(deterministic=True)
+    return content
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,0 +1,1 @@
+"""The page that explains an export: sizes, agreement, layers, operators, time, provenance."""

@@ -1,0 +1,71 @@
+"""A `.pte` file, opened: its program and the segments behind it.
+
+Layout: executorch `schema/program.fbs` and `schema/extended_header.h`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.runtimes.executorch.container import check_container
+
+if TYPE_CHECKING:
+    from executorch.exir.schema import Program
+
+FORWARD = "forward"
+
+
+@dataclass(frozen=True)
+class PteFile:
+    """A parsed program whose data are still in their segments.
+
+    Attributes:
+        content: The whole file.
+        program: The parsed flatbuffer.
+        program_size: Bytes of the flatbuffer, the extended header included.
+        segment_base: Where the first segment starts.
+    """
+
+    content: bytes
+    program: "Program"
+    program_size: int
+    segment_base: int
+
+    def segment(self, index: int) -> bytes:
+        """Bytes of one segment."""
+        place = self.program.segments[index]
+        start = self.segment_base + place.offset
+        return self.content[start : start + place.size]
+
+    @property
+    def plan(self) -> Any:
+        """The network's method."""
+        return next(plan for plan in self.program.execution_plan if plan.name == FORWARD)
+
+    def delegates(self) -> list[tuple[str, int]]:
+        """Backend and segment of each of the network's delegates."""
+        return [(delegate.id, delegate.processed.index) for delegate in self.plan.delegates]
+
+
+def open_pte(path: Path) -> PteFile:
+    """Reads a file.
+
+    Raises:
+        ArtifactError: It is damaged, or no method of it is the network.
+    """
+    from executorch.exir._serialize._flatbuffer_program import _flatbuffer_to_program
+
+    check_container(path)
+    content = path.read_bytes()
+    # Bytes 16 to 24 and 24 to 32: see `extended_header.h`.
+    size, base = (int.from_bytes(content[at : at + 8], "little") for at in (16, 24))
+    try:
+        program = _flatbuffer_to_program(content[:size])
+    except Exception as error:  # whatever a damaged flatbuffer can cause
+        raise ArtifactError(
+            f"{path} is no readable ExecuTorch program ({type(error).__name__}): export it again"
+        ) from None
+    if FORWARD not in [plan.name for plan in program.execution_plan]:
+        raise ArtifactError(f"{path} has no method '{FORWARD}': export it again")
+    return PteFile(content, program, size, base)

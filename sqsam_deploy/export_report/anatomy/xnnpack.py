@@ -1,0 +1,96 @@
+"""The graph inside an XNNPACK delegate (executorch `backends/xnnpack/serialization/schema.fbs`)."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Arithmetic = Literal["int8", "float", "conversion"]
+_INT8 = ("xnn_datatype_qint8", "xnn_datatype_quint8")
+
+
+@dataclass(frozen=True)
+class XnnpackGraph:
+    """A delegate, parsed.
+
+    Attributes:
+        document: The flatbuffer as JSON.
+        flatbuffer_size: Its bytes.
+        inline_size: Bytes of constants that lie in the delegate itself.
+    """
+
+    document: dict[str, Any]
+    flatbuffer_size: int
+    inline_size: int
+
+    def scale_keys(self) -> set[str]:
+        """Names, in the file's named data, of the scales of weights."""
+        stored = self.document["constant_data"]
+        indices = (_scale_index(value["xvalue_union"]) for value in self.document["xvalues"])
+        return {stored[index]["named_key"] for index in indices if index > 0}
+
+    def weight_types(self) -> dict[str, str]:
+        """Element type of each constant, by its name in the named data."""
+        stored = self.document["constant_data"]
+        tensors = [_tensor(value["xvalue_union"]) for value in self.document["xvalues"]]
+        return {
+            stored[tensor["constant_buffer_idx"]]["named_key"]: _type_name(tensor["datatype"])
+            for tensor in tensors
+            if tensor["constant_buffer_idx"] > 0
+        }
+
+    def operators(self) -> Iterator[tuple[str, Arithmetic]]:
+        """Each operator's kind, and whether its result is int8."""
+        types = {
+            tensor["id_out"]: tensor["datatype"]
+            for tensor in (_tensor(value["xvalue_union"]) for value in self.document["xvalues"])
+        }
+        for node in self.document["xnodes"]:
+            kind = node["xnode_union_type"].removeprefix("XNN")
+            int8 = types.get(node["xnode_union"].get("output_id")) in _INT8
+            yield kind, "conversion" if kind == "Convert" else "int8" if int8 else "float"
+
+
+def parse_delegate(blob: bytes) -> XnnpackGraph:
+    """Reads a delegate with ExecuTorch's own schema and flatbuffer compiler."""
+    from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import XNNHeader
+
+    header = XNNHeader.from_bytes(blob[: XNNHeader.EXPECTED_LENGTH])
+    start, size = header.flatbuffer_offset, header.flatbuffer_size
+    document = _as_json(blob[start : start + size])
+    return XnnpackGraph(document, size, header.constant_data_size)
+
+
+def _as_json(flatbuffer: bytes) -> dict[str, Any]:
+    from importlib.resources import files
+
+    from executorch.backends.xnnpack import serialization
+    from executorch.exir._serialize._flatbuffer import _flatc_decompile
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        schema = folder / "schema.fbs"
+        schema.write_bytes(files(serialization).joinpath("schema.fbs").read_bytes())
+        (folder / "graph.bin").write_bytes(flatbuffer)
+        _flatc_decompile(name, str(schema), str(folder / "graph.bin"))
+        text = (folder / "graph.json").read_text()
+    # flatc writes the bounds of a ReLU as `inf`, which Python reads under another name.
+    document: dict[str, Any] = json.loads(re.sub(r"(?<=: )(-?)inf\b", r"\1Infinity", text))
+    return document
+
+
+def _tensor(value: dict[str, Any]) -> dict[str, Any]:
+    tensor: dict[str, Any] = value.get("tensor_value", value)
+    return tensor
+
+
+def _scale_index(value: dict[str, Any]) -> int:
+    return int(value.get("quant_params", {}).get("scale_buffer_idx", 0))
+
+
+def _type_name(datatype: str) -> str:
+    """`xnn_datatype_qcint8` as int8: the `q` and `qc` only say how it is scaled."""
+    return datatype.removeprefix("xnn_datatype_").removeprefix("qc").removeprefix("q")

@@ -1,0 +1,179 @@
+"""Signal-to-noise ratio and activation range of every int8 layer: where to draw what."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqsam_deploy.export_report.sections.layers import QuantizedLayers, display_name
+from sqsam_deploy.quantization.layers import LayerReport
+
+#: Units of the drawing; the page scales it.
+WIDTH, HEIGHT = 1000, 452
+_LEFT, _RIGHT = 52, 988
+_RATIO_TOP, _RATIO_BOTTOM = 40, 236
+_RANGE_TOP, _RANGE_BOTTOM = 276, 440
+#: Lowest and highest value of int8.
+_INT8 = (-128, 127)
+_DECIBEL_STEP = 10
+#: Width of a character of a label, in units.
+_CHARACTER = 7.0
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A line across a panel with its number."""
+
+    y: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of layers of one part of the network."""
+
+    x: float
+    width: float
+    name: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One layer.
+
+    Attributes:
+        x: Its middle.
+        snr_y: Of its ratio; a lossless layer's is the top.
+        rank: Its number in the table of the worst; None for the others.
+        seen: Top and bottom of the float activations' range.
+        held: Top and bottom of what its int8 can hold.
+        op: Its operator, which gives the colour.
+        text: Everything about it, for who points at it.
+    """
+
+    x: float
+    snr_y: float
+    rank: int | None
+    seen: tuple[float, float]
+    held: tuple[float, float]
+    op: str
+    text: str
+
+
+@dataclass(frozen=True)
+class LayerPlot:
+    """The whole drawing."""
+
+    title: str
+    marks: tuple[Mark, ...]
+    stages: tuple[Stage, ...]
+    ratio_ticks: tuple[Tick, ...]
+    range_ticks: tuple[Tick, ...]
+    bar_width: float
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = _LEFT
+    right: int = _RIGHT
+    ratio_top: int = _RATIO_TOP
+    ratio_bottom: int = _RATIO_BOTTOM
+    range_top: int = _RANGE_TOP
+    range_bottom: int = _RANGE_BOTTOM
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Maps a value to a height."""
+
+    low: float
+    high: float
+    top: float
+    bottom: float
+
+    def y(self, value: float) -> float:
+        share = (value - self.low) / ((self.high - self.low) or 1.0)
+        return round(self.bottom - min(max(share, 0.0), 1.0) * (self.bottom - self.top), 2)
+
+
+def layer_plot(quantized: QuantizedLayers) -> LayerPlot:
+    """Places every layer of one int8 program."""
+    layers = quantized.layers
+    step = (_RIGHT - _LEFT) / max(len(layers), 1)
+    ratio, extent = _ratio_axis(layers), _range_axis(layers)
+    ranks = {id(layer): rank for rank, layer in enumerate(quantized.worst, start=1)}
+    return LayerPlot(
+        title=quantized.title,
+        marks=tuple(
+            _mark(layer, _LEFT + (i + 0.5) * step, ratio, extent, ranks.get(id(layer)))
+            for i, layer in enumerate(layers)
+        ),
+        stages=tuple(_stages(layers, step)),
+        ratio_ticks=tuple(_ratio_ticks(ratio)),
+        range_ticks=tuple(_range_ticks(extent)),
+        bar_width=round(min(0.62 * step, 12.0), 2),
+    )
+
+
+def _mark(layer: LayerReport, x: float, ratio: _Axis, extent: _Axis, rank: int | None) -> Mark:
+    low, high = held_range(layer)
+    snr = "no error" if math.isinf(layer.snr_db) else f"{layer.snr_db:.1f} dB"
+    return Mark(
+        x=round(x, 2),
+        snr_y=ratio.y(layer.snr_db),
+        rank=rank,
+        seen=(extent.y(squeezed(layer.maximum)), extent.y(squeezed(layer.minimum))),
+        held=(extent.y(squeezed(high)), extent.y(squeezed(low))),
+        op=layer.op,
+        text=f"{display_name(layer)} ({layer.op}): {snr}, {layer.minimum:.4g} to "
+        f"{layer.maximum:.4g}, step {layer.scale:.4g}",
+    )
+
+
+def held_range(layer: LayerReport) -> tuple[float, float]:
+    """Lowest and highest value that the layer's int8 output can hold."""
+    low, high = ((value - layer.zero_point) * layer.scale for value in _INT8)
+    return low, high
+
+
+def squeezed(value: float) -> float:
+    """A logarithmic scale that has zero and a sign: nearly linear up to 1."""
+    return math.copysign(math.log10(1 + abs(value)), value)
+
+
+def _ratio_axis(layers: Sequence[LayerReport]) -> _Axis:
+    ratios = [layer.snr_db for layer in layers if math.isfinite(layer.snr_db)] or [0.0]
+    low = _DECIBEL_STEP * math.floor(min(ratios) / _DECIBEL_STEP)
+    high = _DECIBEL_STEP * math.ceil(max(ratios) / _DECIBEL_STEP)
+    return _Axis(low, max(high, low + _DECIBEL_STEP), _RATIO_TOP, _RATIO_BOTTOM)
+
+
+def _range_axis(layers: Sequence[LayerReport]) -> _Axis:
+    ends = [end for layer in layers for end in (*held_range(layer), layer.minimum, layer.maximum)]
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    return _Axis(squeezed(min(low, 0.0)), squeezed(high), _RANGE_TOP, _RANGE_BOTTOM)
+
+
+def _ratio_ticks(axis: _Axis) -> list[Tick]:
+    values = range(int(axis.low), int(axis.high) + 1, _DECIBEL_STEP)
+    return [Tick(axis.y(value), str(value)) for value in values]
+
+
+def _range_ticks(axis: _Axis) -> list[Tick]:
+    values = (-1000, -100, -10, -1, 0, 1, 10, 100, 1000)
+    return [
+        Tick(axis.y(squeezed(value)), f"{value}".replace("-", "\N{MINUS SIGN}"))
+        for value in values
+        if axis.low <= squeezed(value) <= axis.high
+    ]
+
+
+def _stages(layers: Sequence[LayerReport], step: float) -> list[Stage]:
+    stages, start = [], 0
+    for name, run in itertools.groupby(layers, key=lambda layer: layer.name.partition(".")[0]):
+        count = len(list(run))
+        width, shown = count * step, name or "input"
+        fits = width >= _CHARACTER * len(shown)
+        label = shown if fits else ""
+        stages.append(Stage(round(_LEFT + start * step, 2), round(width, 2), shown, label))
+        start += count
+    return stages

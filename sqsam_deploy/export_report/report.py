@@ -1,0 +1,73 @@
+"""`report.html`: an export explained on one page that needs no other file.
+
+It holds shares of time, which no two runs have alike, so no manifest lists it and nothing that
+reads an export directory depends on it.
+"""
+
+from pathlib import Path
+
+from sqsam_deploy.export_report.anatomy import KINDS
+from sqsam_deploy.export_report.evidence import Evidence
+from sqsam_deploy.export_report.layer_plot import layer_plot
+from sqsam_deploy.export_report.runs import ProfiledRun, profiled_run
+from sqsam_deploy.export_report.sections.folding import folded_rules
+from sqsam_deploy.export_report.sections.layers import display_name, quantized_layers
+from sqsam_deploy.export_report.sections.operators import operators_by_runtime
+from sqsam_deploy.export_report.sections.overlays import exhibits
+from sqsam_deploy.export_report.sections.sizes import sized_artifacts
+from sqsam_deploy.export_report.sections.summary import key_facts
+from sqsam_deploy.export_report.sections.times import divided_times
+from sqsam_deploy.pages import render
+from sqsam_deploy.release.manifest import Manifest
+from sqsam_deploy.writing import write_whole
+
+REPORT_NAME = "report.html"
+_TEMPLATE = Path(__file__).with_name("export.html.j2")
+
+
+def write_export_report(directory: Path, manifest: Manifest, evidence: Evidence) -> Path:
+    """Writes the page beside the artifacts, profiling those that can run here.
+
+    Args:
+        directory: Holds every artifact of the manifest.
+        manifest: Of the directory.
+        evidence: From the export itself.
+
+    Raises:
+        ArtifactError: An artifact is damaged.
+    """
+    path = directory / REPORT_NAME
+    write_whole(path, export_page(directory, manifest, evidence).encode())
+    return path
+
+
+def export_page(directory: Path, manifest: Manifest, evidence: Evidence) -> str:
+    """The page as HTML.
+
+    Raises:
+        ArtifactError: An artifact is damaged.
+    """
+    runs = _runs(directory, manifest)
+    sizes = sized_artifacts(directory, manifest)
+    layers = [quantized_layers(quantized) for quantized in evidence.quantized]
+    operators = operators_by_runtime(directory, manifest, runs)
+    return render(
+        _TEMPLATE,
+        manifest=manifest,
+        facts=key_facts(sizes, operators, layers),
+        sizes=sizes,
+        kinds=KINDS,
+        exhibits=exhibits(manifest, evidence),
+        layers=[(each, layer_plot(each)) for each in layers],
+        display_name=display_name,
+        operators=operators,
+        rules=folded_rules(evidence.folding),
+        times=divided_times(runs),
+    )
+
+
+def _runs(directory: Path, manifest: Manifest) -> dict[str, ProfiledRun | None]:
+    return {
+        entry.path: profiled_run(directory / entry.path, entry.metadata)
+        for entry in manifest.artifacts
+    }

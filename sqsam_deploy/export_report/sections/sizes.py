@@ -1,0 +1,71 @@
+"""Sizes, what they consist of, and agreement with the float network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqsam_deploy.export_report.anatomy import KINDS, Kind, Part, bytes_by_kind, parts_of
+from sqsam_deploy.release.manifest import ArtifactEntry, Manifest
+
+
+@dataclass(frozen=True)
+class Share:
+    """A piece of a bar.
+
+    Attributes:
+        kind: Names it, and its colour.
+        percent: Of the bar's full width.
+        text: What a reader sees who points at it.
+    """
+
+    kind: str
+    percent: float
+    text: str
+
+
+@dataclass(frozen=True)
+class SizedArtifact:
+    """One artifact with every byte of it.
+
+    Attributes:
+        entry: As the manifest has it.
+        parts: Add up to its size.
+        kinds: Sums by kind.
+        bar: The kinds as shares of the largest artifact of the same task.
+    """
+
+    entry: ArtifactEntry
+    parts: tuple[Part, ...]
+    kinds: dict[Kind, int]
+    bar: tuple[Share, ...]
+
+    @property
+    def overhead(self) -> float:
+        """Share of its bytes that are neither weights nor their scales, 0 to 1."""
+        return 1 - (self.kinds["weights"] + self.kinds["scales"]) / self.entry.bytes
+
+
+def sized_artifacts(directory: Path, manifest: Manifest) -> tuple[SizedArtifact, ...]:
+    """Every artifact of the manifest, in its order.
+
+    Raises:
+        ArtifactError: An artifact is damaged.
+    """
+    largest: dict[str, int] = {}
+    for entry in manifest.artifacts:
+        task = entry.metadata.task
+        largest[task] = max(largest.get(task, 1), entry.bytes)
+    return tuple(
+        _sized(directory / entry.path, entry, largest[entry.metadata.task])
+        for entry in manifest.artifacts
+    )
+
+
+def _sized(path: Path, entry: ArtifactEntry, largest: int) -> SizedArtifact:
+    parts = parts_of(path)
+    kinds = bytes_by_kind(parts)
+    bar = tuple(
+        Share(kind, 100 * kinds[kind] / largest, f"{kind}: {kinds[kind]:,} bytes")
+        for kind in KINDS
+        if kinds[kind]
+    )
+    return SizedArtifact(entry, parts, kinds, bar)
