@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.runtimes.metadata import (
@@ -40,15 +40,17 @@ AGREEMENT_LIMITS: dict[Precision, float] = {
 
 #: Runtimes whose artifacts hold a Core ML model, which needs a lowest iOS.
 _CORE_ML: tuple[RuntimeName, ...] = ("coreml", "executorch-coreml")
-_DEPLOYMENT_TARGETS: tuple[DeploymentTarget, ...] = ("iOS15", "iOS16", "iOS17", "iOS18")
-#: The lowest target whose operators express a precision: activations are quantized from iOS 17 on,
-#: weights alone from iOS 16 on.
+_DEPLOYMENT_TARGETS: tuple[DeploymentTarget, ...] = get_args(DeploymentTarget)
+#: The lowest target whose operators express a precision. `quantize` and `dequantize` are of iOS 17
+#: (coremltools 9.0 lowers weights alone to the same operator); ML Programs begin with iOS 15.
 _LOWEST_TARGET: dict[Precision, DeploymentTarget] = {
     "fp32": "iOS15",
     "fp16": "iOS15",
     "int8": "iOS17",
-    "int8-weights": "iOS16",
+    "int8-weights": "iOS17",
 }
+#: ExecuTorch's Core ML backend begins with this one (its documentation, "Target Requirements").
+_LOWEST_OF_DELEGATE: DeploymentTarget = "iOS16"
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_NAME = 40
@@ -160,10 +162,13 @@ class Target:
             reason = f"{self.runtime} has no deployment target, only Core ML has: leave it out"
             return Problem("deployment_target", reason)
         lowest = _LOWEST_TARGET[self.precision]
-        if _DEPLOYMENT_TARGETS.index(self.deployment_target) < _DEPLOYMENT_TARGETS.index(lowest):
-            reason = f"{self.precision} needs {lowest} or later, not {self.deployment_target}"
-            return Problem("deployment_target", reason)
-        return None
+        if self.runtime == "executorch-coreml":
+            lowest = max(lowest, _LOWEST_OF_DELEGATE, key=_DEPLOYMENT_TARGETS.index)
+        if _DEPLOYMENT_TARGETS.index(self.deployment_target) >= _DEPLOYMENT_TARGETS.index(lowest):
+            return None
+        what = f"{self.precision} of {self.runtime}"
+        reason = f"{what} needs {lowest} or later, not {self.deployment_target}"
+        return Problem("deployment_target", reason)
 
     def _float_problem(self) -> Problem | None:
         if not self.keep_float or program_precision(self.precision) == "int8":
@@ -174,6 +179,9 @@ class Target:
     def _name_problem(self) -> Problem | None:
         if self.name is None:
             return None
+        if self.name in _LOWEST_TARGET:
+            reason = f"'{self.name}' is a precision, which the file has by itself: take another"
+            return Problem("name", reason)
         if len(self.name) <= _LONGEST_NAME and _NAME.fullmatch(self.name):
             return None
         reason = (

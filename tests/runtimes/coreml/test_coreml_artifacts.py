@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,20 @@ def test_the_same_program_gives_the_same_bytes_without_local_paths(
         assert str(Path.home()).encode() not in content
         assert str(Path(coreml.__file__).parents[2]).encode() not in content
         assert str(tmp_path).encode() not in content
+        assert date.today().isoformat().encode() not in content
+
+
+def test_the_deployment_target_reaches_the_package(
+    program: Programs, package: Package, photo: Photo, tmp_path: Path
+) -> None:
+    path = tmp_path / "older.mlpackage"
+    metadata = metadata_of(NANO, "fp16").model_copy(update={"deployment_target": "iOS15"})
+    coreml.lower(program("fp16"), metadata, path)
+    # Specification 6 is iOS 15 (coremltools, `Model.proto`).
+    assert read_package(path).model.specificationVersion == 6
+    assert coreml.minimum_runtime(coreml.read_metadata(path)) == "iOS15"
+    newer = coreml.open_session(package("fp16")).run(*photo)
+    assert difference(coreml.open_session(path).run(*photo), newer) == 0
 
 
 def test_int8_weights_make_the_package_a_quarter(package: Package) -> None:
