@@ -8,7 +8,9 @@ from collections.abc import Callable
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from sqsam_deploy.runtimes.onnx.passes.aligned_channels import align_channels
 from sqsam_deploy.runtimes.onnx.passes.integer_bias import quantize_biases
+from sqsam_deploy.runtimes.onnx.passes.pixel_shuffle import move_shuffles_channels_last
 from sqsam_deploy.runtimes.onnx.passes.pointwise_upsampling import rewrite_upsampling
 from sqsam_deploy.runtimes.onnx.passes.quantized_moves import keep_moves_quantized
 from sqsam_deploy.runtimes.onnx.passes.saturating_relu import drop_saturating_relu
@@ -22,6 +24,8 @@ INT8_PASSES: tuple[Pass, ...] = (
     drop_saturating_relu,
     keep_moves_quantized,
     rewrite_upsampling,
+    move_shuffles_channels_last,
+    align_channels,
     quantize_biases,
     count_activations_from_zero,
 )

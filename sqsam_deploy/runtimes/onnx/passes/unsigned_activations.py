@@ -26,10 +26,10 @@ def count_activations_from_zero(model: ir.Model) -> int:
             node.outputs[0].dtype = ir.DataType.UINT8
             changed += 1
         elif any(_is_shifted(value) for value in node.inputs):
-            if node.op_type == "DequantizeLinear":
-                _shift(model.graph, node)
-            else:
+            if node.op_type != "DequantizeLinear":
                 node.outputs[0].dtype = ir.DataType.UINT8
+            elif _is_int8(node):
+                _shift(model.graph, node)
     return changed
 
 

@@ -1,0 +1,54 @@
+"""Pixel shuffle behind a 1x1 convolution, with the channels last.
+
+torch orders the channels of a shuffle as (channel, row, column), which scatters single bytes. The
+convolution can as well make them as (row, column, channel): then whole rows of channels move.
+"""
+
+import numpy as np
+import onnx_ir as ir
+
+from sqsam_deploy.runtimes.onnx.passes.filters import Filters, filters_of, set_filters
+from sqsam_deploy.runtimes.onnx.passes.graph import only_reader, producer_of, sizes_of
+from sqsam_deploy.runtimes.onnx.passes.subpixels import spread_tiles
+
+#: The permutation that `sqsam_deploy.quantization.rewrites.pixel_shuffle` writes between reshapes.
+_SHUFFLE = [0, 3, 1, 4, 2]
+
+
+def move_shuffles_channels_last(model: ir.Model) -> int:
+    """Reorders the output channels of each convolution that a pixel shuffle reads. Exact.
+
+    Expects the shuffle on quantized values (`keep_moves_quantized`).
+
+    Returns:
+        Shuffles changed.
+    """
+    transposes = [
+        node
+        for node in model.graph
+        if node.op_type == "Transpose" and list(node.attributes["perm"].as_ints()) == _SHUFFLE
+    ]
+    return sum(_move(model.graph, node) for node in transposes)
+
+
+def _move(graph: ir.Graph, transpose: ir.Node) -> bool:
+    split = producer_of(transpose.inputs[0], "Reshape")
+    join = only_reader(transpose.outputs[0], "Reshape")
+    tiles = None if split is None else split.inputs[0]
+    quantize = producer_of(tiles, "QuantizeLinear")
+    convolution = None if quantize is None else producer_of(quantize.inputs[0], "Conv")
+    filters = None if convolution is None else filters_of(convolution)
+    if tiles is None or join is None or convolution is None or filters is None:
+        return False
+    if only_reader(tiles, "Reshape") is None or transpose.inputs[0] is None:
+        return False
+    channels, rows, columns, _, _ = sizes_of(transpose.inputs[0])
+    order = np.arange(channels * rows * columns).reshape(channels, rows, columns)
+    set_filters(graph, convolution, _reordered(filters, order.transpose(1, 2, 0).ravel()), "tiles")
+    join.outputs[0].replace_all_uses_with(spread_tiles(graph, tiles, rows, columns))
+    return True
+
+
+def _reordered(filters: Filters, order: np.ndarray) -> Filters:
+    """Output channel i becomes what `order[i]` was."""
+    return Filters(filters.values[order], filters.scales[order], filters.bias[order])
