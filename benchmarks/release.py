@@ -1,6 +1,6 @@
 """How much longer a pull takes than a plain copy plus hashing of the same bytes.
 
-    python benchmarks/release.py [EXPORT] [--runtime coreml] [--rounds 15] [--folder DIR]
+    python benchmarks/release.py [EXPORT] [--runtime coreml] [--rounds 15] [--folder DIR] …
 
 Publishes an export (without one: 76 MB of incompressible bytes in four artifacts) into a folder
 store, then alternates, round by round, so that a noisy machine disturbs all alike:
@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parse_arguments()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        export = arguments.export or synthetic_export(folder / "export")
+        export = arguments.export or synthetic_export(folder / "export", arguments.scale)
         store = FolderStore(folder / "store")
         request = PublishRequest(export, Version(1, 0, 0), name="bench", allow_unverified=True)
         publish(store, request)
@@ -54,14 +54,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--runtime", help="pull only its artifacts")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--scale", type=int, default=4000, help="a package has 4 KB times this")
     return parser.parse_args()
 
 
-def synthetic_export(directory: Path) -> Path:
-    """The tests' synthetic export with artifacts of 20 MB instead of 5 KB."""
+def synthetic_export(directory: Path, scale: int) -> Path:
+    """The tests' synthetic export, with artifacts so many times larger."""
     from export_builder import ExportBuilder
 
-    return ExportBuilder(scale=4000)(directory)
+    return ExportBuilder(scale)(directory)
 
 
 def measure(folder: Path, url: str, rounds: int, selection: Selection) -> None:

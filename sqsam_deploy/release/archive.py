@@ -16,8 +16,8 @@ from sqsam_deploy.release.paths import check_relative_path, find_clash
 
 #: The earliest time a zip can hold: every entry carries it.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_MODE = stat.S_IFREG | 0o644
-_UNIX = 3
+MODE = stat.S_IFREG | 0o644
+UNIX = 3
 _BLOCK = 1 << 20
 #: What zipfile and zlib raise over bytes that are no zip, or no longer one.
 _DAMAGED = (
@@ -42,15 +42,20 @@ def pack(directory: Path, artifact: ArtifactEntry, target: Path) -> None:
         ReleaseError: A file is not, or no longer, the one the manifest lists.
     """
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for entry in sorted(artifact.files, key=lambda entry: entry.path.encode()):
+        for entry in archive_order(artifact):
             info = zipfile.ZipInfo(entry.path, _EPOCH)
-            info.create_system = _UNIX
-            info.external_attr = _MODE << 16
+            info.create_system = UNIX
+            info.external_attr = MODE << 16
             info.file_size = entry.bytes
             with (directory / entry.path).open("rb") as source, archive.open(info, "w") as sink:
                 digest = _copy_within(source, sink, entry)
             if digest != entry.sha256:
                 raise ReleaseError(f"{entry.path} changed while it was packed: publish again")
+
+
+def archive_order(artifact: ArtifactEntry) -> tuple[FileEntry, ...]:
+    """The files of a package in the order in which `pack` writes them."""
+    return tuple(sorted(artifact.files, key=lambda entry: entry.path.encode()))
 
 
 def unpack(archive: Path, artifact: ArtifactEntry, directory: Path) -> None:

@@ -1,32 +1,28 @@
 """Files by their content on this machine: downloaded once, verified at every use.
 
-blobs/sha256/ab/abcd…    whole files
+blobs/sha256/ab/abcd…    whole files; of a package directory its files, not the archive they came in
 partial/abcd…            what a cut-off download left; the next one goes on from there
 records/STORE/…          which files a version has, and what tags last named, for offline use
 """
 
-import hashlib
 import os
-import time
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError
+from sqsam_deploy.errors import MissingDependencyError, ReleaseError
 from sqsam_deploy.release import layout
+from sqsam_deploy.release.archive import unpack
+from sqsam_deploy.release.download import Advance, download
 from sqsam_deploy.release.files import FileEntry, hash_bytes, hash_file, write_whole
-from sqsam_deploy.release.store import NotInStoreError, Store
+from sqsam_deploy.release.manifest import ArtifactEntry
+from sqsam_deploy.release.packed import PackedArchive
+from sqsam_deploy.release.pieces import Pieces
+from sqsam_deploy.release.store import Store
 
 #: Environment variable that moves the cache.
 CACHE_VARIABLE = "SQSAM_CACHE"
-#: Bytes asked for at once: what a cut-off download loses at most.
-CHUNK = 4 << 20
-#: How often one piece is asked for before the download is given up.
-_TRIES = 3
-_PAUSE_SECONDS = 0.2
-
-Advance = Callable[[int], None]
 
 
 def default_cache() -> Path:
@@ -55,19 +51,31 @@ class Cache:
             ReleaseError: The store's file is not the one the entry describes.
             StoreError: The store cannot be reached; what came so far is kept.
         """
-        target = self.root / layout.blob(entry.sha256)
         with self._lock(entry.sha256):
-            if _holds(target, entry):
-                advance(entry.bytes)
-                return target
-            target.unlink(missing_ok=True)
-            partial = self.root / "partial" / entry.sha256
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            self._complete(store, entry, partial, advance)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial.chmod(0o444)  # pulled directories link to it
-            partial.replace(target)
-        return target
+            return self._fetch(store, entry, advance)
+
+    def fetch_package(
+        self, store: Store, archive: FileEntry, artifact: ArtifactEntry, advance: Advance
+    ) -> dict[str, Path]:
+        """A local, verified copy of every file of a package directory, by its path.
+
+        Args:
+            store: Where to get what is missing.
+            archive: The zip that holds the package, by hash and size.
+            artifact: What is in it, from a manifest that was itself verified.
+            advance: Told how many bytes of the archive came closer.
+
+        Raises:
+            ReleaseError: The archive is not that, holds anything else, or is damaged.
+            StoreError: The store cannot be reached; what came so far is kept.
+        """
+        files = {entry.path: self._blob(entry) for entry in artifact.files}
+        with self._lock(archive.sha256):
+            if all(_holds(files[entry.path], entry) for entry in artifact.files):
+                advance(archive.bytes)
+            elif not self._fetch_in_pieces(store, archive, artifact, advance):
+                self._fetch_and_unpack(store, archive, artifact, advance)
+        return files
 
     def document(self, store: Store, digest: str, limit: int) -> bytes:
         """A small file of unknown size, by its hash.
@@ -102,17 +110,62 @@ class Cache:
     def _record(self, store: Store, path: str) -> Path:
         return self.root / "records" / hash_bytes(store.url.encode())[:16] / path
 
-    def _complete(self, store: Store, entry: FileEntry, partial: Path, advance: Advance) -> None:
-        resumed = partial.exists()
-        if _download(store, entry, partial, advance) == entry.sha256:
-            return
-        partial.unlink()
-        if resumed:  # the old half may have been of other bytes: once more from the start
-            advance(-entry.bytes)
-            if _download(store, entry, partial, advance) == entry.sha256:
-                return
-            partial.unlink()
-        raise ReleaseError(_not_the_file(store, entry.sha256, entry.path))
+    def _blob(self, entry: FileEntry) -> Path:
+        return self.root / layout.blob(entry.sha256)
+
+    def _partial(self, entry: FileEntry, suffix: str = "") -> Path:
+        return self.root / "partial" / f"{entry.sha256}{suffix}"
+
+    def _fetch(self, store: Store, entry: FileEntry, advance: Advance) -> Path:
+        target = self._blob(entry)
+        if _holds(target, entry):
+            advance(entry.bytes)
+            return target
+        target.unlink(missing_ok=True)
+        pieces = Pieces([self._partial(entry)], [entry.bytes])
+        if not download(store, entry, pieces, lambda sums: sums[0].sha256 == entry.sha256, advance):
+            raise ReleaseError(_not_the_file(store, entry.sha256, entry.path))
+        _keep(pieces.paths[0], target)
+        return target
+
+    def _fetch_in_pieces(
+        self, store: Store, archive: FileEntry, artifact: ArtifactEntry, advance: Advance
+    ) -> bool:
+        """Downloads an archive as the files in it; False where it is not one that `pack` makes.
+
+        A plain zip of uncompressed files holds each of them as it is: what comes only has to be
+        cut at the right places, and no byte is written or hashed a second time. The files are
+        compared with the manifest's hashes, and all the rest of the archive, byte by byte, with
+        what belongs around these files; that nobody needs to parse it.
+        """
+        packed = PackedArchive(artifact)
+        if not packed.may_have(archive.bytes) or self._blob(archive).is_file():
+            return False
+        sizes = packed.sizes
+        paths = [self._partial(archive, f".{number}") for number in range(len(sizes))]
+        pieces = Pieces(paths, sizes)
+        if not download(store, archive, pieces, packed.is_made_of, advance):
+            return False
+        for path, entry in zip(paths[1::2], packed.files, strict=True):
+            _keep(path, self._blob(entry))
+        pieces.remove()
+        return True
+
+    def _fetch_and_unpack(
+        self, store: Store, archive: FileEntry, artifact: ArtifactEntry, advance: Advance
+    ) -> None:
+        """The way for any zip: as a whole, and then its files out of it."""
+        whole = self._fetch(store, archive, advance)
+        folder = self._partial(archive, ".unpacked")
+        shutil.rmtree(folder, ignore_errors=True)  # of a killed pull
+        try:
+            folder.mkdir(parents=True)
+            unpack(whole, artifact, folder)
+            for entry in artifact.files:
+                _keep(folder / entry.path, self._blob(entry))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        whole.unlink()
 
     @contextmanager
     def _lock(self, digest: str) -> Iterator[None]:
@@ -129,6 +182,14 @@ class Cache:
             yield
 
 
+def _keep(path: Path, target: Path) -> None:
+    """Moves a verified file to its place. Pulled directories link to it: it becomes read-only."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(target)
+    # Not before: what a pull killed in between left could not be opened for writing.
+    target.chmod(0o444)
+
+
 def _holds(path: Path, entry: FileEntry) -> bool:
     if not path.is_file() or path.stat().st_size != entry.bytes:
         return False
@@ -140,61 +201,3 @@ def _not_the_file(store: Store, digest: str, name: str = "a document") -> str:
         f"{name} in {store.url} is not the file that was published (its SHA-256 is not "
         f"{digest[:12]}…): it is refused"
     )
-
-
-def _download(store: Store, entry: FileEntry, partial: Path, advance: Advance) -> str:
-    """Appends what is missing to `partial` and returns the hash of the whole."""
-    digest = hashlib.sha256()
-    with partial.open("a+b") as file:
-        done = _rehash(file, entry, digest)
-        advance(done)
-        while done < entry.bytes:
-            whole, block = _next_block(store, entry, done)
-            if whole:
-                digest = hashlib.sha256()
-                file.truncate(0)
-                advance(-done)
-                done = 0
-            digest.update(block)
-            file.write(block)
-            done += len(block)
-            advance(len(block))
-    return digest.hexdigest()
-
-
-def _rehash(file: IO[bytes], entry: FileEntry, digest: "hashlib._Hash") -> int:
-    """Bytes that an earlier download left; what is too long is thrown away."""
-    file.seek(0, os.SEEK_END)
-    if file.tell() > entry.bytes:
-        file.truncate(0)
-    file.seek(0)
-    while block := file.read(CHUNK):
-        digest.update(block)
-    return file.tell()
-
-
-def _next_block(store: Store, entry: FileEntry, done: int) -> tuple[bool, bytes]:
-    """The next piece, and whether it is the whole file: some servers know no ranges."""
-    wanted = min(CHUNK, entry.bytes - done)
-    block = _read_piece(store, entry, done, done + wanted)
-    if len(block) == entry.bytes and wanted < entry.bytes:
-        return True, block
-    if not block or len(block) > wanted:
-        raise ReleaseError(
-            f"{entry.path} in {store.url} is cut off or too long: {len(block)} bytes came where "
-            f"{wanted} were asked for, of {entry.bytes} in all"
-        )
-    return False, block
-
-
-def _read_piece(store: Store, entry: FileEntry, start: int, end: int) -> bytes:
-    for attempt in range(_TRIES):
-        try:
-            return store.read_range(layout.blob(entry.sha256), start, end)
-        except NotInStoreError:
-            raise
-        except StoreError:
-            if attempt == _TRIES - 1:
-                raise
-            time.sleep(_PAUSE_SECONDS * 2**attempt)
-    raise AssertionError("the loop returns or raises")

@@ -158,11 +158,21 @@ def _select(opened: OpenedRelease, selection: Selection) -> tuple[ArtifactEntry,
 def _fetch(
     source: Source, opened: OpenedRelease, artifacts: tuple[ArtifactEntry, ...], watch: Watch
 ) -> dict[str, Path]:
-    wanted = {artifact.path for artifact in artifacts}
-    stored = [a.stored_as for a in opened.release.artifacts if a.path in wanted]
-    entries = [opened.release.file(path) for path in (*stored, CARD_NAME)]
-    advance = watch(str(opened.release.name), sum(entry.bytes for entry in entries))
-    return {entry.path: source.fetch(entry, advance) for entry in entries}
+    """Verified local copies, by path: of the artifacts' files, and of the model card."""
+    release = opened.release
+    stored = {a.path: release.file(a.stored_as) for a in release.artifacts}
+    card = release.file(CARD_NAME)
+    total = sum(stored[artifact.path].bytes for artifact in artifacts) + card.bytes
+    advance = watch(str(release.name), total)
+    files: dict[str, Path] = {}
+    for artifact in artifacts:
+        entry = stored[artifact.path]
+        if artifact.is_directory:
+            files |= source.fetch_package(entry, artifact, advance)
+        else:
+            files[artifact.path] = source.fetch(entry, advance)
+    files[CARD_NAME] = source.fetch(card, advance)
+    return files
 
 
 def _refuse_strange_files(output: Path) -> None:

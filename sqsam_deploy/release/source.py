@@ -8,7 +8,7 @@ from semver import Version
 
 from sqsam_deploy.errors import ReleaseError, StoreError
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.cache import Advance, Cache
+from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import resolve, unknown
 from sqsam_deploy.release.document import (
     DOCUMENT_LIMIT,
@@ -18,8 +18,9 @@ from sqsam_deploy.release.document import (
     parse_record,
     parse_release,
 )
+from sqsam_deploy.release.download import Advance
 from sqsam_deploy.release.files import FileEntry
-from sqsam_deploy.release.manifest import MANIFEST_NAME, Manifest, parse_manifest
+from sqsam_deploy.release.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, parse_manifest
 from sqsam_deploy.release.signature import Verifier
 from sqsam_deploy.release.store import NotInStoreError, Store
 from sqsam_deploy.release.version import Reference, parse_version
@@ -139,6 +140,12 @@ class Source:
         """A local, verified copy of one of a release's files."""
         return self._cache.fetch(self.store, entry, advance)
 
+    def fetch_package(
+        self, archive: FileEntry, artifact: ArtifactEntry, advance: Advance
+    ) -> dict[str, Path]:
+        """Local, verified copies of a package's files, by path, out of the archive of it."""
+        return self._cache.fetch_package(self.store, archive, artifact, advance)
+
     def _document(self, digest: str) -> bytes:
         return self._cache.document(self.store, digest, DOCUMENT_LIMIT)
 
@@ -165,9 +172,15 @@ class Source:
     def _manifest(self, release: Release) -> Manifest:
         entry = release.file(MANIFEST_NAME)
         manifest = parse_manifest(self._document(entry.sha256), f"the manifest of {release.name}")
-        described = {artifact.path: artifact.sha256 for artifact in manifest.artifacts}
+        described = {artifact.path: artifact for artifact in manifest.artifacts}
         for artifact in release.artifacts:
-            if described.get(artifact.path) != artifact.sha256:
+            listed = described.get(artifact.path)
+            stored = release.file(artifact.stored_as).sha256
+            if (
+                listed is None
+                or listed.sha256 != artifact.sha256
+                or (not listed.is_directory and stored != artifact.sha256)
+            ):
                 raise ReleaseError(
                     f"{release.name} {release.version} contradicts itself: its manifest has "
                     f"another {artifact.path}"

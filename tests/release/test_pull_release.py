@@ -8,8 +8,7 @@ import pytest
 from semver import Version
 
 from sqsam_deploy.errors import ArtifactError, ReleaseError, StoreError, UsageError
-from sqsam_deploy.release import cache as cache_module
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import download, layout
 from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_record
@@ -291,23 +290,93 @@ def test_malicious_archive_is_refused_though_every_hash_agrees(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
     """A publisher who lies: the archive is the one that document and record name."""
-    archive = blob_of(store, "nano-int8.mlpackage.zip")
     forged = tmp_path / "forged.zip"
-    shutil.copy(archive, forged)
+    shutil.copy(blob_of(store, "nano-int8.mlpackage.zip"), forged)
     with zipfile.ZipFile(forged, "a") as opened:
         opened.writestr("../../outside", "evil")
-    content = forged.read_bytes()
-    document = blob_of(store, "release.json").read_text()
-    old = json.loads(document)
-    for entry in old["files"]:
-        if entry["path"] == "nano-int8.mlpackage.zip":
-            entry |= {"sha256": hash_bytes(content), "bytes": len(content)}
-    put_blob(store, "nano-int8.mlpackage.zip", content)
-    put_blob(store, "release.json", json.dumps(old).encode())
+    replace_stored(store, "nano-int8.mlpackage.zip", forged.read_bytes())
     with pytest.raises(ReleaseError, match="climbs out of its directory"):
         bring(store, cache, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob("**/outside"))
+
+
+def replace_stored(store: FolderStore, file: str, content: bytes) -> None:
+    """Another file in place of a stored one, under the hash that record and document now name."""
+    document = json.loads(blob_of(store, "release.json").read_bytes())
+    for entry in document["files"]:
+        if entry["path"] == file:
+            entry |= {"sha256": hash_bytes(content), "bytes": len(content)}
+    put_blob(store, file, content)
+    put_blob(store, "release.json", json.dumps(document).encode())
+
+
+def repacked(archive: Path, target: Path, method: int) -> bytes:
+    """The same files in another order."""
+    with zipfile.ZipFile(archive) as opened, zipfile.ZipFile(target, "w", method) as copied:
+        for info in reversed(opened.infolist()):
+            copied.writestr(zipfile.ZipInfo(info.filename), opened.read(info), method)
+    return target.read_bytes()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_package_in_a_zip_by_another_hand_is_pulled_too(
+    method: int, store: FolderStore, cache: Cache, tmp_path: Path
+) -> None:
+    archive = blob_of(store, "nano-int8.mlpackage.zip")
+    content = repacked(archive, tmp_path / "other.zip", method)
+    # Stored, it has the very size of the one that sqsam-publish makes.
+    assert (len(content) == archive.stat().st_size) == (method == zipfile.ZIP_STORED)
+    replace_stored(store, "nano-int8.mlpackage.zip", content)
+    for output in ("out", "from-cache"):
+        bring(store, cache, tmp_path / output)
+        verify_files(tmp_path / output, read_manifest(tmp_path / output))
+
+
+def test_artifact_that_is_not_the_one_of_the_manifest_is_refused(
+    store: FolderStore, cache: Cache, tmp_path: Path
+) -> None:
+    """A publisher who lies: record and document agree on a file the manifest does not describe."""
+    replace_stored(store, "nano-int8.pte", b"evil" * 1250)
+    with pytest.raises(ReleaseError, match=r"its manifest has another nano-int8\.pte"):
+        bring(store, cache, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_of_a_package_are_written_once(
+    store: FolderStore, cache: Cache, tmp_path: Path
+) -> None:
+    bring(store, cache, tmp_path / "out", selection=Selection(runtime="coreml"))
+    cached = {
+        path.stat().st_ino: path.name
+        for path in (cache.root / "blobs").rglob("*")
+        if path.is_file()
+    }
+    package = next(iter(read_manifest(tmp_path / "out").artifacts))
+    for entry in package.files:
+        status = (tmp_path / "out" / entry.path).stat()
+        assert cached[status.st_ino] == entry.sha256
+        assert status.st_mode & 0o222 == 0
+    assert blob_of(store, "nano-int8.mlpackage.zip").name not in cached.values()
+    assert list((cache.root / "partial").iterdir()) == []
+
+
+def test_archive_in_the_cache_of_an_earlier_version_is_used(
+    store: FolderStore, cache: Cache, tmp_path: Path
+) -> None:
+    """Earlier versions kept the zip, not the files in it."""
+    selected = Selection(runtime="coreml")
+    bring(store, cache, tmp_path / "out", selection=selected)
+    for entry in next(iter(read_manifest(tmp_path / "out").artifacts)).files:
+        (cache.root / layout.blob(entry.sha256)).unlink()
+    archive = blob_of(store, "nano-int8.mlpackage.zip")
+    cached = cache.root / layout.blob(archive.name)
+    cached.parent.mkdir(exist_ok=True)
+    shutil.copy(archive, cached)
+    for output in ("again", "once-more"):
+        bring(OfflineStore(store.url), cache, tmp_path / output, selection=selected)
+        assert files_of(tmp_path / output) == files_of(tmp_path / "out")
+    assert not cached.exists()
 
 
 def test_version_that_changed_since_it_was_pulled_is_refused(
@@ -369,8 +438,8 @@ def test_cut_off_download_goes_on_where_it_stopped(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cache_module, "CHUNK", 1000)
-    monkeypatch.setattr(cache_module, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(download, "CHUNK", 1000)
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.0)
     remote = open_store(f"{http_server.url}/store")
     selection = Selection(runtime="executorch", precision="int8")
     source = Source(remote, cache, lambda message: None)
@@ -387,6 +456,48 @@ def test_cut_off_download_goes_on_where_it_stopped(
     ranges = [asked for path, asked in http_server.requests if path.endswith(digest)]
     assert ranges == ["bytes=2000-2999", "bytes=3000-3999", "bytes=4000-4999"]
     verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))
+
+
+def test_cut_off_package_goes_on_where_it_stopped(
+    store: FolderStore,
+    cache: Cache,
+    http_server: RangeServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its first file has 900 bytes, its second 4,000: the cut is inside the second."""
+    monkeypatch.setattr(download, "CHUNK", 1000)
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.0)
+    remote = open_store(f"{http_server.url}/store")
+    selection = Selection(runtime="coreml")
+    Source(remote, cache, lambda message: None).open(NAME, Version(1, 0, 0))
+    http_server.cut_after = 2500
+    with pytest.raises(StoreError, match="cannot be read"):
+        bring(remote, cache, tmp_path / "out", selection=selection)
+    left = [path.stat().st_size for path in sorted((cache.root / "partial").iterdir())]
+    assert sum(left) == 2000
+    http_server.cut_after = None
+    http_server.requests.clear()
+    bring(remote, cache, tmp_path / "out", selection=selection)
+    digest = blob_of(store, "nano-int8.mlpackage.zip").name
+    ranges = [asked for path, asked in http_server.requests if path.endswith(digest)]
+    assert ranges[0] == "bytes=2000-2999"
+    assert len(ranges) == 4
+    verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))
+
+
+def test_left_over_of_a_package_that_is_no_beginning_of_it_is_thrown_away(
+    store: FolderStore, cache: Cache, tmp_path: Path
+) -> None:
+    digest = blob_of(store, "nano-int8.mlpackage.zip").name
+    partial = cache.root / "partial"
+    for name, left in {"3": b"y" * 100, "1": b"y" * 2000, "0": b"y"}.items():
+        shutil.rmtree(cache.root, ignore_errors=True)
+        partial.mkdir(parents=True)
+        (partial / f"{digest}.{name}").write_bytes(left)
+        bring(store, cache, tmp_path / "out", selection=Selection(runtime="coreml"))
+        verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))
+        assert list(partial.iterdir()) == []
 
 
 def test_left_over_of_other_bytes_is_thrown_away(
@@ -408,7 +519,7 @@ def test_server_without_ranges_is_enough(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cache_module, "CHUNK", 1000)
+    monkeypatch.setattr(download, "CHUNK", 1000)
     http_server.ranges = False
     bring(open_store(f"{http_server.url}/store"), cache, tmp_path / "out")
     verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqsam_deploy.release.archive import unpack
 from sqsam_deploy.release.document import CARD_NAME, RELEASE_NAME, SIGNATURE_NAME
 from sqsam_deploy.release.files import FileEntry, files_in, hash_file
 from sqsam_deploy.release.manifest import ArtifactEntry, write_manifest
@@ -17,7 +16,7 @@ class Delivery:
     Args:
         opened: The verified release.
         artifacts: Those that were selected.
-        files: Release file name -> verified local copy, for all that was fetched.
+        files: Verified local copies, by path: of the artifacts' files, and of the model card.
         directory: Empty directory to lay it out in.
     """
 
@@ -35,26 +34,19 @@ class Delivery:
         self._digests: dict[str, str] = {}
 
     def place(self, artifact: ArtifactEntry, folder: str = "") -> Path:
-        """Links or unpacks an artifact under its own name and returns its path.
+        """Links an artifact's files under its own name and returns its path.
 
         Args:
             artifact: One of the selected ones.
             folder: Where below the directory.
-
-        Raises:
-            ReleaseError: Its archive holds anything but what the manifest lists.
         """
         parent = self.directory / folder
-        target = parent / artifact.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        released = next(a for a in self.opened.release.artifacts if a.path == artifact.path)
-        if artifact.is_directory:
-            unpack(self._files[released.stored_as], artifact, parent)
-        else:
-            _link_or_copy(self._files[released.stored_as], target)
         for entry in artifact.files:
-            self._digests[self._name(parent / entry.path)] = entry.sha256
-        return target
+            target = parent / entry.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(self._files[entry.path], target)
+            self._digests[self._name(target)] = entry.sha256
+        return parent / artifact.path
 
     def place_documents(self, folder: str = "") -> None:
         """Writes the release document, its signature, the manifest and the model card.
