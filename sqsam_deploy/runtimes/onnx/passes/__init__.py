@@ -10,6 +10,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from sqsam_deploy.runtimes.onnx.passes.aligned_channels import align_channels
 from sqsam_deploy.runtimes.onnx.passes.integer_bias import quantize_biases
+from sqsam_deploy.runtimes.onnx.passes.integer_masks import multiply_masks_as_integers
 from sqsam_deploy.runtimes.onnx.passes.pixel_shuffle import move_shuffles_channels_last
 from sqsam_deploy.runtimes.onnx.passes.pointwise_upsampling import rewrite_upsampling
 from sqsam_deploy.runtimes.onnx.passes.quantized_moves import keep_moves_quantized
@@ -28,6 +29,7 @@ INT8_PASSES: tuple[Pass, ...] = (
     align_channels,
     quantize_biases,
     count_activations_from_zero,
+    multiply_masks_as_integers,
 )
 
 

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from sqsam_deploy.runtimes.onnx.passes.filters import Filters, filters_of, set_filters
-from sqsam_deploy.runtimes.onnx.passes.graph import producer_of, sizes_of
+from sqsam_deploy.runtimes.onnx.passes.graph import sizes_of
 
 #: Bytes that one multiply-accumulate instruction joins.
 ALIGNMENT = 4

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from sqsam_deploy.runtimes.onnx.passes.graph import add_constant, array_of, producer_of
+from sqsam_deploy.runtimes.onnx.passes.graph import Emitter, add_constant, array_of, producer_of
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ def set_filters(graph: ir.Graph, convolution: ir.Node, filters: Filters, suffix:
         add_constant(graph, f"zero_points_x{count}", np.zeros(count, np.int8)),
     ]
     output = ir.val(f"{weight.name}_{suffix}", weight.dtype, filters.values.shape)
-    replacement = ir.node("DequantizeLinear", constants, {"axis": 0}, outputs=[output])
-    graph.insert_before(convolution, replacement)
+    Emitter(graph, convolution).node("DequantizeLinear", constants, output, axis=0)
     convolution.replace_input_with(1, output)
     new_bias = add_constant(graph, f"{bias.name}_{suffix}", filters.bias)
     convolution.replace_input_with(2, new_bias)

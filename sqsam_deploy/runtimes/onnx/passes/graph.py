@@ -1,5 +1,6 @@
 """Reading and extending an `onnx_ir` graph: what the passes share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,14 +57,39 @@ def add_constant(graph: ir.Graph, name: str, array: NDArray[np.generic]) -> ir.V
     return graph.initializers[name]
 
 
-def result(
-    name: str, dtype: ir.DataType | None, shape: "ir.Shape | tuple[int, ...] | None"
-) -> ir.Value:
-    """A value for a new node to make."""
-    return ir.val(name, dtype, shape)
-
-
 def sizes_of(value: ir.Value) -> tuple[int, ...]:
     """The fixed shape of a value."""
     assert value.shape is not None
     return tuple(int(size) for size in value.shape.numpy())
+
+
+class Emitter:
+    """Adds nodes one after the other, all of them before a given node."""
+
+    def __init__(self, graph: ir.Graph, before: ir.Node) -> None:
+        self.graph = graph
+        self._before = before
+
+    def node(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        output: ir.Value,
+        **attributes: int | Sequence[int],
+    ) -> ir.Value:
+        """Adds one node and returns its `output`."""
+        made = ir.node(op_type, inputs, attributes, outputs=[output])
+        self.graph.insert_before(self._before, made)
+        return output
+
+    def transpose(self, x: ir.Value, *permutation: int, name: str) -> ir.Value:
+        """`x` with its axes in another order."""
+        shape = [sizes_of(x)[axis] for axis in permutation]
+        output = ir.val(name, x.dtype, shape)
+        return self.node("Transpose", [x], output, perm=permutation)
+
+    def reshape(self, x: ir.Value, *shape: int, name: str) -> ir.Value:
+        """`x` in another shape."""
+        label = "shape_" + "x".join(map(str, shape))
+        target = add_constant(self.graph, label, np.array(shape, np.int64))
+        return self.node("Reshape", [x, target], ir.val(name, x.dtype, shape))

@@ -8,7 +8,7 @@ earlier ones keep such a convolution in float.
 import numpy as np
 import onnx_ir as ir
 
-from sqsam_deploy.runtimes.onnx.passes.graph import add_constant, array_of, producer_of
+from sqsam_deploy.runtimes.onnx.passes.graph import Emitter, add_constant, array_of, producer_of
 
 
 def quantize_biases(model: ir.Model) -> int:
@@ -40,12 +40,7 @@ def _quantize(graph: ir.Graph, node: ir.Node) -> bool:
         add_constant(graph, f"{value.name}_int32", rounded.astype(np.int32)),
         add_constant(graph, f"{value.name}_step", step),
     ]
-    dequantize = ir.node(
-        "DequantizeLinear",
-        inputs,
-        {"axis": 0},
-        outputs=[ir.val(f"{value.name}_dequantized", value.dtype, value.shape)],
-    )
-    graph.insert_before(node, dequantize)
-    node.replace_input_with(2, dequantize.outputs[0])
+    output = ir.val(f"{value.name}_dequantized", value.dtype, value.shape)
+    Emitter(graph, node).node("DequantizeLinear", inputs, output, axis=0)
+    node.replace_input_with(2, output)
     return True

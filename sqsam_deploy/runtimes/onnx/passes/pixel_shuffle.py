@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from sqsam_deploy.runtimes.onnx.passes.filters import Filters, filters_of, set_filters
-from sqsam_deploy.runtimes.onnx.passes.graph import only_reader, producer_of, sizes_of
+from sqsam_deploy.runtimes.onnx.passes.graph import Emitter, only_reader, producer_of, sizes_of
 from sqsam_deploy.runtimes.onnx.passes.subpixels import spread_tiles
 
 #: The permutation that `sqsam_deploy.quantization.rewrites.pixel_shuffle` writes between reshapes.
@@ -45,7 +45,9 @@ def _move(graph: ir.Graph, transpose: ir.Node) -> bool:
     channels, rows, columns, _, _ = sizes_of(transpose.inputs[0])
     order = np.arange(channels * rows * columns).reshape(channels, rows, columns)
     set_filters(graph, convolution, _reordered(filters, order.transpose(1, 2, 0).ravel()), "tiles")
-    join.outputs[0].replace_all_uses_with(spread_tiles(graph, tiles, rows, columns))
+    join.outputs[0].replace_all_uses_with(
+        spread_tiles(Emitter(graph, transpose), tiles, rows, columns)
+    )
     return True
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from sqsam_deploy.runtimes.onnx.passes.filters import Filters, filters_of, set_filters
-from sqsam_deploy.runtimes.onnx.passes.graph import only_reader, sizes_of
+from sqsam_deploy.runtimes.onnx.passes.graph import Emitter, only_reader, sizes_of
 from sqsam_deploy.runtimes.onnx.passes.subpixels import spread_tiles
 
 
@@ -51,7 +51,7 @@ def _rewrite(graph: ir.Graph, node: ir.Node) -> bool:
         (tiles,) = reader.outputs
         tiles.shape = ir.Shape(low)
     readers = list(tiles.uses())
-    spread = spread_tiles(graph, tiles, rows, columns)
+    spread = spread_tiles(Emitter(graph, readers[0].node), tiles, rows, columns)
     for reader, index in readers:
         reader.replace_input_with(index, spread)
     return True

@@ -7,7 +7,7 @@ Runtime matches an integer product only where the weight's DequantizeLinear feed
 import numpy as np
 import onnx_ir as ir
 
-from sqsam_deploy.runtimes.onnx.passes.graph import add_constant, array_of, producer_of
+from sqsam_deploy.runtimes.onnx.passes.graph import Emitter, add_constant, array_of, producer_of
 
 
 def transpose_weights(model: ir.Model) -> int:
@@ -35,13 +35,12 @@ def _transpose(graph: ir.Graph, node: ir.Node) -> bool:
     if dequantize is None:
         node.outputs[0].replace_all_uses_with(transposed)
         return True
-    axis = 1 - dequantize.attributes["axis"].as_int()
-    moved = ir.node(
+    output = ir.val(f"{source.name}_transposed", source.dtype, transposed.shape)
+    Emitter(graph, node).node(
         "DequantizeLinear",
         [transposed, *dequantize.inputs[1:]],
-        {"axis": axis},
-        outputs=[ir.val(f"{source.name}_transposed", source.dtype, transposed.shape)],
+        output,
+        axis=1 - dequantize.attributes["axis"].as_int(),
     )
-    graph.insert_before(node, moved)
-    node.outputs[0].replace_all_uses_with(moved.outputs[0])
+    node.outputs[0].replace_all_uses_with(output)
     return True
