@@ -1,19 +1,34 @@
 """`sqsam-export`: trained weights to executed artifacts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sqsam_deploy.cli._app import run, show_version
+from sqsam_deploy.errors import GateError, UsageError
 
 if TYPE_CHECKING:
     from sqsam_deploy.pipeline.targets import Target
-    from sqsam_deploy.release.manifest import Manifest
     from sqsam_deploy.runtimes.metadata import Precision
+
+#: Options that a recipe, and the manifest of an earlier export, answer by themselves.
+_WHAT_TO_BUILD = ("int8", "fp16", "fp32", "every", "runtime", "no_saliency")
+
+
+def _list_recipes(value: bool) -> None:
+    """Callback of `--list-recipes`."""
+    if value:
+        from sqsam_deploy.cli._export_tables import show_recipes
+        from sqsam_deploy.recipes import bundled_recipes
+
+        show_recipes(bundled_recipes())
+        raise typer.Exit
 
 
 def export(
+    context: typer.Context,
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="Weights (.safetensors or .pt); without it the bundled reference."),
@@ -31,6 +46,22 @@ def export(
             "may be repeated. Without it the first three.",
         ),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Build what a recipe says, by name (--list-recipes) or a .toml file of your own.",
+        ),
+    ] = None,
+    list_recipes: Annotated[
+        bool,
+        typer.Option(
+            "--list-recipes",
+            callback=_list_recipes,
+            is_eager=True,
+            help="Show the recipes that come with the package.",
+        ),
+    ] = False,
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -51,6 +82,14 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Directory to make or replace.")
     ] = Path("artifacts"),
+    check_reproducible: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Build the export in DIR again, from the weights and photos that its manifest "
+            "names, and compare every byte.",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True)
     ] = False,
@@ -60,11 +99,26 @@ def export(
     Every artifact is loaded again from disk, run on real photos and compared with the float
     network; the output directory appears only when all of them agree.
 
-    Exit codes: 0 written, 1 an artifact disagrees with the float network, 2 wrong usage,
-    3 something could not be read, run or written.
+    Exit codes: 0 written (or built again to the same bytes), 1 an artifact disagrees with the
+    float network (or with the one built again), 2 wrong usage, 3 something could not be read, run
+    or written.
     """
-    targets = _targets(runtime or [], int8=int8, fp16=fp16, fp32=fp32, every=every)
+    if check_reproducible is not None:
+        others = (*_WHAT_TO_BUILD, "recipe", "calibration_size", "seed", "output")
+        _refuse_given(context, others, "--check-reproducible builds what the manifest in DIR says")
+        _check_reproducible(check_reproducible, checkpoint, calibration)
+        return
+    if recipe is None:
+        targets = _targets(runtime or [], int8=int8, fp16=fp16, fp32=fp32, every=every)
+        saliency, recipe_name = not no_saliency, None
+    else:
+        _refuse_given(context, _WHAT_TO_BUILD, "--recipe says what to build")
+        from sqsam_deploy.recipes import find_recipe
+
+        found = find_recipe(recipe)
+        targets, saliency, recipe_name = found.targets, found.with_saliency, found.name
     _quiet_libraries()
+    from sqsam_deploy.cli._export_tables import show_artifacts
     from sqsam_deploy.pipeline.export import ExportRequest, step_count
     from sqsam_deploy.pipeline.export import export as run_export
     from sqsam_deploy.pipeline.progress import shown_steps
@@ -76,11 +130,46 @@ def export(
         calibration,
         calibration_size,
         seed,
-        with_saliency=not no_saliency,
+        with_saliency=saliency,
+        recipe=recipe_name,
     )
     with shown_steps(step_count(request)) as steps:
         manifest = run_export(request, steps)
-    _show(manifest, output)
+    show_artifacts(manifest, output)
+
+
+def _refuse_given(context: typer.Context, names: Sequence[str], reason: str) -> None:
+    """Refuses options that somebody typed although another one answers them."""
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    typed = [options[name] for name in names if _is_typed(context, name)]
+    if typed:
+        raise UsageError(f"{reason}: leave out {' and '.join(typed)}")
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _check_reproducible(directory: Path, checkpoint: Path | None, calibration: Path | None) -> None:
+    _quiet_libraries()
+    from sqsam_deploy.cli._export_tables import described_changes, show_comparison
+    from sqsam_deploy.pipeline.rebuild import RebuildSource
+    from sqsam_deploy.pipeline.reproducibility import check_reproducible
+
+    result = check_reproducible(directory, RebuildSource(checkpoint, calibration))
+    show_comparison(result)
+    changes = described_changes(result.tool_changes)
+    if not result.same:
+        count = sum(not file.same for file in result.files)
+        where = f"; {changes}" if changes else ""
+        raise GateError(
+            f"{directory} is not what was built again: {count} of {len(result.files)} files "
+            f"differ{where}"
+        )
+    print(f"Reproduced: all {len(result.files)} files of {directory}, byte for byte.")
+    if changes:
+        print(f"Although {changes}.")
 
 
 def _targets(
@@ -105,35 +194,6 @@ def _quiet_libraries() -> None:
 
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore")
-
-
-def _show(manifest: "Manifest", output: Path) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("artifact", overflow="fold")
-    for heading in ("MB", "mask IoU", "logit difference"):
-        table.add_column(heading, justify="right")
-    for entry in manifest.artifacts:
-        agreement = entry.agreement
-        table.add_row(
-            entry.path,
-            f"{entry.bytes / 1e6:.2f}",
-            f"{agreement.mean_mask_iou:.4f}",
-            f"{agreement.max_logit_difference:.2g}",
-        )
-    console.print(table)
-    executors = dict.fromkeys(entry.agreement.executor for entry in manifest.artifacts)
-    probes = manifest.artifacts[0].agreement
-    console.print(
-        f"Mean mask IoU and largest logit difference against the float network on {probes.prompts} "
-        f"prompts, executed by {'; '.join(executors)}.",
-        highlight=False,
-    )
-    console.print(f"Written: {output}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -82,8 +82,7 @@ def _validated(path: Path, source: str, document: dict[str, Any]) -> RecipeFile:
     try:
         return RecipeFile.model_validate(document)
     except ValidationError as error:
-        # A key that is misspelled is also missing: what is there says more.
-        ordered = sorted(error.errors(), key=lambda found: found["type"] == "missing")
+        ordered = sorted(error.errors(), key=lambda found: _LATE.get(found["type"], 0))
         first = ordered[0]
         _refuse(path, source, first["loc"], _reason(first))
 
@@ -103,6 +102,8 @@ def _reason(error: ErrorDetails) -> str:
     return f"{expected}, not {_toml(value)}" if kind in _SHOWN else expected
 
 
+#: What another error explains: a misspelled key is missing too, a wrong entry is not counted.
+_LATE = {"missing": 1, "too_short": 2}
 #: What is wrong, by pydantic's type of error, in the words of TOML.
 _EXPECTED = {
     "missing": "the key is missing",

@@ -1,0 +1,92 @@
+"""The tables that `sqsam-export` prints."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from sqsam_deploy.pipeline.reproducibility import FileComparison, Reproduction
+    from sqsam_deploy.recipes import Recipe
+    from sqsam_deploy.release.manifest import Manifest
+
+
+def show_recipes(recipes: "Sequence[Recipe]") -> None:
+    """Name, purpose and artifacts of each recipe."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("recipe", no_wrap=True)
+    table.add_column("what it is for")
+    table.add_column("builds")
+    for recipe in recipes:
+        table.add_row(recipe.name, recipe.summary, _builds(recipe))
+    Console().print(table)
+
+
+def _builds(recipe: "Recipe") -> str:
+    """`coreml int8 fp16, onnx int8`."""
+    precisions: dict[str, list[str]] = {}
+    for target in recipe.targets:
+        precisions.setdefault(target.runtime, []).append(target.precision)
+    return ", ".join(f"{runtime} {' '.join(names)}" for runtime, names in precisions.items())
+
+
+def show_artifacts(manifest: "Manifest", output: Path) -> None:
+    """What was written, and how well it agrees with the float network."""
+    console = Console()
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("artifact", overflow="fold")
+    for heading in ("MB", "mask IoU", "logit difference"):
+        table.add_column(heading, justify="right")
+    for entry in manifest.artifacts:
+        agreement = entry.agreement
+        table.add_row(
+            entry.path,
+            f"{entry.bytes / 1e6:.2f}",
+            f"{agreement.mean_mask_iou:.4f}",
+            f"{agreement.max_logit_difference:.2g}",
+        )
+    console.print(table)
+    executors = dict.fromkeys(entry.agreement.executor for entry in manifest.artifacts)
+    probes = manifest.artifacts[0].agreement
+    console.print(
+        f"Mean mask IoU and largest logit difference against the float network on {probes.prompts} "
+        f"prompts, executed by {'; '.join(executors)}.",
+        highlight=False,
+    )
+    console.print(f"Written: {output}", highlight=False, soft_wrap=True)
+
+
+def show_comparison(result: "Reproduction") -> None:
+    """Each file of an export beside the same one built again."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("file", overflow="fold")
+    table.add_column("bytes", justify="right")
+    table.add_column("built again")
+    for file in result.files:
+        size = "missing" if file.bytes is None else f"{file.bytes}"
+        table.add_row(file.path, size, _verdict(file))
+    from sqsam_deploy.release.manifest import MANIFEST_NAME
+
+    manifest = ", ".join(result.manifest_changes)
+    verdict = f"differs: {manifest}" if manifest else "same, versions and measurements apart"
+    table.add_row(MANIFEST_NAME, "", verdict)
+    Console().print(table)
+
+
+def _verdict(file: "FileComparison") -> str:
+    if file.same:
+        return "same"
+    if file.bytes_again is None:
+        return "not built"
+    if file.first_difference is None:
+        return f"{file.bytes_again} bytes"
+    return f"differs from byte {file.first_difference} on"
+
+
+def described_changes(changes: Mapping[str, tuple[str, str]]) -> str:
+    """Versions that are not those an export was made with, in words; empty where all are."""
+    words = (f"{name} {before} (here {now})" for name, (before, now) in changes.items())
+    return f"it was made with {', '.join(words)}" if changes else ""

@@ -1,0 +1,123 @@
+"""Whether an export gives the same bytes when it is made again."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqsam_deploy.pipeline.provenance import git_revision, tool_versions
+from sqsam_deploy.pipeline.rebuild import RebuildSource, rebuild
+from sqsam_deploy.release.manifest import Manifest, read_manifest
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileComparison:
+    """One file of an export beside the same one made again.
+
+    Attributes:
+        path: Relative to the export.
+        bytes: Its size; None where it is missing.
+        bytes_again: Size of the one made again; None where there is none.
+        first_difference: Position of the first byte that differs, counted from 0; where one file
+            is the beginning of the other, its length. None where both are the same or one is
+            missing.
+    """
+
+    path: str
+    bytes: int | None
+    bytes_again: int | None
+    first_difference: int | None = None
+
+    @property
+    def same(self) -> bool:
+        """Whether both files are there and byte for byte the same."""
+        there = self.bytes is not None and self.bytes_again is not None
+        return there and self.first_difference is None
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """An export beside the same one made again.
+
+    Attributes:
+        files: Every file that the manifest lists.
+        manifest_changes: Fields in which the manifests differ, beyond versions and measurements.
+        tool_changes: What made the export and what made it again, where they differ; by name.
+    """
+
+    files: tuple[FileComparison, ...]
+    manifest_changes: tuple[str, ...]
+    tool_changes: Mapping[str, tuple[str, str]]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not self.manifest_changes and all(file.same for file in self.files)
+
+
+def check_reproducible(directory: Path, source: RebuildSource) -> Reproduction:
+    """Makes an export again in a temporary directory and compares every file.
+
+    Raises:
+        UsageError: The weights or the calibration images are others than the manifest's.
+        ArtifactError: There is no manifest, or it does not say how to build an artifact.
+        SqsamError: The export itself fails.
+    """
+    manifest = read_manifest(directory)
+    with tempfile.TemporaryDirectory(prefix="sqsam-again-") as temporary:
+        again = Path(temporary) / "export"
+        rebuild(manifest, source, again)
+        return Reproduction(
+            tuple(
+                _compare(entry.path, directory / entry.path, again / entry.path)
+                for entry in manifest.all_files()
+            ),
+            _manifest_changes(manifest, read_manifest(again)),
+            _tool_changes(manifest),
+        )
+
+
+def _compare(path: str, first: Path, again: Path) -> FileComparison:
+    sizes = [file.stat().st_size if file.is_file() else None for file in (first, again)]
+    difference = None if None in sizes else first_difference(first, again)
+    return FileComparison(path, sizes[0], sizes[1], difference)
+
+
+def first_difference(a: Path, b: Path) -> int | None:
+    """Position of the first byte that differs between two files; None where they are the same."""
+    position = 0
+    with a.open("rb") as left, b.open("rb") as right:
+        while True:
+            x, y = left.read(_CHUNK), right.read(_CHUNK)
+            if x != y:
+                shorter = min(len(x), len(y))
+                pairs = zip(x, y, strict=False)
+                return position + next((i for i, (p, q) in enumerate(pairs) if p != q), shorter)
+            if not x:
+                return None
+            position += len(x)
+
+
+def _manifest_changes(first: Manifest, again: Manifest) -> tuple[str, ...]:
+    """Fields that differ, of what does not depend on versions, file names or the processor."""
+    fields = ("manifest_version", "name", "preset", "recipe", "calibration")
+    changes = [name for name in fields if getattr(first, name) != getattr(again, name)]
+    rebuilt = {entry.path: entry for entry in again.artifacts}
+    for entry in first.artifacts:
+        other = rebuilt.get(entry.path)
+        for name in ("metadata", "minimum_runtime", "build"):
+            if other is None or getattr(entry, name) != getattr(other, name):
+                changes.append(f"{name} of {entry.path}")
+    return tuple(changes)
+
+
+def _tool_changes(manifest: Manifest) -> dict[str, tuple[str, str]]:
+    before, now = dict(manifest.tools), tool_versions()
+    before["git revision"], now["git revision"] = manifest.git_revision or "", git_revision() or ""
+    return {
+        name: (before.get(name) or "none", now.get(name) or "none")
+        for name in before | now
+        if before.get(name) != now.get(name)
+    }
