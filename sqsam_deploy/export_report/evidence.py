@@ -64,4 +64,5 @@ class _WatchedSession(Session):
 
 def _best_mask(prediction: RawPrediction, probe: Probe) -> Logits:
     best = int(probe.expected.iou_predictions.argmax())
-    return prediction.low_res_masks[best].astype(np.float16)
+    logits: Logits = prediction.low_res_masks[best].astype(np.float16)
+    return logits

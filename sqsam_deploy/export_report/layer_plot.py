@@ -9,10 +9,10 @@ from sqsam_deploy.export_report.sections.layers import QuantizedLayers, display_
 from sqsam_deploy.quantization.layers import LayerReport
 
 #: Units of the drawing; the page scales it.
-WIDTH, HEIGHT = 1000, 452
+WIDTH, HEIGHT = 1000, 472
 _LEFT, _RIGHT = 52, 988
 _RATIO_TOP, _RATIO_BOTTOM = 40, 236
-_RANGE_TOP, _RANGE_BOTTOM = 276, 440
+_RANGE_TOP, _RANGE_BOTTOM = 296, 460
 #: Lowest and highest value of int8.
 _INT8 = (-128, 127)
 _DECIBEL_STEP = 10
@@ -45,6 +45,7 @@ class Mark:
     Attributes:
         x: Its middle.
         snr_y: Of its ratio; a lossless layer's is the top.
+        lossless: Whether int8 has no error at all there, and no ratio.
         rank: Its number in the table of the worst; None for the others.
         seen: Top and bottom of the float activations' range.
         held: Top and bottom of what its int8 can hold.
@@ -54,6 +55,7 @@ class Mark:
 
     x: float
     snr_y: float
+    lossless: bool
     rank: int | None
     seen: tuple[float, float]
     held: tuple[float, float]
@@ -120,6 +122,7 @@ def _mark(layer: LayerReport, x: float, ratio: _Axis, extent: _Axis, rank: int |
     return Mark(
         x=round(x, 2),
         snr_y=ratio.y(layer.snr_db),
+        lossless=math.isinf(layer.snr_db),
         rank=rank,
         seen=(extent.y(squeezed(layer.maximum)), extent.y(squeezed(layer.minimum))),
         held=(extent.y(squeezed(high)), extent.y(squeezed(low))),

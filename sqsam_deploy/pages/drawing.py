@@ -28,9 +28,7 @@ class Picture:
     address: str
 
 
-def tinted(
-    image: NDArray[np.uint8], mask: NDArray[np.bool_], colour: Colour
-) -> NDArray[np.uint8]:
+def tinted(image: NDArray[np.uint8], mask: NDArray[np.bool_], colour: Colour) -> NDArray[np.uint8]:
     """The image with the mask in a colour that the photo shines through."""
     shown = image.copy()
     shown[mask] = (0.45 * image[mask] + 0.55 * np.array(colour)).astype(np.uint8)

@@ -1,13 +1,13 @@
 """The main job: load, fold, quantize, lower, execute, compare, write."""
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
 from sqsam_deploy.datasets import Dataset, ImageRecord, bundled_dataset, open_dataset, subset
 from sqsam_deploy.errors import GateError
+from sqsam_deploy.export_report.evidence import Evidence
 from sqsam_deploy.folding import fold
 from sqsam_deploy.pipeline.agreement import Probe, make_probes, measure
 from sqsam_deploy.pipeline.programs import Programs
@@ -63,7 +63,7 @@ def step_count(request: ExportRequest) -> int:
     """Steps that `export` reports for a request."""
     programs = {target.program for target in request.targets}
     beside = saliency_targets(request.targets) if request.with_saliency else ()
-    return 2 + len(programs) + 2 * len(request.targets) + saliency_step_count(beside)
+    return 3 + len(programs) + 2 * len(request.targets) + saliency_step_count(beside)
 
 
 def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
@@ -84,12 +84,13 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> Manifes
     checkpoint = load_checkpoint(request.checkpoint)
     saliency = load_saliency() if request.with_saliency else None
     photos = _calibration_photos(request)
-    programs = Programs(fold(checkpoint.model), photos, request.seed, steps)
+    folded = fold(checkpoint.model)
+    programs = Programs(folded, photos, request.seed, steps)
     programs.make(target.program for target in request.targets)
     steps.begin("running the float network on the comparison photos")
-    probes = _probes(checkpoint)
+    evidence = Evidence(folded.steps, tuple(programs.quantized.values()), _probes(checkpoint))
     entries = tuple(
-        _build(target, checkpoint, programs, probes, staging, steps) for target in request.targets
+        _build(target, checkpoint, programs, evidence, staging, steps) for target in request.targets
     )
     if saliency is not None:
         beside, comparison = saliency_targets(request.targets), _comparison_photos()
@@ -107,7 +108,15 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> Manifes
         extra_files=programs.write_reports(staging),
     )
     write_manifest(staging, manifest)
+    steps.begin("explaining the artifacts in report.html")
+    _explain(staging, manifest, evidence)
     return manifest
+
+
+def _explain(staging: Path, manifest: Manifest, evidence: Evidence) -> None:
+    from sqsam_deploy.export_report.report import write_export_report
+
+    write_export_report(staging, manifest, evidence)
 
 
 def _weights_entry(checkpoint: Checkpoint | SaliencyCheckpoint) -> WeightsEntry:
@@ -136,7 +145,7 @@ def _build(
     target: Target,
     checkpoint: Checkpoint,
     programs: Programs,
-    probes: Sequence[Probe],
+    evidence: Evidence,
     staging: Path,
     steps: Steps,
 ) -> ArtifactEntry:
@@ -148,8 +157,8 @@ def _build(
     runtime.lower(programs[target.program], metadata, path)
     steps.begin(f"executing {path.name}")
     agreement = measure(
-        open_session(path),
-        probes,
+        evidence.watched(open_session(path), path.name),
+        evidence.probes,
         images=PROBE_IMAGES,
         limit=AGREEMENT_LIMITS[target.precision],
         executor=runtime.executor(),

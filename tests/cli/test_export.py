@@ -36,11 +36,23 @@ def test_the_manifest_names_every_byte(exported: Path, manifest: Manifest) -> No
     found = {
         path.relative_to(exported).as_posix(): path
         for path in exported.rglob("*")
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name not in ("manifest.json", "report.html")
     }
     assert set(listed) == set(found)
     for name, path in found.items():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == listed[name].sha256
+
+
+def test_a_page_explains_every_artifact(exported: Path, manifest: Manifest) -> None:
+    page = (exported / "report.html").read_text()
+    for artifact in manifest.artifacts:
+        assert f"{artifact.path}</td>" in page
+        assert artifact.sha256 in page
+        assert f"{artifact.bytes:,}</td>" in page
+    layers = json.loads((exported / "quantization.json").read_text())["layers"]
+    assert page.count('<g class="mark ') == len(layers)
+    assert f"1. {layers[0]['name']}</td>" in page
+    assert page.count("data:image/jpeg") >= 4 * (2 + len(ARTIFACTS))
 
 
 def test_every_artifact_was_executed_and_agrees(manifest: Manifest) -> None:

@@ -38,7 +38,9 @@ def pictures(exhibit: Exhibit) -> list[Picture]:
         ),
         "difference": _difference(exhibit),
     }
-    return [Picture(caption, data_address(pixels[window], SIDE)) for caption, pixels in shown.items()]
+    return [
+        Picture(caption, data_address(pixels[window], SIDE)) for caption, pixels in shown.items()
+    ]
 
 
 def _window(exhibit: Exhibit) -> tuple[slice, slice]:

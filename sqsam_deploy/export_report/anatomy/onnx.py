@@ -44,9 +44,7 @@ def onnx_parts(path: Path) -> tuple[Part, ...]:
         *data,
         Part("program", f"{len(graph.node)} nodes", nodes),
         Part("program", "types and shapes of values", values),
-        Part(
-            "program", "names and shapes of initializers, framing", path.stat().st_size - counted
-        ),
+        Part("program", "names and shapes of initializers, framing", path.stat().st_size - counted),
         Part("metadata", "metadata properties (JSON)", metadata),
     )
 

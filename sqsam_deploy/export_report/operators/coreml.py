@@ -11,7 +11,7 @@ from sqsam_deploy.export_report.anatomy.pte import open_pte
 from sqsam_deploy.export_report.operators.counts import OperatorCount, counted
 from sqsam_deploy.runtimes.coreml.package import Package, read_package
 
-_CONVERSIONS = ("quantize", "dequantize", "cast")
+_QUANTIZING, _CAST = ("quantize", "dequantize"), "cast"
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,15 @@ class MilOperations:
 
     Attributes:
         compressed_weights: Weights that are stored in int8 (`constexpr_affine_dequantize`).
-        conversions: `quantize`, `dequantize` and `cast`.
-        others: All that compute or move something.
+        quantizing: `quantize` and `dequantize`.
+        casts: `cast`.
+        operations: All that compute or move something.
     """
 
     compressed_weights: int
-    conversions: tuple[OperatorCount, ...]
-    others: tuple[OperatorCount, ...]
+    quantizing: int
+    casts: int
+    operations: tuple[OperatorCount, ...]
 
 
 def mil_operations_of(path: Path) -> MilOperations:
@@ -50,6 +52,7 @@ def _sorted(package: Package) -> MilOperations:
     weights = [kind for kind in kinds if kind.startswith("constexpr_")]
     return MilOperations(
         compressed_weights=len(weights),
-        conversions=counted(kind for kind in kinds if kind in _CONVERSIONS),
-        others=counted(k for k in kinds if k not in _CONVERSIONS and k not in weights),
+        quantizing=sum(kind in _QUANTIZING for kind in kinds),
+        casts=kinds.count(_CAST),
+        operations=counted(k for k in kinds if k not in (*_QUANTIZING, _CAST, *weights)),
     )

@@ -17,7 +17,7 @@ class RunOperators:
     """The kernels of one inference.
 
     Attributes:
-        int8: Kernels whose first input is int8, whatever they return.
+        int8: Kernels with an int8 input, whatever they return.
         in_float: All others but the conversions.
         conversions: Quantizing, dequantizing, casts and layout changes.
     """
@@ -47,5 +47,5 @@ def run_operators(trace: Trace) -> RunOperators:
 def _kind(node: dict[str, Any]) -> str:
     if node["op_name"] in (*_CONVERSIONS, *_REARRANGEMENTS):
         return "conversion"
-    types = [next(iter(tensor)) for tensor in node["input_type_shape"][:1]]
+    types = [next(iter(tensor)) for tensor in node["input_type_shape"]]
     return "int8" if any(name in _INT8 for name in types) else "float"

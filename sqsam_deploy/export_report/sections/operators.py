@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqsam_deploy.export_report.operators.coreml import MilOperations, mil_operations_of
+from sqsam_deploy.export_report.operators.counts import OperatorCount
 from sqsam_deploy.export_report.operators.executorch import DelegatedOperators, delegated_operators
 from sqsam_deploy.export_report.operators.onnx import RunOperators
 from sqsam_deploy.export_report.runs import ProfiledRun
@@ -30,6 +31,14 @@ class OperatorsByRuntime:
         """Operators of all `.pte` files that run outside XNNPACK."""
         found = self.executorch.values()
         return sum(item.count for operators in found for item in operators.outside)
+
+    @property
+    def coreml_kinds(self) -> list[tuple[list[str], tuple[OperatorCount, ...]]]:
+        """Operations by kind, for all the artifacts that have the same ones."""
+        found: dict[tuple[OperatorCount, ...], list[str]] = {}
+        for name, operators in self.coreml.items():
+            found.setdefault(operators.operations, []).append(name)
+        return [(names, operations) for operations, names in found.items()]
 
 
 def operators_by_runtime(

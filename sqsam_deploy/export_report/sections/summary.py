@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqsam_deploy.export_report.sections.layers import QuantizedLayers
+from sqsam_deploy.export_report.sections.layers import QuantizedLayers, display_name
 from sqsam_deploy.export_report.sections.operators import OperatorsByRuntime
 from sqsam_deploy.export_report.sections.sizes import SizedArtifact
 
@@ -30,7 +30,9 @@ def key_facts(
     if layers:
         worst = layers[0].worst[0]
         facts.append(
-            Fact(f"{worst.snr_db:.1f} dB", f"lowest signal-to-noise ratio, of {worst.name}")
+            Fact(
+                f"{worst.snr_db:.1f} dB", f"lowest signal-to-noise ratio, of {display_name(worst)}"
+            )
         )
     return tuple(facts)
 

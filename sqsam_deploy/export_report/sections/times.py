@@ -52,9 +52,14 @@ def divided_times(runs: Mapping[str, ProfiledRun | None]) -> tuple[DividedTime, 
 
 
 def _shares(costs: tuple[OperatorCost, ...]) -> tuple[TimeShare, ...]:
-    shown = [TimeShare(c.operator, c.place, c.calls, c.share) for c in costs[:SHOWN]]
+    """Of the sum of all costs: each is a median of its own, so they do not add up to the whole."""
+    whole = sum(cost.milliseconds for cost in costs) or 1.0
+    shown = [
+        TimeShare(cost.operator, cost.place, cost.calls, cost.milliseconds / whole)
+        for cost in costs[:SHOWN]
+    ]
     rest = costs[SHOWN:]
     if rest:
-        calls = sum(cost.calls for cost in rest)
-        shown.append(TimeShare("all others", "", calls, sum(cost.share for cost in rest)))
+        calls, left = sum(cost.calls for cost in rest), sum(cost.milliseconds for cost in rest)
+        shown.append(TimeShare("all others", "", calls, left / whole))
     return tuple(shown)

@@ -1,0 +1,104 @@
+"""A small export of every runtime, with the evidence its report is made from."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sqsam_deploy.datasets import bundled_dataset
+from sqsam_deploy.export_report.evidence import Evidence
+from sqsam_deploy.export_report.report import export_page
+from sqsam_deploy.pipeline.agreement import make_probes, measure
+from sqsam_deploy.quantization import export_fp16, export_fp32
+from sqsam_deploy.release.manifest import (
+    ArtifactEntry,
+    Manifest,
+    WeightsEntry,
+    file_entries,
+)
+from sqsam_deploy.runtimes import open_session, runtime_package
+from sqsam_deploy.runtimes.metadata import describe
+from tests.tiny_network import TINY, tiny_folded, tiny_quantized
+
+TARGETS = {
+    "tiny-fp32.onnx": ("onnx", "fp32"),
+    "tiny-int8.onnx": ("onnx", "int8"),
+    "tiny-fp16.pte": ("executorch", "fp16"),
+    "tiny-int8.pte": ("executorch", "int8"),
+    "tiny-int8.mlpackage": ("coreml", "int8"),
+    "tiny-fp16-coreml.pte": ("executorch-coreml", "fp16"),
+}
+
+
+@dataclass(frozen=True)
+class SmallExport:
+    directory: Path
+    manifest: Manifest
+    evidence: Evidence
+
+
+@pytest.fixture(scope="session")
+def programs() -> dict[str, object]:
+    folded = tiny_folded()
+    return {
+        "fp32": export_fp32(folded),
+        "fp16": export_fp16(folded),
+        "int8": tiny_quantized().program,
+    }
+
+
+@pytest.fixture(scope="session")
+def small_export(programs, tmp_path_factory) -> SmallExport:
+    directory = tmp_path_factory.mktemp("small")
+    for name in TARGETS:
+        _lower(directory / name, programs)
+    records = itertools.islice(bundled_dataset("sample"), 2)
+    probes = make_probes(records, open_session(directory / "tiny-fp32.onnx"), TINY)
+    evidence = Evidence(tiny_folded().steps, (tiny_quantized(),), probes)
+    entries = tuple(_entry(directory / name, evidence) for name in TARGETS)
+    manifest = Manifest(
+        name="squeezesam-tiny",
+        preset="nano",
+        weights=WeightsEntry(name="tiny.safetensors", sha256="1" * 64, licence="for tests"),
+        calibration=None,
+        tools={"torch": "2.13"},
+        git_revision=None,
+        artifacts=entries,
+    )
+    return SmallExport(directory, manifest, evidence)
+
+
+@pytest.fixture(scope="session")
+def page(small_export) -> str:
+    return export_page(small_export.directory, small_export.manifest, small_export.evidence)
+
+
+def _metadata(path: Path):
+    runtime, precision = TARGETS[path.name]
+    package = runtime_package(runtime)
+    return describe(
+        TINY,
+        runtime=runtime,
+        precision=precision,
+        weights_sha256="1" * 64,
+        inputs=package.input_specs(TINY),
+        **({"deployment_target": "iOS17"} if "coreml" in runtime else {}),
+    )
+
+
+def _lower(path: Path, programs: dict[str, object]) -> None:
+    runtime, precision = TARGETS[path.name]
+    runtime_package(runtime).lower(programs[precision], _metadata(path), path)
+
+
+def _entry(path: Path, evidence: Evidence) -> ArtifactEntry:
+    session = evidence.watched(open_session(path), path.name)
+    agreement = measure(session, evidence.probes, images=2, limit=0.5, executor="this machine")
+    return ArtifactEntry(
+        path=path.name,
+        files=file_entries(path.parent, [path]),
+        metadata=_metadata(path),
+        agreement=agreement,
+        minimum_runtime="a runtime",
+    )
