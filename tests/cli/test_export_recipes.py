@@ -1,0 +1,179 @@
+"""`sqsam-export --recipe`, `--list-recipes` and `--check-reproducible`, as a user runs them."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from sqsam_deploy.release.manifest import Manifest, read_manifest
+from sqsam_deploy.runtimes import read_metadata
+from tests.cli.conftest import Run
+
+RECIPE = """\
+summary = "An int8 network with a float head"
+saliency = false
+
+[[artifact]]
+runtime = "onnx"
+precision = "int8"
+keep_float = ["mask_head.*"]
+name = "float-head"
+"""
+
+
+@pytest.fixture(scope="module")
+def built(command: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the recipe above builds."""
+    folder = tmp_path_factory.mktemp("recipe")
+    (folder / "mine.toml").write_text(RECIPE)
+    out = folder / "out"
+    arguments = ("--recipe", "mine.toml", "--calibration-size", 2, "--seed", 5, "-o", out)
+    done = command("export", *arguments, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def manifest(built: Path) -> Manifest:
+    return read_manifest(built)
+
+
+def test_a_recipe_builds_what_it_says_and_nothing_else(built: Path, manifest: Manifest) -> None:
+    (artifact,) = manifest.artifacts
+    assert artifact.path == "nano-float-head.onnx"
+    assert read_metadata(built / artifact.path).precision == "int8"
+    assert manifest.recipe == "mine"
+    assert manifest.saliency_weights is None
+
+
+def test_modules_that_the_recipe_names_stay_in_float(built: Path) -> None:
+    report = json.loads((built / "quantization.json").read_text())
+    head = "mask_head.mask_mlps.0.hidden.0"
+    assert head in {layer["name"] for layer in report["kept_float"]}
+    names = {layer["name"] for layer in report["layers"]}
+    assert names and not any(name.startswith("mask_head.") for name in names)
+
+
+def test_the_manifest_says_how_to_build_it_again(manifest: Manifest) -> None:
+    (artifact,) = manifest.artifacts
+    assert artifact.build is not None
+    assert artifact.build.keep_float == ("mask_head.*",)
+    assert artifact.build.name == "float-head"
+    assert manifest.calibration is not None
+    assert (manifest.calibration.images, manifest.calibration.seed) == (2, 5)
+
+
+def test_a_byte_that_differs_is_found(built: Path, command: Run, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(built, changed)
+    file = changed / "nano-float-head.onnx"
+    content = bytearray(file.read_bytes())
+    content[54321] ^= 1
+    file.write_bytes(content)
+    done = command("export", "--check-reproducible", changed, env=_elsewhere(tmp_path))
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"nano-float-head\.onnx +\d+ +differs from byte 54321 on", done.stdout)
+    assert re.search(r"quantization\.json +\d+ +same", done.stdout)
+    assert "is not what was built again: 1 of 2 files differ" in done.stderr
+
+
+def test_the_main_job_is_reproduced_byte_for_byte(
+    exported: Path, command: Run, tmp_path: Path
+) -> None:
+    done = command("export", "--check-reproducible", exported, env=_elsewhere(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    count = len(read_manifest(exported).all_files())
+    assert count > 12
+    assert f"all {count} files" in done.stdout
+    assert "differs" not in done.stdout
+
+
+def _elsewhere(folder: Path) -> dict[str, str]:
+    """Another home, another temporary folder, another user name, another order of hashes."""
+    for name in ("home", "temporary"):
+        (folder / name).mkdir()
+    changed = {"HOME": str(folder / "home"), "TMPDIR": str(folder / "temporary")}
+    return os.environ | changed | {"PYTHONHASHSEED": "77", "USER": "someone", "LOGNAME": "someone"}
+
+
+def test_no_byte_tells_where_when_or_by_whom_it_was_made(exported: Path) -> None:
+    paths = re.compile(rb"(?<![\w.:/])/(home|root|Users|tmp|var|private|work|opt|mnt|usr)/[\w.-]")
+    days = [(date.today() - timedelta(days=back)).isoformat().encode() for back in (0, 1)]
+    host = socket.gethostname().encode()
+    for entry in read_manifest(exported).all_files():
+        content = (exported / entry.path).read_bytes()
+        assert not paths.search(content), entry.path
+        assert not any(day in content for day in days), entry.path
+        # Two or three letters occur in any megabyte of weights.
+        assert len(host) < 6 or host not in content, entry.path
+
+
+def test_the_recipes_are_listed_with_their_summaries(command: Run) -> None:
+    done = command("export", "--list-recipes", env=os.environ | {"COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr
+    for line in (
+        r"iphone-cpu +ExecuTorch int8 .* executorch int8",
+        r"iphone-neural-engine +Core ML .* coreml int8 fp16",
+        r"server-onnx .* onnx int8 fp32",
+    ):
+        assert re.search(line, done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("--recipe", "iphone-cpu", "--int8", "--no-saliency"),
+            "--recipe says what to build: leave out --int8 and --no-saliency",
+        ),
+        (
+            ("--recipe", "iphone-cpu", "--runtime", "onnx"),
+            "--recipe says what to build: leave out --runtime",
+        ),
+        (("--recipe", "iphone"), "there is no recipe 'iphone': choose from all, android-cpu"),
+        (
+            ("--check-reproducible", "out", "--recipe", "all", "--seed", "0"),
+            "--check-reproducible builds what the manifest in DIR says: leave out --recipe and "
+            "--seed",
+        ),
+    ],
+)
+def test_wrong_usage_is_refused_in_one_sentence(
+    arguments: tuple[str, ...], sentence: str, command: Run, tmp_path: Path
+) -> None:
+    done = command("export", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pattern_that_no_module_matches(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(RECIPE.replace("mask_head", "mask_hed"))
+    done = command("export", "--recipe", "mine.toml", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "keep_float: no module of the nano network is called 'mask_hed.*'" in done.stderr
+    assert not (tmp_path / "artifacts").exists()
+
+
+def test_checking_a_directory_without_a_manifest(command: Run, tmp_path: Path) -> None:
+    done = command("export", "--check-reproducible", tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert "has no manifest.json" in done.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, sqsam_deploy.cli.export\n"
+        "heavy = {'torch', 'numpy', 'pydantic', 'scipy', 'executorch', 'coremltools', 'onnx'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
