@@ -60,14 +60,19 @@ class ExportRequest:
 
 
 def step_count(request: ExportRequest) -> int:
-    """Steps that `export` reports for a request."""
+    """Steps that `export` reports for a request: those of `export_artifacts`, and the report."""
+    return artifact_step_count(request) + 1
+
+
+def artifact_step_count(request: ExportRequest) -> int:
+    """Steps that `export_artifacts` reports for a request."""
     programs = {target.program for target in request.targets}
     beside = saliency_targets(request.targets) if request.with_saliency else ()
-    return 3 + len(programs) + 2 * len(request.targets) + saliency_step_count(beside)
+    return 2 + len(programs) + 2 * len(request.targets) + saliency_step_count(beside)
 
 
 def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
-    """Builds every target, executes it, and puts all of them in place at once.
+    """Builds every target, executes it, explains it, and puts all of that in place at once.
 
     Raises:
         GateError: An artifact agrees too little with the float network.
@@ -76,10 +81,23 @@ def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
     """
     steps = steps or SilentSteps()
     with staged_directory(request.output, marker=MANIFEST_NAME) as staging:
-        return _export_into(staging, request, steps)
+        manifest, evidence = _export_into(staging, request, steps)
+        steps.begin("explaining the artifacts in report.html")
+        _explain(staging, manifest, evidence)
+        return manifest
 
 
-def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> Manifest:
+def export_artifacts(request: ExportRequest, steps: Steps | None = None) -> Manifest:
+    """Does what `export` does without writing a report, which measures times.
+
+    Raises:
+        SqsamError: As `export` does.
+    """
+    with staged_directory(request.output, marker=MANIFEST_NAME) as staging:
+        return _export_into(staging, request, steps or SilentSteps())[0]
+
+
+def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[Manifest, Evidence]:
     steps.begin("loading and folding the weights")
     checkpoint = load_checkpoint(request.checkpoint)
     saliency = load_saliency() if request.with_saliency else None
@@ -108,9 +126,7 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> Manifes
         extra_files=programs.write_reports(staging),
     )
     write_manifest(staging, manifest)
-    steps.begin("explaining the artifacts in report.html")
-    _explain(staging, manifest, evidence)
-    return manifest
+    return manifest, evidence
 
 
 def _explain(staging: Path, manifest: Manifest, evidence: Evidence) -> None:

@@ -10,7 +10,7 @@ from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import bundled_dataset, open_dataset, subset
 from sqsam_deploy.errors import ArtifactError, CheckpointError, UsageError
 from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.pipeline.export import ExportRequest, export, step_count
+from sqsam_deploy.pipeline.export import ExportRequest, artifact_step_count, export_artifacts
 from sqsam_deploy.pipeline.progress import shown_steps
 from sqsam_deploy.pipeline.targets import Target
 from sqsam_deploy.release.manifest import ArtifactEntry, CalibrationEntry, Manifest
@@ -63,8 +63,8 @@ def _rebuild(manifest: Manifest, source: RebuildSource, output: Path) -> None:
     request = request_of(manifest, source, output)
     config = _refuse_other_weights(manifest, source.checkpoint)
     _refuse_other_calibration(manifest, source.calibration, config)
-    with shown_steps(step_count(request)) as steps:
-        export(request, steps)
+    with shown_steps(artifact_step_count(request)) as steps:
+        export_artifacts(request, steps)
 
 
 def request_of(manifest: Manifest, source: RebuildSource, output: Path) -> ExportRequest:
