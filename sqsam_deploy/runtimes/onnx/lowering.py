@@ -16,6 +16,9 @@ from sqsam_deploy.writing import write_whole
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
+    from onnx_ir import Model
+
+    from sqsam_deploy.runtimes.onnx.passes import Pass
 
 #: Key that records with which of its optimizations ONNX Runtime was compared.
 OPTIMIZATION_KEY = "onnxruntime.graph_optimization_level"
@@ -34,8 +37,13 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         path: Where to write.
     """
     import onnx
+    from onnx_ir.serde import serialize_model
 
-    model = _convert(program, metadata)
+    from sqsam_deploy.runtimes.onnx.passes import apply_passes
+
+    graph = translate(program, metadata)
+    apply_passes(graph, *_passes(metadata))
+    model = serialize_model(graph)
     strip_provenance(model)
     onnx.helper.set_model_props(
         model, {METADATA_KEY: metadata.model_dump_json(), OPTIMIZATION_KEY: "all"}
@@ -47,24 +55,47 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     write_whole(path, model.SerializeToString(deterministic=True))
 
 
-def _convert(program: ExportedProgram, metadata: ArtifactMetadata) -> "ModelProto":
-    from sqsam_deploy.runtimes.onnx.passes import INT8_PASSES, apply_passes
+def translate(program: ExportedProgram, metadata: ArtifactMetadata) -> "Model":
+    """The program operator by operator, before any pass.
 
+    Args:
+        program: From `sqsam_deploy.quantization`.
+        metadata: Names the inputs and outputs, in the program's order.
+    """
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         exported = torch.onnx.export(
             program,
             dynamo=True,
             opset_version=OPSET,
-            input_names=[spec.name for spec in metadata.inputs],
+            input_names=_program_inputs(program, metadata),
             output_names=[spec.name for spec in metadata.outputs],
             external_data=False,
             verbose=False,
         )
     assert exported is not None
-    if metadata.precision == "int8":
-        apply_passes(exported.model, *INT8_PASSES)
-    return exported.model_proto
+    return exported.model
+
+
+def _passes(metadata: ArtifactMetadata) -> "tuple[Pass, ...]":
+    """What is rewritten: nothing that helps was found in the float graphs."""
+    from sqsam_deploy.runtimes.onnx import passes
+
+    if metadata.precision != "int8":
+        return ()
+    takes_pixels = any(spec.name == passes.PIXELS for spec in metadata.inputs)
+    return passes.INT8_PIXEL_PASSES if takes_pixels else passes.INT8_PASSES
+
+
+def _program_inputs(program: ExportedProgram, metadata: ArtifactMetadata) -> list[str]:
+    """Names of the program's inputs: the file's, but for those that a pass joins into one."""
+    from sqsam_deploy.runtimes.onnx.passes import JOINED, PIXELS
+
+    names = [spec.name for spec in metadata.inputs]
+    if PIXELS not in names:
+        return names
+    joined = len(program.graph_signature.user_inputs) - len(names) + 1
+    return [*JOINED[:joined], *(name for name in names if name != PIXELS)]
 
 
 def strip_provenance(model: "ModelProto") -> None:

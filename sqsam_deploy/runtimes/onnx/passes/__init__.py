@@ -11,6 +11,8 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from sqsam_deploy.runtimes.onnx.passes.aligned_channels import align_channels
 from sqsam_deploy.runtimes.onnx.passes.integer_bias import quantize_biases
 from sqsam_deploy.runtimes.onnx.passes.integer_masks import multiply_masks_as_integers
+from sqsam_deploy.runtimes.onnx.passes.patch_rows import embed_rows
+from sqsam_deploy.runtimes.onnx.passes.pixel_inputs import JOINED, PIXELS, take_pixels_as_bytes
 from sqsam_deploy.runtimes.onnx.passes.pixel_shuffle import move_shuffles_channels_last
 from sqsam_deploy.runtimes.onnx.passes.pointwise_upsampling import rewrite_upsampling
 from sqsam_deploy.runtimes.onnx.passes.quantized_moves import keep_moves_quantized
@@ -18,18 +20,35 @@ from sqsam_deploy.runtimes.onnx.passes.saturating_relu import drop_saturating_re
 from sqsam_deploy.runtimes.onnx.passes.transposed_weights import transpose_weights
 from sqsam_deploy.runtimes.onnx.passes.unsigned_activations import count_activations_from_zero
 
+__all__ = [
+    "INT8_PASSES",
+    "INT8_PIXEL_PASSES",
+    "JOINED",
+    "PIXELS",
+    "Pass",
+    "apply_passes",
+]
+
 Pass = Callable[[ir.Model], int]
 
-INT8_PASSES: tuple[Pass, ...] = (
+_TO_INTEGERS: tuple[Pass, ...] = (
     transpose_weights,
     drop_saturating_relu,
     keep_moves_quantized,
     rewrite_upsampling,
     move_shuffles_channels_last,
     align_channels,
-    quantize_biases,
     count_activations_from_zero,
     multiply_masks_as_integers,
+)
+#: For an int8 graph whose inputs stay what they are.
+INT8_PASSES: tuple[Pass, ...] = (*_TO_INTEGERS, quantize_biases)
+#: For an int8 graph that takes its pixels as one uint8 input, `PIXELS`.
+INT8_PIXEL_PASSES: tuple[Pass, ...] = (
+    *_TO_INTEGERS,
+    take_pixels_as_bytes,
+    embed_rows,
+    quantize_biases,
 )
 
 

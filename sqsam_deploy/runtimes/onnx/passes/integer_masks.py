@@ -33,7 +33,9 @@ def multiply_masks_as_integers(model: ir.Model) -> int:
 
 
 def _rewrite(graph: ir.Graph, product: ir.Node) -> bool:
-    join = producer_of(product.inputs[0], "Concat")
+    # The last norm's constant may be one weight more, which is cut off and added behind.
+    cut = producer_of(product.inputs[0], "Slice")
+    join = producer_of(product.inputs[0] if cut is None else cut.inputs[0], "Concat")
     source = producer_of(product.inputs[1], "DequantizeLinear")
     flat = None if source is None else producer_of(source.inputs[0], "Reshape")
     if join is None or source is None or flat is None or flat.inputs[0] is None:
@@ -44,7 +46,8 @@ def _rewrite(graph: ir.Graph, product: ir.Node) -> bool:
     if len(parameters) != len(join.inputs) or len(sizes_of(flat.inputs[0])) != 4:
         return False
     emitter = Emitter(graph, product)
-    columns = _mask_columns(emitter, join, weights, parameters)
+    quantized = _mask_rows(emitter, join, cut, weights)
+    columns = _mask_columns(emitter, quantized, product.inputs[0], parameters)
     pixels = _pixel_rows(emitter, flat.inputs[0], source)
     count, (output,) = len(parameters), product.outputs
     shape = (sizes_of(pixels)[0], count)
@@ -57,23 +60,36 @@ def _rewrite(graph: ir.Graph, product: ir.Node) -> bool:
     return True
 
 
-def _mask_columns(
-    emitter: Emitter, join: ir.Node, weights: list[ir.Node], parameters: list[Quantization]
+def _mask_rows(
+    emitter: Emitter, join: ir.Node, cut: ir.Node | None, weights: list[ir.Node]
 ) -> ir.Value:
-    """CxM: the weights of each mask, dequantized with its own scale."""
+    """1xMxC: the quantized weights, joined and cut as the program does with the dequantized."""
+    first = weights[0].inputs[0]
+    assert first is not None
     (joined,) = join.outputs
-    _, masks, channels = sizes_of(joined)
     name = f"{joined.name}_quantized"
     rows = emitter.node(
         "Concat",
         [row.inputs[0] for row in weights],
-        ir.val(name, parameters[0].dtype, (1, masks, channels)),
-        axis=1,
+        ir.val(name, first.dtype, joined.shape),
+        axis=join.attributes["axis"].as_int(),
     )
-    rows = emitter.reshape(rows, masks, channels, name=f"{name}_rows")
-    columns = emitter.transpose(rows, 1, 0, name=f"{name}_columns")
+    if cut is None:
+        return rows
+    output = ir.val(f"{name}_cut", first.dtype, cut.outputs[0].shape)
+    return emitter.node("Slice", [rows, *cut.inputs[1:]], output)
+
+
+def _mask_columns(
+    emitter: Emitter, rows: ir.Value, weights: ir.Value, parameters: list[Quantization]
+) -> ir.Value:
+    """CxM: the weights of each mask, dequantized with its own scale."""
+    _, masks, channels = sizes_of(rows)
+    name, first = f"{rows.name}_columns", parameters[0]
+    flat = emitter.reshape(rows, masks, channels, name=f"{name}_flat")
+    columns = emitter.transpose(flat, 1, 0, name=name)
     scales = np.array([p.scale for p in parameters], np.float32)
-    zero_points = np.array([p.zero_point for p in parameters], parameters[0].dtype.numpy())
+    zero_points = np.array([p.zero_point for p in parameters], first.dtype.numpy())
     return emitter.node(
         "DequantizeLinear",
         [
@@ -81,7 +97,7 @@ def _mask_columns(
             add_constant(emitter.graph, f"{name}_scales", scales),
             add_constant(emitter.graph, f"{name}_zero_points", zero_points),
         ],
-        ir.val(f"{name}_dequantized", joined.dtype, (channels, masks)),
+        ir.val(f"{name}_dequantized", weights.dtype, (channels, masks)),
         axis=1,
     )
 
