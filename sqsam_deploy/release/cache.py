@@ -90,8 +90,7 @@ class Cache:
         content = store.read(layout.blob(digest), limit)
         if hash_bytes(content) != digest:
             raise ReleaseError(_not_the_file(store, digest))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, content)
+        self._put(target, content)
         return content
 
     def remember(self, store: Store, path: str, content: bytes) -> None:
@@ -112,6 +111,17 @@ class Cache:
 
     def _blob(self, entry: FileEntry) -> Path:
         return self.root / layout.blob(entry.sha256)
+
+    def _put(self, target: Path, content: bytes) -> None:
+        """Not synced: one that a power cut damaged is told by its hash, and fetched again."""
+        partial = self.root / "partial" / f"{target.name}.{os.getpid()}"
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(content)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _partial(self, entry: FileEntry, suffix: str = "") -> Path:
         return self.root / "partial" / f"{entry.sha256}{suffix}"

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from typing_extensions import Self
 
 from sqsam_deploy.errors import ReleaseError, StoreError
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.files import FileEntry
+from sqsam_deploy.release.files import FileEntry, sync_files
 from sqsam_deploy.release.pieces import Pieces, PieceSums, RunningSums
 from sqsam_deploy.release.store import NotInStoreError, Store
 
@@ -60,7 +61,7 @@ def download(
 def _complete(
     store: Store, entry: FileEntry, pieces: Pieces, advance: Advance
 ) -> tuple[PieceSums, ...]:
-    with _Summing(pieces.sizes) as summing:
+    with _Summing(pieces.sizes) as summing, _Syncing() as syncing:
         for block in pieces.left():
             summing.update(block)
         advance(pieces.done)
@@ -71,9 +72,28 @@ def _complete(
                 pieces.clear()
                 summing.restart()
             summing.update(block)
-            pieces.append(block)
+            syncing.update(pieces.append(block))
             advance(len(block))
         return summing.finish()
+
+
+class _Syncing:
+    """Lets the disk begin what a pull waits for before its result appears: `fsync` of all of it."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._running: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(wait=False)
+
+    def update(self, paths: Sequence[Path]) -> None:
+        """These were written to; nothing happens while the disk is still busy with others."""
+        if self._running is None or self._running.done():
+            self._running = self._thread.submit(sync_files, paths)
 
 
 class _Summing:

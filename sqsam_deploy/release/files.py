@@ -56,6 +56,16 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def sync_files(paths: Iterable[Path]) -> None:
+    """Waits until files or directories are on the disk."""
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def file_entries(directory: Path, paths: Iterable[Path]) -> tuple[FileEntry, ...]:
     """Entries of files, and of every file in directories, sorted by path.
 
