@@ -12,9 +12,11 @@ from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.export_report.operators.onnx import RunOperators, run_operators
 from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
-#: Inferences that count, after two that the profilers run first: shares need no more, and a large
-#: network takes seconds for each.
-COUNT = 1
+#: Inferences of which the median is taken, after two that the profilers do not count. Of a small
+#: network one alone would show whatever else the machine did; a large one takes seconds for each.
+COUNT, COUNT_OF_LARGE = 7, 1
+#: Longest side of the images of a small network.
+_SMALL = 512
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,16 @@ def profiled_run(path: Path, metadata: ArtifactMetadata) -> ProfiledRun | None:
     profilers = {"executorch": _executorch, "onnx": _onnx}
     if metadata.runtime not in profilers:
         return None
+    count = COUNT if metadata.image_size <= _SMALL else COUNT_OF_LARGE
     feeds = [random_array(spec.shape, np.dtype(spec.dtype)) for spec in metadata.inputs]
     try:
-        return profilers[metadata.runtime](path, feeds)
+        return profilers[metadata.runtime](path, feeds, count)
     except (ArtifactError, ImportError, OSError, RuntimeError, StopIteration):
         # Builds of a runtime without its profiler: the report has to be written all the same.
         return None
 
 
-def _executorch(path: Path, feeds: list[NDArray[np.generic]]) -> ProfiledRun:
+def _executorch(path: Path, feeds: list[NDArray[np.generic]], count: int) -> ProfiledRun:
     import warnings
 
     from sqsam_deploy.benchmark.profiling.executorch import profile_executorch
@@ -56,13 +59,13 @@ def _executorch(path: Path, feeds: list[NDArray[np.generic]]) -> ProfiledRun:
     with quiet_cpp(), warnings.catch_warnings():
         # The inspector misses the tensors' values, which nobody asked for.
         warnings.simplefilter("ignore")
-        return ProfiledRun(profile_executorch(path, feeds, _threads(), COUNT), None)
+        return ProfiledRun(profile_executorch(path, feeds, _threads(), count), None)
 
 
-def _onnx(path: Path, feeds: list[NDArray[np.generic]]) -> ProfiledRun:
+def _onnx(path: Path, feeds: list[NDArray[np.generic]], count: int) -> ProfiledRun:
     from sqsam_deploy.benchmark.profiling.onnx import read_trace, trace_onnx
 
-    trace = trace_onnx(path, feeds, _threads(), COUNT)
+    trace = trace_onnx(path, feeds, _threads(), count)
     return ProfiledRun(read_trace(trace), run_operators(trace))
 
 
