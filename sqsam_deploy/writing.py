@@ -1,21 +1,38 @@
 """Files that appear whole or not at all."""
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file through a temporary sibling, so that no reader ever sees half of it.
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary sibling, to be written, that takes the file's place when the block ends.
+
+    No reader ever sees half of it, also when the process is killed or the power fails; where the
+    block raises, what stood at `path` stands there unchanged.
 
     Raises:
         OSError: The disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    writer = f"{os.getpid()}-{threading.get_ident()}"  # two writers of one path do not meet
+    partial = path.with_name(f".{path.name}.{writer}.partial")
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield partial
+        with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that appears, or takes the place of an older one, in one step.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written.
+    """
+    with whole_file(path) as partial:
+        partial.write_bytes(content)

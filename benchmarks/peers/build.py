@@ -25,7 +25,7 @@ from networks import PEERS, PeerNetwork
 
 from sqsam_deploy.benchmark.macs import Work, count_work
 from sqsam_deploy.benchmark.subjects import PEERS_NAME, PeerEntry, Peers
-from sqsam_deploy.release.files import write_whole
+from sqsam_deploy.writing import write_whole
 
 #: Protocol buffers hold 2 GB; networks beyond this keep their weights in a second file.
 _LARGEST_ONNX = 1_800_000_000

@@ -14,7 +14,7 @@ from sqsam_deploy.benchmark.tables import (
     stage_table,
 )
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.release.files import write_whole
+from sqsam_deploy.writing import write_whole
 
 _HEAD = """\
 # Benchmarks

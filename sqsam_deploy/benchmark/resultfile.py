@@ -10,7 +10,7 @@ from typing import Any
 from sqsam_deploy.benchmark.result import RESULT_VERSION, BenchmarkResult, Device
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.release.documents import load_versioned, validate_document
-from sqsam_deploy.release.files import write_whole
+from sqsam_deploy.writing import write_whole
 
 
 def result_name(result: BenchmarkResult) -> str:

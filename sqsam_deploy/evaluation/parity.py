@@ -32,7 +32,7 @@ from sqsam_deploy.evaluation.reports.markdown import markdown
 from sqsam_deploy.evaluation.results import ObjectResult, read_results, write_results
 from sqsam_deploy.evaluation.runner import Progress, Run, finish, run_plan
 from sqsam_deploy.evaluation.summary import MIN_AGREEMENT, Settings, collect, summarize
-from sqsam_deploy.release.files import write_whole
+from sqsam_deploy.writing import write_whole
 
 RESULTS_NAME = "parity-objects.csv"
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.evaluation.gate import Outcome
-from sqsam_deploy.release.files import write_whole
 from sqsam_deploy.runtimes.metadata import Precision, RuntimeName
+from sqsam_deploy.writing import write_whole
 
 SCHEMA: Literal["sqsam-parity/1"] = "sqsam-parity/1"
 REPORT_NAME = "parity.json"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from sqsam_deploy.errors import DataError
-from sqsam_deploy.release.files import write_whole
+from sqsam_deploy.writing import write_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from sqsam_deploy.errors import UsageError
 from sqsam_deploy.folding import FoldedModel
 from sqsam_deploy.pipeline.progress import Steps
 from sqsam_deploy.pipeline.targets import ProgramKey
-from sqsam_deploy.release.files import FileEntry, file_entries, write_whole
+from sqsam_deploy.release.files import FileEntry, file_entries
 from sqsam_deploy.release.manifest import CalibrationEntry
+from sqsam_deploy.writing import write_whole
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

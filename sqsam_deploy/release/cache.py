@@ -15,11 +15,12 @@ from sqsam_deploy.errors import MissingDependencyError, ReleaseError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.archive import unpack
 from sqsam_deploy.release.download import Advance, download
-from sqsam_deploy.release.files import FileEntry, hash_bytes, hash_file, write_whole
+from sqsam_deploy.release.files import FileEntry, hash_bytes, hash_file
 from sqsam_deploy.release.manifest import ArtifactEntry
 from sqsam_deploy.release.packed import PackedArchive
 from sqsam_deploy.release.pieces import Pieces
 from sqsam_deploy.release.store import Store
+from sqsam_deploy.writing import write_whole
 
 #: Environment variable that moves the cache.
 CACHE_VARIABLE = "SQSAM_CACHE"

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.documents import Frozen, load_versioned, validate_document
-from sqsam_deploy.release.files import FileEntry, write_whole
+from sqsam_deploy.release.files import FileEntry
+from sqsam_deploy.writing import write_whole
 
 LOCK_NAME = "sqsam.lock"
 #: The newest `lock_version` this package reads.

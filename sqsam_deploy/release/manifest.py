@@ -11,9 +11,10 @@ from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.release.documents import Frozen, load_versioned, validate_document
 from sqsam_deploy.release.files import FileEntry as FileEntry
 from sqsam_deploy.release.files import file_entries as file_entries
-from sqsam_deploy.release.files import files_in, sums_text, verify_file, write_whole
+from sqsam_deploy.release.files import files_in, sums_text, verify_file
 from sqsam_deploy.release.paths import RelativePath, find_clash
 from sqsam_deploy.runtimes.metadata import ArtifactMetadata, InputLayout
+from sqsam_deploy.writing import write_whole
 
 MANIFEST_NAME = "manifest.json"
 #: The newest `manifest_version` this package reads.

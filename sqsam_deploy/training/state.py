@@ -1,8 +1,6 @@
 """The state of a run on disk, and the weights it makes."""
 
 import json
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sqsam_deploy.errors import CheckpointError
+from sqsam_deploy.writing import whole_file, write_whole
 
 #: Format of the safetensors files this package trains.
 FORMAT = "sqsam-checkpoint/1"
@@ -41,21 +40,10 @@ class RunState:
     optimizer: dict[str, Any]
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file that appears whole or not at all, also when the process is killed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def save_state(path: Path, state: RunState) -> None:
     """Writes `last.pt`."""
-    write_atomically(path, lambda temporary: torch.save(vars(state), temporary))
+    with whole_file(path) as partial:
+        torch.save(vars(state), partial)
 
 
 def load_state(path: Path) -> RunState:
@@ -90,5 +78,4 @@ def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         for key, value in {"format": FORMAT, **metadata}.items()
     }
-    content = save(half, metadata=texts)
-    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    write_whole(path, save(half, metadata=texts))
