@@ -8,7 +8,8 @@ import torch
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.quantization import export_fp16, export_fp32
 from sqsam_deploy.runtimes import onnx as onnx_runtime
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, TensorSpec, describe
+from sqsam_deploy.runtimes.onnx.session import _options
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_onnx,
     activation_scales_of_program,
@@ -75,6 +76,24 @@ def test_inputs_and_outputs_have_sams_names_and_fixed_shapes(int8_onnx: Path) ->
         "low_res_masks": [1, 4, 16, 16],
         "iou_predictions": [1, 4],
     }
+
+
+def test_an_artifact_that_declares_pixels_takes_one_byte_tensor(tmp_path: Path) -> None:
+    metadata = _metadata("int8")
+    pixels = TensorSpec(name="pixels", dtype="uint8", shape=(1, 32, 32, 5), layout="NHWC")
+    declared = metadata.model_copy(update={"inputs": (pixels, *metadata.inputs[2:])})
+    onnx_runtime.lower(_program("int8"), declared, tmp_path / "pixels.onnx")
+    inputs = onnx.load(tmp_path / "pixels.onnx").graph.input
+    assert [value.name for value in inputs] == ["pixels", "point_coords", "point_labels"]
+    pixels_type = inputs[0].type.tensor_type
+    assert pixels_type.elem_type == onnx.TensorProto.UINT8
+    assert tuple(axis.dim_value for axis in pixels_type.shape.dim) == (1, 32, 32, 5)
+
+
+def test_products_are_exact_on_processors_without_vnni() -> None:
+    # onnxruntime_session_options_config_keys.h: "use slower U8U8 matrix multiplications".
+    options = _options(threads=1)
+    assert options.get_session_config_entry("session.x64quantprecision") == "1"
 
 
 def test_the_operator_set_is_at_least_18(int8_onnx: Path) -> None:

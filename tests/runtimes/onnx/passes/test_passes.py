@@ -1,0 +1,37 @@
+"""All passes together."""
+
+from pathlib import Path
+
+import pytest
+from onnx_ir.serde import serialize_model
+
+from sqsam_deploy.runtimes.onnx.passes import INT8_PASSES, INT8_PIXEL_PASSES, Pass
+from tests.runtimes.onnx.passes.graphs import (
+    optimized,
+    rewritten,
+    shuffled_graph,
+    tiny_graph,
+)
+
+
+@pytest.mark.parametrize("passes", [INT8_PASSES, INT8_PIXEL_PASSES], ids=["planes", "pixels"])
+def test_onnx_runtime_executes_every_convolution_on_integers(
+    passes: tuple[Pass, ...], tmp_path: Path
+) -> None:
+    for graph, convolutions in ((tiny_graph, 23), (shuffled_graph, 4)):
+        executed = optimized(rewritten(graph(), *passes), str(tmp_path))
+        assert executed["QLinearConv"] == convolutions
+        assert not {"Conv", "FusedConv", "ConvTranspose", "MaxPool"} & set(executed)
+
+
+def test_without_them_it_does_not(tmp_path: Path) -> None:
+    executed = optimized(tiny_graph(), str(tmp_path))
+    assert executed["ConvTranspose"] == 4
+
+
+def test_the_same_graph_gives_the_same_bytes() -> None:
+    first, second = (
+        serialize_model(rewritten(tiny_graph(), *INT8_PASSES)).SerializeToString(deterministic=True)
+        for _ in range(2)
+    )
+    assert first == second
