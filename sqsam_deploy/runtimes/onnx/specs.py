@@ -1,18 +1,12 @@
 """What an ONNX artifact takes, and what it needs."""
 
-from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, TensorSpec, default_inputs
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 #: ONNX operator set of every file.
 OPSET = 18
 #: File format of ONNX 1.13, which brought that operator set; torch writes a later one, of which
 #: only the stripped metadata of nodes is used, and which older runtimes refuse.
 IR_VERSION = 8
-
-
-def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
-    """Inputs of an artifact of this preset."""
-    return default_inputs(config)
 
 
 def minimum_runtime(metadata: ArtifactMetadata) -> str:

@@ -90,10 +90,14 @@ def test_an_artifact_that_declares_pixels_takes_one_byte_tensor(tmp_path: Path) 
     assert tuple(axis.dim_value for axis in pixels_type.shape.dim) == (1, 32, 32, 5)
 
 
-def test_products_are_exact_on_processors_without_vnni() -> None:
+@pytest.mark.parametrize(("saturates", "entry"), [(True, "1"), (False, "0")])
+def test_products_are_exact_on_every_processor(
+    saturates: bool, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # onnxruntime_session_options_config_keys.h: "use slower U8U8 matrix multiplications".
+    monkeypatch.setattr("sqsam_deploy.runtimes.onnx.session.this_one_saturates", lambda: saturates)
     options = _options(threads=1)
-    assert options.get_session_config_entry("session.x64quantprecision") == "1"
+    assert options.get_session_config_entry("session.x64quantprecision") == entry
 
 
 def test_the_operator_set_is_at_least_18(int8_onnx: Path) -> None:

@@ -11,6 +11,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from sqsam_deploy.runtimes.onnx.passes.aligned_channels import align_channels
 from sqsam_deploy.runtimes.onnx.passes.integer_bias import quantize_biases
 from sqsam_deploy.runtimes.onnx.passes.integer_masks import multiply_masks_as_integers
+from sqsam_deploy.runtimes.onnx.passes.own_zero_points import separate_zero_points
 from sqsam_deploy.runtimes.onnx.passes.patch_rows import embed_rows
 from sqsam_deploy.runtimes.onnx.passes.pixel_inputs import JOINED, PIXELS, take_pixels_as_bytes
 from sqsam_deploy.runtimes.onnx.passes.pixel_shuffle import move_shuffles_channels_last
@@ -42,13 +43,14 @@ _TO_INTEGERS: tuple[Pass, ...] = (
     multiply_masks_as_integers,
 )
 #: For an int8 graph whose inputs stay what they are.
-INT8_PASSES: tuple[Pass, ...] = (*_TO_INTEGERS, quantize_biases)
+INT8_PASSES: tuple[Pass, ...] = (*_TO_INTEGERS, quantize_biases, separate_zero_points)
 #: For an int8 graph that takes its pixels as one uint8 input, `PIXELS`.
 INT8_PIXEL_PASSES: tuple[Pass, ...] = (
     *_TO_INTEGERS,
     take_pixels_as_bytes,
     embed_rows,
     quantize_biases,
+    separate_zero_points,
 )
 
 

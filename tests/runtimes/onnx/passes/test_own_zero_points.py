@@ -1,0 +1,26 @@
+import onnxruntime
+from onnx_ir.serde import serialize_model
+
+from sqsam_deploy.runtimes.onnx.passes import INT8_PASSES
+from sqsam_deploy.runtimes.onnx.passes.own_zero_points import separate_zero_points
+from tests.runtimes.onnx.passes.graphs import outputs, rewritten, same, tiny_feeds, tiny_graph
+
+
+def test_no_weight_shares_its_zero_points() -> None:
+    model = rewritten(tiny_graph(), separate_zero_points)
+    assert separate_zero_points(model) == 0
+    assert same(outputs(tiny_graph(), tiny_feeds()), outputs(model, tiny_feeds()))
+
+
+def test_the_option_for_exact_products_gives_the_same_outputs() -> None:
+    content = serialize_model(rewritten(tiny_graph(), *INT8_PASSES)).SerializeToString()
+    fast, exact = (_run(content, option) for option in "01")
+    assert same(fast, exact)
+
+
+def _run(content: bytes, exact_products: str) -> list:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.x64quantprecision", exact_products)
+    session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    return session.run(None, tiny_feeds())
