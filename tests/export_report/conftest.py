@@ -18,6 +18,11 @@ from sqsam_deploy.release.manifest import (
     file_entries,
 )
 from sqsam_deploy.runtimes import open_session, runtime_package
+from sqsam_deploy.runtimes.executorch.lowering import (
+    delegate,
+    delegated_subgraphs,
+    undelegated_operators,
+)
 from sqsam_deploy.runtimes.metadata import describe
 from tests.tiny_network import TINY, tiny_folded, tiny_quantized
 
@@ -33,9 +38,12 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class SmallExport:
+    """A directory, and what lowering says of its `.pte` files: operators outside, delegates."""
+
     directory: Path
     manifest: Manifest
     evidence: Evidence
+    lowered: dict[str, tuple[int, int]]
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +59,15 @@ def programs() -> dict[str, object]:
 @pytest.fixture(scope="session")
 def small_export(programs, tmp_path_factory) -> SmallExport:
     directory = tmp_path_factory.mktemp("small")
-    for name in TARGETS:
-        _lower(directory / name, programs)
+    lowered = {}
+    for name, (runtime, precision) in TARGETS.items():
+        path, program = directory / name, programs[precision]
+        if runtime == "executorch":
+            edge = delegate(program, _metadata(path))
+            lowered[name] = len(undelegated_operators(edge)), delegated_subgraphs(edge)
+            path.write_bytes(edge.to_executorch().buffer)
+        else:
+            runtime_package(runtime).lower(program, _metadata(path), path)
     records = itertools.islice(bundled_dataset("sample"), 2)
     probes = make_probes(records, open_session(directory / "tiny-fp32.onnx"), TINY)
     evidence = Evidence(tiny_folded().steps, (tiny_quantized(),), probes)
@@ -66,7 +81,7 @@ def small_export(programs, tmp_path_factory) -> SmallExport:
         git_revision=None,
         artifacts=entries,
     )
-    return SmallExport(directory, manifest, evidence)
+    return SmallExport(directory, manifest, evidence, lowered)
 
 
 @pytest.fixture(scope="session")
@@ -85,11 +100,6 @@ def _metadata(path: Path):
         inputs=package.input_specs(TINY),
         **({"deployment_target": "iOS17"} if "coreml" in runtime else {}),
     )
-
-
-def _lower(path: Path, programs: dict[str, object]) -> None:
-    runtime, precision = TARGETS[path.name]
-    runtime_package(runtime).lower(programs[precision], _metadata(path), path)
 
 
 def _entry(path: Path, evidence: Evidence) -> ArtifactEntry:
