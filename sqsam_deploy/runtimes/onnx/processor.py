@@ -31,9 +31,5 @@ def _flags(cpuinfo: Path) -> set[str]:
     if not cpuinfo.is_file():
         return set()
     lines = cpuinfo.read_text(errors="replace").splitlines()
-    return {
-        flag
-        for line in lines
-        if line.startswith("flags")
-        for flag in line.partition(":")[2].split()
-    }
+    listed = [line.partition(":")[2] for line in lines if line.startswith("flags")]
+    return {flag for flags in listed for flag in flags.split()}

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from sqsam_deploy.runtimes.onnx.passes.filters import Filters, filters_of, set_filters
-from sqsam_deploy.runtimes.onnx.passes.graph import sizes_of
+from sqsam_deploy.runtimes.onnx.passes.graph import first_input, sizes_of
 
 #: Bytes that one multiply-accumulate instruction joins.
 ALIGNMENT = 4
@@ -53,7 +53,7 @@ def align_channels(model: ir.Model) -> int:
 def _take_padded_input(
     graph: ir.Graph, convolution: ir.Node, layouts: dict[ir.Value, _Layout]
 ) -> None:
-    layout = layouts.get(convolution.inputs[0])
+    layout = layouts.get(first_input(convolution))
     if layout is None:
         return
     filters = filters_of(convolution)

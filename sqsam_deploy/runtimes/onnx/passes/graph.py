@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -17,11 +18,11 @@ class Quantization:
     dtype: ir.DataType
 
 
-def array_of(value: ir.Value | None) -> NDArray[np.generic] | None:
+def array_of(value: ir.Value | None) -> NDArray[Any] | None:
     """What a constant holds; None where the value depends on an input."""
     if value is None or value.const_value is None:
         return None
-    array: NDArray[np.generic] = value.const_value.numpy()
+    array: NDArray[Any] = value.const_value.numpy()
     return array
 
 
@@ -38,6 +39,13 @@ def producer_of(value: ir.Value | None, *op_types: str) -> ir.Node | None:
     """The node that makes a value, where it is one of these operators."""
     node = None if value is None else value.producer()
     return node if node is not None and node.op_type in op_types else None
+
+
+def first_input(node: ir.Node) -> ir.Value:
+    """What an operator works on."""
+    value = node.inputs[0]
+    assert value is not None
+    return value
 
 
 def only_reader(value: ir.Value, *op_types: str) -> ir.Node | None:

@@ -14,6 +14,7 @@ from sqsam_deploy.runtimes.onnx.passes.graph import (
     Emitter,
     Quantization,
     add_constant,
+    first_input,
     producer_of,
     quantization_of,
     sizes_of,
@@ -47,7 +48,7 @@ def _rewrite(graph: ir.Graph, product: ir.Node) -> bool:
         return False
     emitter = Emitter(graph, product)
     quantized = _mask_rows(emitter, join, cut, weights)
-    columns = _mask_columns(emitter, quantized, product.inputs[0], parameters)
+    columns = _mask_columns(emitter, quantized, first_input(product), parameters)
     pixels = _pixel_rows(emitter, flat.inputs[0], source)
     count, (output,) = len(parameters), product.outputs
     shape = (sizes_of(pixels)[0], count)

@@ -25,17 +25,18 @@ def keep_moves_quantized(model: ir.Model) -> int:
 
 def _requantize(graph: ir.Graph, move: ir.Node) -> bool:
     (moved,) = move.outputs
-    sources = [
-        producer_of(value, "DequantizeLinear") for value in move.inputs[: _MOVES[move.op_type]]
-    ]
+    maps = move.inputs[: _MOVES[move.op_type]]
+    found = [producer_of(value, "DequantizeLinear") for value in maps]
+    sources = [node for node in found if node is not None]
     quantizers = moved.consumers()
     if moved.is_graph_output() or any(q.op_type != "QuantizeLinear" for q in quantizers):
         return False
-    if None in sources or len({quantization_of(node) for node in (*sources, *quantizers)}) != 1:
+    parameters = {quantization_of(node) for node in (*sources, *quantizers)}
+    if len(sources) < len(maps) or not quantizers or len(parameters) != 1 or None in parameters:
         return False
     for index, source in enumerate(sources):
         move.replace_input_with(index, source.inputs[0])
-    moved.dtype = quantizers[0].outputs[0].dtype
+    moved.type = quantizers[0].outputs[0].type
     for quantizer in quantizers:
         quantizer.outputs[0].replace_all_uses_with(moved)
         graph.remove(quantizer, safe=True)

@@ -7,7 +7,7 @@ become one integer kernel.
 
 import onnx_ir as ir
 
-from sqsam_deploy.runtimes.onnx.passes.graph import quantization_of
+from sqsam_deploy.runtimes.onnx.passes.graph import first_input, quantization_of
 
 
 def drop_saturating_relu(model: ir.Model) -> int:
@@ -18,7 +18,7 @@ def drop_saturating_relu(model: ir.Model) -> int:
     """
     relus = [node for node in model.graph if node.op_type == "Relu" and _is_saturation(node)]
     for relu in relus:
-        relu.outputs[0].replace_all_uses_with(relu.inputs[0])
+        relu.outputs[0].replace_all_uses_with(first_input(relu))
     return len(relus)
 
 

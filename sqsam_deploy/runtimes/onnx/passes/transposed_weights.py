@@ -7,7 +7,13 @@ Runtime matches an integer product only where the weight's DequantizeLinear feed
 import numpy as np
 import onnx_ir as ir
 
-from sqsam_deploy.runtimes.onnx.passes.graph import Emitter, add_constant, array_of, producer_of
+from sqsam_deploy.runtimes.onnx.passes.graph import (
+    Emitter,
+    add_constant,
+    array_of,
+    first_input,
+    producer_of,
+)
 
 
 def transpose_weights(model: ir.Model) -> int:
@@ -25,9 +31,9 @@ def transpose_weights(model: ir.Model) -> int:
 
 
 def _transpose(graph: ir.Graph, node: ir.Node) -> bool:
-    (source,) = node.inputs
+    source = first_input(node)
     dequantize = producer_of(source, "DequantizeLinear")
-    stored = source if dequantize is None else dequantize.inputs[0]
+    stored = source if dequantize is None else first_input(dequantize)
     weight = array_of(stored)
     if weight is None:
         return False
