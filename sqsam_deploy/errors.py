@@ -46,3 +46,7 @@ class StoreError(SqsamError):
 
 class ReleaseError(SqsamError):
     """A release is missing, damaged, tampered with, or not what was asked for (exit code 3)."""
+
+
+class DeviceError(SqsamError):
+    """A phone, or what it is reached with, is missing or refuses (exit code 3)."""

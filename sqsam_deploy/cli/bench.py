@@ -214,6 +214,37 @@ def import_result(
     _keep(check_phone_result(read_result(file), manifests), output)
 
 
+@app.command("ios")
+def measure_phone(
+    directories: Annotated[
+        list[Path], typer.Argument(help="Directories with a manifest.json from sqsam-export.")
+    ],
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|UDID", help="The iPhone, where several are connected."),
+    ] = None,
+    team: Annotated[
+        str | None, typer.Option(help="Identifier of the Apple developer team that signs the app.")
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=10, help="Turns of every artifact: more narrow the intervals.")
+    ] = 12,
+    harness: Annotated[
+        Path | None,
+        typer.Option(help="The folder ios_harness of a checkout; without it the package's own."),
+    ] = None,
+    output: Output = _RESULTS,
+) -> None:
+    """Measure on an iPhone that is connected to this Mac: build, install, run, fetch, check."""
+    from sqsam_deploy.benchmark.ios.xcode import choose_phone, list_phones, require_xcode
+
+    require_xcode()
+    phone = choose_phone(list_phones(), device)
+    from sqsam_deploy.benchmark.ios.session import PhoneRun, measure_on_phone
+
+    _keep(measure_on_phone(PhoneRun(directories, team, harness, rounds), phone), output)
+
+
 @app.command()
 def readme(
     results: Annotated[Path, typer.Option(help="Directory of result files.")] = _RESULTS,

@@ -107,3 +107,12 @@ def test_the_command_line_itself_imports_nothing_heavy():
     heavy = "import sys, sqsam_deploy.cli.bench; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac goes on from here")
+def test_measuring_a_phone_without_a_mac_says_what_to_do(bench, tmp_path, capsys):
+    assert bench("ios", tmp_path) == 3
+    assert capsys.readouterr().err == (
+        "error: an iPhone is measured from a Mac with Xcode, and this is Linux: run the app there "
+        "and take its file in with sqsam-bench import\n"
+    )

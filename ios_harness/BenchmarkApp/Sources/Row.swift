@@ -1,0 +1,45 @@
+/// One artifact on one kind of compute units, and what its turns have shown so far.
+final class Row {
+    let artifact: PlannedArtifact
+    let compute: String
+    private let sha256: String
+    private var turns: [Turn] = []
+
+    init(_ artifact: PlannedArtifact, compute: String, sha256: String) {
+        self.artifact = artifact
+        self.compute = compute
+        self.sha256 = sha256
+    }
+
+    var isNew: Bool { turns.isEmpty }
+
+    func add(_ turn: Turn) {
+        turns.append(turn)
+    }
+
+    func measurement() -> Measurement {
+        Measurement(
+            subject: Subject(
+                name: artifact.name,
+                role: "artifact",
+                runtime: artifact.runtime,
+                precision: artifact.precision,
+                preset: artifact.preset,
+                sha256: sha256,
+                bytes: artifact.bytes
+            ),
+            setup: Setup(compute: compute),
+            load: turns.map(\.load),
+            first: turns.map(\.first),
+            warmUp: turns.flatMap(\.warmUp),
+            stages: ["inference": Timing(rounds: turns.map(\.samples))],
+            memory: Memory(
+                before: turns[0].memory.before,
+                loaded: turns[0].memory.loaded,
+                peak: turns.map(\.memory.peak).max() ?? 0
+            ),
+            thermal: turns.flatMap(\.thermal),
+            lowPower: turns.contains(where: \.savedPower)
+        )
+    }
+}
