@@ -56,7 +56,7 @@ private func features(
 ) throws -> MLFeatureProvider {
     var values: [String: MLFeatureValue] = [:]
     for (input, path) in zip(inputs, paths) {
-        values[input.name] = try feature(input, try readInput(path, as: input, in: folder))
+        values[input.name] = try feature(input, readInput(path, as: input, in: folder))
     }
     return try MLDictionaryFeatureProvider(dictionary: values)
 }

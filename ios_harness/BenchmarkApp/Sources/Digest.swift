@@ -10,8 +10,9 @@ func artifactDigest(_ url: URL) throws -> String {
     let paths = try FileManager.default.subpathsOfDirectory(atPath: url.path)
         .filter { !isDirectory(url.appendingPathComponent($0).path) }
         .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    let lines = try paths.map { path in
-        "\(try fileDigest(url.appendingPathComponent(path)))  \(path)\n"
+    let lines = try paths.map { path -> String in
+        let digest = try fileDigest(url.appendingPathComponent(path))
+        return "\(digest)  \(path)\n"
     }
     return hexadecimal(SHA256.hash(data: Data(lines.joined().utf8)))
 }

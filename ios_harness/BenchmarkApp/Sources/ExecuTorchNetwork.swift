@@ -11,7 +11,7 @@ struct ExecuTorchSource: NetworkSource {
         path = folder.appendingPathComponent(artifact.name).path
         feeds = try artifact.feeds.map { paths in
             try zip(artifact.inputs, paths).map { input, path in
-                tensor(input, try readInput(path, as: input, in: folder))
+                try tensor(input, readInput(path, as: input, in: folder))
             }
         }
     }

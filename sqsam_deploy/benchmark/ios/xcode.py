@@ -129,12 +129,10 @@ def choose_phone(phones: Sequence[Phone], wanted: str | None) -> Phone:
 
 def _is_reachable_phone(device: dict[str, Any]) -> bool:
     hardware, connection = device["hardwareProperties"], device["connectionProperties"]
-    return (
-        hardware.get("platform") == "iOS"
-        and hardware.get("reality", "physical") == "physical"
-        and connection.get("pairingState") == "paired"
-        and connection.get("tunnelState") != "unavailable"
-    )
+    kind = hardware.get("platform"), hardware.get("reality", "physical")
+    is_paired = connection.get("pairingState") == "paired"
+    is_near = connection.get("tunnelState") != "unavailable"
+    return kind == ("iOS", "physical") and is_paired and is_near
 
 
 def _phone(device: dict[str, Any]) -> Phone:
