@@ -4,16 +4,15 @@ A walk and not a search: the order of the readers is the U-Net's, written down i
 `sqsam_deploy.model.network`.
 """
 
-from collections.abc import Callable
-
 from torch import nn
 
 from sqsam_deploy.folding.channel_mix import ChannelMix, concatenated, identity_mix
 from sqsam_deploy.folding.deepest import restored
-from sqsam_deploy.folding.network import ConvReLU
+from sqsam_deploy.folding.network import ConvReLU, ConvReLUShift
 from sqsam_deploy.folding.pooling import FlipPoolConv, pooled_mix
-from sqsam_deploy.folding.relu_bn import fold_relu_bn, fold_relu_bn_with_constant
+from sqsam_deploy.folding.relu_bn import fold_relu_bn
 from sqsam_deploy.folding.relu_bn_shuffle import fold_linear_shuffle
+from sqsam_deploy.folding.shift import explicit_shift
 from sqsam_deploy.folding.steps import FoldStep
 from sqsam_deploy.model.blocks import (
     ConvBlock,
@@ -24,9 +23,6 @@ from sqsam_deploy.model.blocks import (
 )
 from sqsam_deploy.model.network import Decoder, Encoder
 
-#: `fold_relu_bn` or `fold_relu_bn_with_constant`, by what reads the block.
-_FoldBlock = Callable[[nn.Conv2d, nn.BatchNorm2d, ChannelMix], tuple[nn.Conv2d, ChannelMix]]
-
 
 def fold_encoder(encoder: Encoder) -> list[ChannelMix]:
     """Folds every level in place; how each skip is stored, finest first.
@@ -34,21 +30,21 @@ def fold_encoder(encoder: Encoder) -> list[ChannelMix]:
     The deepest map is stored as it is meant, for the transformer.
     """
     incoming = identity_mix(encoder.patch_embedding.conv.out_channels)
-    mixes = [_fold_double(encoder.stem, incoming, fold_relu_bn_with_constant)]
+    mixes = [_fold_double(encoder.stem, incoming)]
     last = len(encoder.levels) - 1
     for index, level in enumerate(encoder.levels):
         assert isinstance(level, DoubleConvDown)
         flip, incoming = pooled_mix(mixes[-1])
-        fold_second = fold_relu_bn if index == last else fold_relu_bn_with_constant
-        mixes.append(_fold_double(level.conv, incoming, fold_second))
-        if index == last:
-            level.conv.append(restored(mixes[-1]))
+        if index < last:
+            mixes.append(_fold_double(level.conv, incoming))
+        else:
+            level.conv.append(restored(_fold_double_unpadded(level.conv, incoming)))
         encoder.levels[index] = FlipPoolConv(flip, level.conv)
-    return mixes[:-1]
+    return mixes
 
 
 def fold_decoder(decoder: Decoder, skips: list[ChannelMix]) -> ChannelMix:
-    """Folds every level in place; how the last map is stored, with an explicit shift."""
+    """Folds every level in place; how the last map is stored."""
     mix: ChannelMix | None = None
     for level, skip in zip(decoder.levels, reversed(skips), strict=True):
         assert isinstance(level, DoubleConvUp) and isinstance(level.up, LinearShuffleUp)
@@ -56,19 +52,37 @@ def fold_decoder(decoder: Decoder, skips: list[ChannelMix]) -> ChannelMix:
         folded_up, up_mix = fold_linear_shuffle(level.up, incoming)
         level.set_submodule("up", folded_up)
         # The next reader, a 1x1 convolution or the mask head, does not pad.
-        mix = _fold_double(level.conv, concatenated(skip, up_mix), fold_relu_bn)
+        mix = _fold_double_unpadded(level.conv, concatenated(skip, up_mix))
     assert mix is not None
     return mix
 
 
-def _fold_double(block: DoubleConv, incoming: ChannelMix, fold_second: _FoldBlock) -> ChannelMix:
-    mix = incoming
-    for index, fold_block in enumerate((fold_relu_bn_with_constant, fold_second)):
-        conv_block = block[index]
-        assert isinstance(conv_block, ConvBlock)
-        conv, mix = fold_block(conv_block.conv, conv_block.norm, mix)
-        block[index] = ConvReLU(conv)
+def _fold_double(block: DoubleConv, incoming: ChannelMix) -> ChannelMix:
+    """Both convolutions, for readers that pad: the mix has no shift."""
+    for index in range(2):
+        incoming = _fold_padded(block, index, incoming)
+    return incoming
+
+
+def _fold_double_unpadded(block: DoubleConv, incoming: ChannelMix) -> ChannelMix:
+    """Both convolutions, for readers that do not pad; the first one's reader, the second, does."""
+    incoming = _fold_padded(block, 0, incoming)
+    conv, mix = _folded(block, 1, incoming)
+    block[1] = ConvReLU(conv)
     return mix
+
+
+def _fold_padded(block: DoubleConv, index: int, incoming: ChannelMix) -> ChannelMix:
+    conv, mix = _folded(block, index, incoming)
+    shift, mix = explicit_shift(mix)
+    block[index] = ConvReLUShift(conv, shift)
+    return mix
+
+
+def _folded(block: DoubleConv, index: int, incoming: ChannelMix) -> tuple[nn.Conv2d, ChannelMix]:
+    conv_block = block[index]
+    assert isinstance(conv_block, ConvBlock)
+    return fold_relu_bn(conv_block.conv, conv_block.norm, incoming)
 
 
 def forward_steps(levels: int) -> list[FoldStep]:

@@ -17,11 +17,11 @@ class ShiftedMaskHead(FoldedMaskHead):
 
 
 def fold_into_mask_weights(head: FoldedMaskHead, mix: ChannelMix) -> ShiftedMaskHead:
-    """`weights @ true` is `(weights @ matrix) @ stored + weights @ shift`; both are linear.
+    """`weights @ true` is `(weights * sign) @ stored + weights @ shift`; both are linear.
 
     The head's MLPs are changed in place.
     """
-    readers = torch.cat([mix.matrix, mix.shift.unsqueeze(1)], dim=1).T
+    readers = torch.cat([torch.diag(mix.sign), mix.shift.unsqueeze(0)])
     for mlp in head.mask_mlps:
         assert isinstance(mlp, MLP)
         mlp.out = _behind(mlp.out, readers)

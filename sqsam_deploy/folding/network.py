@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sqsam_deploy.folding.shift import Shift
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.model.prompt_encoder import PointEncoder
 
@@ -18,6 +19,19 @@ class ConvReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """BxCxHxW -> BxKxHxW, or BxKx2Hx2W where the convolution is transposed."""
         return F.relu(self.conv(x))
+
+
+class ConvReLUShift(ConvReLU):
+    """The same with a shift of each channel behind it."""
+
+    def __init__(self, conv: nn.Conv2d, shift: Shift) -> None:
+        super().__init__(conv)
+        self.shift = shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        """BxCxHxW -> BxKxHxW."""
+        shifted: Tensor = self.shift(super().forward(x))
+        return shifted
 
 
 class FoldedMaskHead(nn.Module):

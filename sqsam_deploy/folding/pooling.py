@@ -29,7 +29,4 @@ def pooled_mix(mix: ChannelMix) -> tuple[nn.Module, ChannelMix]:
     The largest of a channel's pixels stays the largest under a positive scale and any shift. Under
     a negative one it becomes the smallest, so such channels are stored negated before pooling.
     """
-    channels, stored = mix.matrix.shape
-    signs = torch.ones(stored, dtype=mix.matrix.dtype)
-    signs[:channels][mix.matrix.diagonal() < 0] = -1.0
-    return Flip.where_needed(signs), ChannelMix(mix.matrix * signs, mix.shift)
+    return Flip.where_needed(mix.sign), ChannelMix(torch.ones_like(mix.sign), mix.shift)

@@ -1,37 +1,54 @@
 """The main job: load, fold, quantize, lower, execute, compare, write."""
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
 from sqsam_deploy.datasets import Dataset, ImageRecord, bundled_dataset, open_dataset, subset
-from sqsam_deploy.errors import GateError
-from sqsam_deploy.export_report.evidence import Evidence
+from sqsam_deploy.export_report.evidence import Evidence, Logits, WatchedSession
 from sqsam_deploy.folding import fold
 from sqsam_deploy.pipeline.agreement import Probe, make_probes, measure
+from sqsam_deploy.pipeline.artifact import ArtifactPlan, build_artifact
 from sqsam_deploy.pipeline.programs import Programs
 from sqsam_deploy.pipeline.progress import SilentSteps, Steps
 from sqsam_deploy.pipeline.provenance import git_revision, tool_versions
 from sqsam_deploy.pipeline.saliency import build_saliency, saliency_step_count
 from sqsam_deploy.pipeline.staging import staged_directory
-from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target, saliency_targets
+from sqsam_deploy.pipeline.targets import Target, groups_by_program, saliency_targets
+from sqsam_deploy.pipeline.workers import Workers, open_workers
 from sqsam_deploy.release.manifest import (
     MANIFEST_NAME,
+    Agreement,
     ArtifactEntry,
     BuildEntry,
     Manifest,
     WeightsEntry,
-    file_entries,
     write_manifest,
 )
-from sqsam_deploy.runtimes import open_session, runtime_package
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, describe
+from sqsam_deploy.runtimes import runtime_package
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata, RuntimeName, describe
+from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.runtimes.torch import TorchSession
 from sqsam_deploy.saliency.network import SaliencyCheckpoint, load_saliency
 
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
 #: Photos every artifact is executed on before it is written.
 PROBE_IMAGES = 4
+
+#: What building an artifact takes, roughly: the longest are begun first.
+_COST: dict[RuntimeName, float] = {
+    "executorch": 3.0,
+    "executorch-coreml": 2.0,
+    "coreml": 1.5,
+    "onnx": 1.0,
+}
+_COST_OF_SALIENCY = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,15 +121,18 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[M
     photos = _calibration_photos(request)
     folded = fold(checkpoint.model)
     programs = Programs(folded, photos, request.seed, steps)
-    programs.make(target.program for target in request.targets)
-    steps.begin("running the float network on the comparison photos")
-    evidence = Evidence(folded.steps, tuple(programs.quantized.values()), _probes(checkpoint))
-    entries = tuple(
-        _build(target, checkpoint, programs, evidence, staging, steps) for target in request.targets
-    )
-    if saliency is not None:
-        beside, comparison = saliency_targets(request.targets), _comparison_photos()
-        entries += build_saliency(saliency, beside, photos, comparison, staging, steps)
+    programs.check(target.program for target in request.targets)
+    with open_workers(steps) as workers:
+        if saliency is not None:
+            _start_saliency(workers, saliency, request.targets, photos, staging)
+        steps.begin("running the float network on the comparison photos")
+        probes = _probes(checkpoint)
+        for target in _by_program(request.targets):
+            plan = _plan(target, checkpoint, programs.make(target.program), staging)
+            workers.start(partial(_built, plan, probes), _COST[target.runtime])
+        built = _in_order(workers.results(), request.targets, checkpoint, saliency)
+    evidence = Evidence(folded.steps, tuple(programs.quantized.values()), probes)
+    evidence.answers.update({one.entry.path: one.answers for one in built if one.answers})
     manifest = Manifest(
         name=f"squeezesam-{checkpoint.config.name}",
         preset=checkpoint.config.name,
@@ -122,11 +142,80 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[M
         calibration=programs.calibration,
         tools=tool_versions(),
         git_revision=git_revision(),
-        artifacts=entries,
+        artifacts=tuple(one.entry for one in built),
         extra_files=programs.write_reports(staging),
     )
     write_manifest(staging, manifest)
     return manifest, evidence
+
+
+def _start_saliency(
+    workers: Workers,
+    checkpoint: SaliencyCheckpoint,
+    targets: Sequence[Target],
+    photos: Dataset,
+    staging: Path,
+) -> None:
+    """One job for each program: they need nothing of the other network's, so they come first."""
+    comparison = _comparison_photos()
+    for group in groups_by_program(saliency_targets(targets)):
+        job = partial(_built_saliency, checkpoint, group, photos, comparison, staging)
+        workers.start(job, len(group) * _COST_OF_SALIENCY)
+
+
+def _by_program(targets: Sequence[Target]) -> list[Target]:
+    """Those of one program behind each other, the program of the first target first."""
+    return [target for group in groups_by_program(targets) for target in group]
+
+
+@dataclass(frozen=True)
+class _Built:
+    """What comes back from the process that built an artifact.
+
+    Attributes:
+        entry: For the manifest.
+        answers: To the probes, for the report; of segmentation artifacts only.
+    """
+
+    entry: ArtifactEntry
+    answers: list[Logits] = field(default_factory=list)
+
+
+def _in_order(
+    results: list[list[_Built]],
+    targets: Sequence[Target],
+    checkpoint: Checkpoint,
+    saliency: SaliencyCheckpoint | None,
+) -> list[_Built]:
+    """As the manifest lists them, whichever was done first."""
+    built = {one.entry.path: one for result in results for one in result}
+    names = [target.file_name(checkpoint.config.name) for target in targets]
+    if saliency is not None:
+        beside = saliency_targets(targets)
+        names += [target.file_name(saliency.config.name) for target in beside]
+    return [built[name] for name in names]
+
+
+def _built_saliency(
+    checkpoint: SaliencyCheckpoint,
+    targets: Sequence[Target],
+    photos: Dataset,
+    comparison: Sequence[ImageRecord],
+    staging: Path,
+    steps: Steps,
+) -> list[_Built]:
+    entries = build_saliency(checkpoint, targets, photos, comparison, staging, steps)
+    return [_Built(entry) for entry in entries]
+
+
+def _built(plan: ArtifactPlan, probes: Sequence[Probe], steps: Steps) -> list[_Built]:
+    answers: list[Logits] = []
+
+    def compare(session: Session, limit: float, executor: str) -> Agreement:
+        watched = WatchedSession(session, probes, answers)
+        return measure(watched, probes, images=PROBE_IMAGES, limit=limit, executor=executor)
+
+    return [_Built(build_artifact(plan, compare, steps), answers)]
 
 
 def _explain(staging: Path, manifest: Manifest, evidence: Evidence) -> None:
@@ -157,40 +246,13 @@ def _probes(checkpoint: Checkpoint) -> list[Probe]:
     return make_probes(_comparison_photos(), TorchSession(checkpoint), checkpoint.config)
 
 
-def _build(
-    target: Target,
-    checkpoint: Checkpoint,
-    programs: Programs,
-    evidence: Evidence,
-    staging: Path,
-    steps: Steps,
-) -> ArtifactEntry:
-    """Lowers one target, loads it again from disk and compares it with the float network."""
-    runtime = runtime_package(target.runtime)
-    path = staging / target.file_name(checkpoint.config.name)
-    metadata = _metadata(target, checkpoint)
-    steps.begin(f"lowering {path.name}")
-    runtime.lower(programs[target.program], metadata, path)
-    steps.begin(f"executing {path.name}")
-    agreement = measure(
-        evidence.watched(open_session(path), path.name),
-        evidence.probes,
-        images=PROBE_IMAGES,
-        limit=AGREEMENT_LIMITS[target.precision],
-        executor=runtime.executor(),
-    )
-    if agreement.mean_mask_iou < agreement.limit:
-        raise GateError(
-            f"{path.name} agrees with the float network at {agreement.mean_mask_iou:.3f} mean "
-            f"mask IoU on {agreement.prompts} prompts, under the limit of {agreement.limit}: "
-            "nothing was written"
-        )
-    return ArtifactEntry(
-        path=path.name,
-        files=file_entries(staging, [path]),
-        metadata=metadata,
-        agreement=agreement,
-        minimum_runtime=runtime.minimum_runtime(metadata),
+def _plan(
+    target: Target, checkpoint: Checkpoint, program: "ExportedProgram", staging: Path
+) -> ArtifactPlan:
+    return ArtifactPlan(
+        path=staging / target.file_name(checkpoint.config.name),
+        program=program,
+        metadata=_metadata(target, checkpoint),
         build=BuildEntry(
             input_layout=target.layout, keep_float=target.program.keep_float, name=target.name
         ),
@@ -203,6 +265,6 @@ def _metadata(target: Target, checkpoint: Checkpoint) -> ArtifactMetadata:
         runtime=target.runtime,
         precision=target.precision,
         weights_sha256=checkpoint.sha256,
-        inputs=runtime_package(target.runtime).input_specs(checkpoint.config),
+        inputs=runtime_package(target.runtime).input_specs(checkpoint.config, target.layout),
         deployment_target=target.lowest_ios,
     )

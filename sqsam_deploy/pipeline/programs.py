@@ -40,29 +40,29 @@ class Programs:
         #: Int8 programs with their reports, in the order they were made.
         self.quantized: dict[ProgramKey, QuantizedModel] = {}
 
-    def __getitem__(self, key: ProgramKey) -> "ExportedProgram":
-        return self._made[key]
-
     @property
     def calibration(self) -> CalibrationEntry | None:
         """What int8 ranges were measured on; None where nothing is int8."""
         return None if self._calibration is None else self._calibration.entry
 
-    def make(self, keys: Iterable[ProgramKey]) -> None:
-        """Makes the programs that are not made yet.
+    def check(self, keys: Iterable[ProgramKey]) -> None:
+        """Refuses what cannot be made, before anything is.
 
         Raises:
             UsageError: A pattern of modules to keep in float matches none.
+        """
+        for key in keys:
+            self._refuse_unmatched(key.keep_float)
+
+    def make(self, key: ProgramKey) -> "ExportedProgram":
+        """A program, made now if it is not made yet.
+
+        Raises:
             DataError: A calibration image cannot be read.
         """
-        wanted = dict.fromkeys(keys)
-        for key in wanted:
-            self._refuse_unmatched(key.keep_float)
-        for key in wanted:
-            if key not in self._made:
-                self._made[key] = (
-                    self._quantize(key) if key.precision == "int8" else self._float(key)
-                )
+        if key not in self._made:
+            self._made[key] = self._quantize(key) if key.precision == "int8" else self._float(key)
+        return self._made[key]
 
     def _refuse_unmatched(self, patterns: tuple[str, ...]) -> None:
         names = [name for name, _ in self._folded.network.named_modules()]

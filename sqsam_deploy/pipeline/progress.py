@@ -5,7 +5,14 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+)
 from rich.progress import TimeElapsedColumn as Elapsed
 
 
@@ -15,6 +22,12 @@ class Steps(Protocol):
     def begin(self, what: str) -> None:
         """A step starts; the one before it is done."""
 
+    def end(self) -> None:
+        """The last step is done, and the next one does not start yet."""
+
+    def beside(self) -> "Steps":
+        """Another line of steps, done at the same time as this one and counted with it."""
+
 
 class SilentSteps:
     """Shows nothing."""
@@ -22,23 +35,62 @@ class SilentSteps:
     def begin(self, what: str) -> None:
         """Nothing to show."""
 
+    def end(self) -> None:
+        """Nothing to show."""
+
+    def beside(self) -> Steps:
+        """Shows nothing either."""
+        return self
+
 
 class _Bar:
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("starting", total=total, completed=-1)
+    """A bar of what is done, named after what is going on.
+
+    Args:
+        progress: Shows it.
+        task: Its bar.
+        current: What goes on now, in every line of steps.
+    """
+
+    def __init__(self, progress: Progress, task: TaskID, current: "dict[_Bar, str]") -> None:
+        self._progress, self._task, self._current = progress, task, current
 
     def begin(self, what: str) -> None:
-        self._progress.update(self._task, advance=1, description=what)
+        self._finish()
+        self._current[self] = what
+        self._describe()
+
+    def end(self) -> None:
+        self._finish()
+        self._describe()
+
+    def beside(self) -> Steps:
+        return _Bar(self._progress, self._task, self._current)
+
+    def _finish(self) -> None:
+        if self._current.pop(self, None) is not None:
+            self._progress.advance(self._task)
+
+    def _describe(self) -> None:
+        if self._current:
+            self._progress.update(self._task, description=", ".join(self._current.values()))
 
 
 class _Lines:
+    """A line for every step that begins."""
+
     def __init__(self, console: Console, total: int) -> None:
         self._console, self._total, self._count = console, total, 0
 
     def begin(self, what: str) -> None:
         self._count += 1
         self._console.print(f"[{self._count}/{self._total}] {what}", markup=False)
+
+    def end(self) -> None:
+        """A line that is printed stays."""
+
+    def beside(self) -> Steps:
+        return self
 
 
 @contextmanager
@@ -56,4 +108,4 @@ def shown_steps(total: int, console: Console | None = None) -> Iterator[Steps]:
         Elapsed(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bar(progress, total)
+        yield _Bar(progress, progress.add_task("starting", total=total), {})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqsam_deploy.datasets import Dataset, ImageRecord, load_image
-from sqsam_deploy.errors import GateError
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.saliency import SaliencyConfig
+from sqsam_deploy.pipeline.artifact import ArtifactPlan, build_artifact
 from sqsam_deploy.pipeline.progress import Steps
-from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target, program_precision
-from sqsam_deploy.release.manifest import Agreement, ArtifactEntry, file_entries
-from sqsam_deploy.runtimes import open_session, runtime_package
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe_saliency
+from sqsam_deploy.pipeline.targets import Target, program_precision
+from sqsam_deploy.release.manifest import Agreement, ArtifactEntry
+from sqsam_deploy.runtimes import runtime_package
+from sqsam_deploy.runtimes.metadata import (
+    ArtifactMetadata,
+    Precision,
+    TensorSpec,
+    describe_saliency,
+)
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.saliency.network import SaliencyCheckpoint, square_of
 
@@ -61,17 +67,15 @@ def build_saliency(
     """
     programs = _programs(checkpoint, targets, calibration, steps)
     probes = _probes(checkpoint, comparison)
-    return tuple(
-        _build(
-            target,
-            checkpoint,
-            programs[program_precision(target.precision)],
-            probes,
-            staging,
-            steps,
+    entries = []
+    for target in targets:
+        plan = ArtifactPlan(
+            path=staging / target.file_name(checkpoint.config.name),
+            program=programs[program_precision(target.precision)],
+            metadata=_metadata(target, checkpoint.config, checkpoint.sha256),
         )
-        for target in targets
-    )
+        entries.append(build_artifact(plan, partial(_measure, probes), steps))
+    return tuple(entries)
 
 
 def _programs(
@@ -112,54 +116,28 @@ def _probes(checkpoint: SaliencyCheckpoint, comparison: Sequence[ImageRecord]) -
         ]
 
 
-def _build(
-    target: Target,
-    checkpoint: SaliencyCheckpoint,
-    program: "ExportedProgram",
-    probes: Sequence[_Probe],
-    staging: Path,
-    steps: Steps,
-) -> ArtifactEntry:
-    """Lowers one target, loads it again from disk and compares it with the float network."""
-    runtime = runtime_package(target.runtime)
-    path = staging / target.file_name(checkpoint.config.name)
-    metadata = _metadata(target, checkpoint.config, checkpoint.sha256)
-    steps.begin(f"lowering {path.name}")
-    runtime.lower(program, metadata, path)
-    steps.begin(f"executing {path.name}")
-    limit = AGREEMENT_LIMITS[target.precision]
-    agreement = _measure(open_session(path), probes, limit, runtime.executor())
-    if agreement.mean_mask_iou < limit:
-        raise GateError(
-            f"{path.name} agrees with the float network at {agreement.mean_mask_iou:.3f} mean IoU "
-            f"of the salient area on {agreement.images} photos, under the limit of {limit}: "
-            "nothing was written"
-        )
-    return ArtifactEntry(
-        path=path.name,
-        files=file_entries(staging, [path]),
-        metadata=metadata,
-        agreement=agreement,
-        minimum_runtime=runtime.minimum_runtime(metadata),
-    )
-
-
 def _metadata(target: Target, config: SaliencyConfig, sha256: str) -> ArtifactMetadata:
     # A runtime declares its image input by size alone, whatever the preset.
     inputs = runtime_package(target.runtime).input_specs(
-        replace(NANO, image_size=config.image_size)
+        replace(NANO, image_size=config.image_size), target.layout
     )
     return describe_saliency(
         config,
         runtime=target.runtime,
         precision=target.precision,
         weights_sha256=sha256,
-        image=next(spec for spec in inputs if spec.name == "image"),
+        image=_without_maps(inputs[0]),
         deployment_target=target.lowest_ios,
     )
 
 
-def _measure(session: Session, probes: Sequence[_Probe], limit: float, executor: str) -> Agreement:
+def _without_maps(pixels: TensorSpec) -> TensorSpec:
+    """The image input of a network that takes no prompt."""
+    *leading, _ = pixels.shape
+    return pixels.model_copy(update={"shape": (*leading, 3)}) if pixels.layout == "NHWC" else pixels
+
+
+def _measure(probes: Sequence[_Probe], session: Session, limit: float, executor: str) -> Agreement:
     """The salient area (heat over one half) and the logits, against the float network's."""
     actual = [session.run_saliency(probe.square) for probe in probes]
     pairs = [(logits, probe.expected) for logits, probe in zip(actual, probes, strict=True)]

@@ -30,6 +30,12 @@ _SUFFIXES: dict[RuntimeName, str] = {
     "executorch-coreml": "-coreml.pte",
 }
 
+#: What the first convolution's int8 kernel reads, so that nothing is converted.
+_INT8_LAYOUTS: dict[RuntimeName, InputLayout] = {
+    "executorch": "nhwc-int8",
+    "onnx": "nhwc-uint8",
+}
+
 #: Mean IoU with the float network's best masks that an artifact must reach to be written.
 AGREEMENT_LIMITS: dict[Precision, float] = {
     "fp32": 0.999,
@@ -58,8 +64,11 @@ _LONGEST_NAME = 40
 
 def input_layouts(runtime: RuntimeName, precision: Precision) -> tuple[InputLayout, ...]:
     """Layouts an artifact can take its image in, the best first."""
-    del precision
-    return ("image",) if runtime == "coreml" else ("nchw-float32",)
+    if runtime == "coreml":
+        return ("image",)
+    if precision != "int8":
+        return ("nchw-float32",)
+    return (_INT8_LAYOUTS[runtime], "nchw-float32")
 
 
 def program_precision(precision: Precision) -> Precision:
@@ -201,6 +210,14 @@ def find_collision(targets: Sequence[Target]) -> tuple[int, int] | None:
     return None
 
 
+def groups_by_program(targets: Sequence[Target]) -> tuple[tuple[Target, ...], ...]:
+    """Targets that are lowered from one program together, in the order of the programs."""
+    groups: dict[ProgramKey, list[Target]] = {}
+    for target in targets:
+        groups.setdefault(target.program, []).append(target)
+    return tuple(map(tuple, groups.values()))
+
+
 def saliency_targets(targets: Sequence[Target]) -> tuple[Target, ...]:
     """What to build of the saliency network for these targets.
 
@@ -209,7 +226,7 @@ def saliency_targets(targets: Sequence[Target]) -> tuple[Target, ...]:
     """
     found: dict[Target, Target] = {}
     for target in targets:
-        plain = replace(target, input_layout=None, keep_float=(), name=None)
+        plain = replace(target, input_layout=target.layout, keep_float=(), name=None)
         if target.name is None or plain not in found:
             found[plain] = replace(plain, name=target.name)
     return tuple(found.values())

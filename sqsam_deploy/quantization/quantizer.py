@@ -39,6 +39,9 @@ _GEMMS = (_aten.conv2d.default, _aten.conv_transpose2d.input, _aten.linear.defau
 #: Modules that normalize by the statistics of one input: 8 bits are too few for a variance.
 _NORMS = "*norm*"
 
+#: Additions to feature maps that folding left; all others are the transformer's.
+_SHIFTS = "*.shift"
+
 #: Inputs that hold whole numbers 0..255: a step of 1 represents them without loss.
 PIXEL_INPUTS = ("image", "prompt_maps")
 PIXEL_SCALE = 1.0
@@ -56,7 +59,7 @@ class Int8Quantizer(XNNPACKQuantizer):  # type: ignore[misc]
         super().__init__()
         self._scheme = scheme
         config = _config(_OBSERVERS[scheme.ranges])
-        for operator in (*_GEMMS, _aten.cat.default):
+        for operator in (*_GEMMS, _aten.cat.default, _aten.add.Tensor):
             self.set_operator_type(operator, config)
 
     def annotate(self, model: GraphModule) -> GraphModule:
@@ -71,6 +74,8 @@ class Int8Quantizer(XNNPACKQuantizer):  # type: ignore[misc]
         module = module_name(node)
         if fnmatchcase(module, _NORMS) or self._scheme.keeps_float(module):
             return True
+        if node.target is _aten.add.Tensor:
+            return not fnmatchcase(module, _SHIFTS)
         # Tokens are joined in float: only the joins of feature maps feed a convolution.
         return node.target is _aten.cat.default and node.meta["val"].dim() != 4
 

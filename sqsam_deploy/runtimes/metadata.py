@@ -24,8 +24,8 @@ DeploymentTarget = Literal["iOS15", "iOS16", "iOS17", "iOS18"]
 #: other precisions use it too, so that an app has one target for all of them.
 DEFAULT_DEPLOYMENT_TARGET: DeploymentTarget = "iOS17"
 #: How pixels and prompt maps come in: float planes, one interleaved byte tensor, a Core ML image.
-InputLayout = Literal["nchw-float32", "nhwc-uint8", "image"]
-ElementType = Literal["float32", "uint8"]
+InputLayout = Literal["nchw-float32", "nhwc-uint8", "nhwc-int8", "image"]
+ElementType = Literal["float32", "uint8", "int8"]
 Layout = Literal["NCHW", "NHWC", "image", "NxPx2", "NxP", "NxM", "NxMxHxW"]
 
 #: Key under which `ArtifactMetadata` is stored, as JSON, inside an artifact.
@@ -41,7 +41,7 @@ class TensorSpec(_Frozen):
 
     Attributes:
         name: SAM's word for it.
-        dtype: Element type at the boundary.
+        dtype: Element type at the boundary; int8 holds pixel values minus 128.
         shape: Sizes; the batch is always 1.
         layout: Meaning of the axes; "image" is a Core ML image (a `CVPixelBuffer`).
         value_range: Lowest and highest value, or None where it is unbounded.
@@ -189,6 +189,31 @@ def default_inputs(config: ModelConfig) -> tuple[TensorSpec, ...]:
         value_range=(-1.0, 3.0),
     )
     return image, maps, coords, labels
+
+
+def input_specs(
+    config: ModelConfig, layout: InputLayout = "nchw-float32"
+) -> tuple[TensorSpec, ...]:
+    """Inputs in a layout: `default_inputs`, or the image and the prompt maps as one tensor.
+
+    Args:
+        config: The preset.
+        layout: "nchw-float32", or "nhwc-uint8" or "nhwc-int8" for `pixels`, 1xSxSx5.
+    """
+    image, maps, *points = default_inputs(config)
+    if layout == "nchw-float32":
+        return image, maps, *points
+    assert layout != "image", "Core ML declares its image itself"
+    size = config.image_size
+    signed = layout == "nhwc-int8"
+    pixels = TensorSpec(
+        name="pixels",
+        dtype="int8" if signed else "uint8",
+        shape=(1, size, size, image.shape[1] + maps.shape[1]),
+        layout="NHWC",
+        value_range=(-128.0, 127.0) if signed else (0.0, 255.0),
+    )
+    return pixels, *points
 
 
 def _pixels(name: str, channels: int, size: int) -> TensorSpec:

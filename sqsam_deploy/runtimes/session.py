@@ -78,9 +78,11 @@ def bind_inputs(
     metadata: ArtifactMetadata, image: NDArray[np.uint8], prompt: EncodedPrompt
 ) -> dict[str, NDArray[np.generic]]:
     """An image and a prompt as the declared inputs, with batch axis, dtype and layout."""
+    maps = prompt.prompt_maps.transpose(1, 2, 0)
     values: dict[str, NDArray[np.generic]] = {
         "image": image,
-        "prompt_maps": prompt.prompt_maps.transpose(1, 2, 0),
+        "prompt_maps": maps,
+        "pixels": np.concatenate([image, maps], axis=2),
         "point_coords": prompt.point_coords,
         "point_labels": prompt.point_labels,
     }
@@ -90,6 +92,9 @@ def bind_inputs(
 def _bound(spec: TensorSpec, value: NDArray[np.generic]) -> NDArray[np.generic]:
     if spec.layout == "NCHW":
         value = value.transpose(2, 0, 1)
+    if spec.dtype == "int8":
+        # Minus 128 is the same bits with the highest one turned.
+        value = (np.asarray(value, np.uint8) ^ np.uint8(128)).view(np.int8)
     bound = np.ascontiguousarray(value[None], dtype=spec.dtype)
     if bound.shape != spec.shape:
         raise ArtifactError(f"input '{spec.name}' takes {spec.shape}, got {bound.shape}")

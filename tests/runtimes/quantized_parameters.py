@@ -168,6 +168,9 @@ def _per_channel(
         scales = np.array(quant["scale"], np.float32)
     else:
         scales = np.frombuffer(_constant(constants, named, quant["scale_buffer_idx"]), np.float32)
+    planes = values.reshape(len(values), -1, 1, 1)
+    if _is_upsampling(planes, scales):
+        return [_upsampling(planes, scales)]
     return [QuantizedParameter(values, scales)]
 
 

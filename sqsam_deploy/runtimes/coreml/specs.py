@@ -5,6 +5,7 @@ from sqsam_deploy.runtimes.metadata import (
     DEFAULT_DEPLOYMENT_TARGET,
     ArtifactMetadata,
     DeploymentTarget,
+    InputLayout,
     TensorSpec,
     default_inputs,
 )
@@ -35,7 +36,7 @@ def minimum_runtime(metadata: ArtifactMetadata) -> str:
     return deployment_target(metadata)
 
 
-def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
+def input_specs(config: ModelConfig, layout: InputLayout = "image") -> tuple[TensorSpec, ...]:
     """The default inputs, with `image` as a Core ML image that takes a `CVPixelBuffer`."""
     image, *others = default_inputs(config)
     size = config.image_size

@@ -7,7 +7,8 @@ from sqsam_deploy.runtimes.executorch.session import (
     open_session,
     read_metadata,
 )
-from sqsam_deploy.runtimes.executorch.specs import input_specs, minimum_runtime
+from sqsam_deploy.runtimes.executorch.specs import minimum_runtime
+from sqsam_deploy.runtimes.metadata import input_specs
 
 __all__ = [
     "ExecutorchSession",

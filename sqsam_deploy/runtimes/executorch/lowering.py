@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from torch.export import ExportedProgram
 
 from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
+from sqsam_deploy.tracing import shared_provenance
 from sqsam_deploy.writing import write_whole
 
 if TYPE_CHECKING:
@@ -24,9 +25,12 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         metadata: Stored in the file as a method that takes nothing and returns the JSON.
         path: Where to write.
     """
-    with _quiet():
-        lowered = delegate(program, metadata)
-        content = lowered.to_executorch().buffer
+    from sqsam_deploy.runtimes.executorch.passes import optimize
+
+    with _quiet(), shared_provenance():
+        interleaved = any(spec.layout == "NHWC" for spec in metadata.inputs)
+        optimized = optimize(program, interleaved=interleaved)
+        content = delegate(optimized, metadata).to_executorch().buffer
     write_whole(path, content)
 
 
@@ -35,11 +39,14 @@ def delegate(program: ExportedProgram, metadata: ArtifactMetadata) -> "EdgeProgr
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    return to_edge_transform_and_lower(
-        program,
-        partitioner=[XnnpackPartitioner()],
-        constant_methods={METADATA_KEY: metadata.model_dump_json()},
-    )
+    from sqsam_deploy.runtimes.executorch.xnnpack import rewritten_delegates
+
+    with rewritten_delegates():
+        return to_edge_transform_and_lower(
+            program,
+            partitioner=[XnnpackPartitioner()],
+            constant_methods={METADATA_KEY: metadata.model_dump_json()},
+        )
 
 
 def undelegated_operators(lowered: "EdgeProgramManager") -> tuple[str, ...]:

@@ -1,12 +1,6 @@
 """What a .pte takes, and what it needs."""
 
-from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, TensorSpec, default_inputs
-
-
-def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
-    """Inputs of an artifact of this preset, in the order they are passed."""
-    return default_inputs(config)
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 
 def minimum_runtime(metadata: ArtifactMetadata) -> str:

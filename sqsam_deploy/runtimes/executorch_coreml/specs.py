@@ -1,15 +1,9 @@
 """What these artifacts look like from outside."""
 
-from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.runtimes import coreml
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, TensorSpec, default_inputs
+from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 
 def minimum_runtime(metadata: ArtifactMetadata) -> str:
     """ExecuTorch reads it; the delegate inside asks for this iOS."""
     return f"ExecuTorch 1.4 with the Core ML backend, {coreml.minimum_runtime(metadata)}"
-
-
-def input_specs(config: ModelConfig) -> tuple[TensorSpec, ...]:
-    """Float tensors: an ExecuTorch program has no image type."""
-    return default_inputs(config)

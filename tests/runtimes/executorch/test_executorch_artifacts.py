@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.prompts import EncodedPrompt
 from sqsam_deploy.quantization import export_fp16, export_fp32
 from sqsam_deploy.runtimes import executorch
 from sqsam_deploy.runtimes.executorch.lowering import (
@@ -12,7 +13,13 @@ from sqsam_deploy.runtimes.executorch.lowering import (
     delegated_subgraphs,
     undelegated_operators,
 )
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe
+from sqsam_deploy.runtimes.metadata import (
+    ArtifactMetadata,
+    InputLayout,
+    Precision,
+    describe,
+    input_specs,
+)
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_program,
     activation_scales_of_pte,
@@ -23,8 +30,14 @@ from tests.runtimes.quantized_parameters import (
 from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
 
 
-def _metadata(precision: Precision) -> ArtifactMetadata:
-    return describe(TINY, runtime="executorch", precision=precision, weights_sha256="0" * 64)
+def _metadata(precision: Precision, layout: InputLayout = "nchw-float32") -> ArtifactMetadata:
+    return describe(
+        TINY,
+        runtime="executorch",
+        precision=precision,
+        weights_sha256="0" * 64,
+        inputs=input_specs(TINY, layout),
+    )
 
 
 def _program(precision: Precision) -> torch.export.ExportedProgram:
@@ -37,6 +50,13 @@ def _program(precision: Precision) -> torch.export.ExportedProgram:
 def int8_pte(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pte") / "tiny-int8.pte"
     executorch.lower(_program("int8"), _metadata("int8"), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def interleaved_pte(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pte") / "tiny-interleaved.pte"
+    executorch.lower(_program("int8"), _metadata("int8", "nhwc-int8"), path)
     return path
 
 
@@ -59,6 +79,17 @@ def test_int8_agrees_with_the_float_network(int8_pte: Path) -> None:
     _agrees(int8_pte, "int8", 35.0)
 
 
+def test_interleaved_pixels_give_the_same_masks(int8_pte: Path, interleaved_pte: Path) -> None:
+    image, maps, coords, labels = (value.numpy() for value in next(iter(tiny_calibration())))
+    prompt = EncodedPrompt(maps[0].astype(np.uint8), coords[0], labels[0])
+    square = image[0].transpose(1, 2, 0).astype(np.uint8)
+    planes, pixels = (
+        executorch.open_session(path, threads=1).run(square, prompt)
+        for path in (int8_pte, interleaved_pte)
+    )
+    np.testing.assert_allclose(pixels.low_res_masks, planes.low_res_masks, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 100.0), ("fp16", 45.0)])
 def test_float_artifacts_agree(precision: Precision, limit: float, tmp_path: Path) -> None:
     path = tmp_path / "tiny.pte"
@@ -74,9 +105,12 @@ def test_metadata_travels_inside(int8_pte: Path) -> None:
 PRINTED_STEP = 0.5001e-6
 
 
-def test_weights_and_scales_are_those_of_the_program(int8_pte: Path) -> None:
+@pytest.mark.parametrize("fixture", ["int8_pte", "interleaved_pte"])
+def test_weights_and_scales_are_those_of_the_program(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
     expected = scales_by_weight(of_program(_program("int8")))
-    actual = scales_by_weight(of_pte(int8_pte))
+    actual = scales_by_weight(of_pte(request.getfixturevalue(fixture)))
     assert actual.keys() == expected.keys()
     for weight, scales in expected.items():
         np.testing.assert_array_equal(actual[weight], scales)

@@ -1,0 +1,258 @@
+"""Jobs side by side: each in a process of its own, forked from this one.
+
+Almost all of an export is single-threaded Python, so a second core is a second process. A forked
+one has the imported libraries and the programs already; what it changes, global name counters
+included, nobody else sees.
+"""
+
+import contextlib
+import ctypes
+import gc
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.pipeline.progress import Steps
+
+#: What is done somewhere else: told the steps, gives something that can be pickled.
+Job = Callable[[Steps], Any]
+
+#: Each needs up to a gigabyte and a half for the largest preset.
+MOST_WORKERS = 3
+
+#: Linux's prctl(2): the signal that a process gets when the one that forked it dies.
+_PR_SET_PDEATHSIG = 1
+
+
+class Workers(ABC):
+    """Does jobs."""
+
+    @abstractmethod
+    def start(self, job: Job, cost: float) -> None:
+        """Hands a job over; where several wait for a process, the one of highest cost is first."""
+
+    @abstractmethod
+    def results(self) -> list[Any]:
+        """Waits for all jobs; what they gave, in the order they were handed over.
+
+        Raises:
+            SqsamError: The first job that failed did, with these words; the others are stopped.
+        """
+
+
+@contextlib.contextmanager
+def open_workers(steps: Steps) -> Iterator[Workers]:
+    """Workers as this machine can have them; nothing of them is left when the block ends."""
+    count = worker_count()
+    if count < 2:
+        yield _InTurn(steps)
+        return
+    with tempfile.TemporaryDirectory(prefix="sqsam-export-") as scratch:
+        forked = _Forked(steps, count, scratch)
+        try:
+            yield forked
+        finally:
+            forked.stop()
+
+
+def worker_count() -> int:
+    """How many jobs this machine should do at once.
+
+    Apple's frameworks do not survive a fork, and Windows has none: there it is one.
+    """
+    if sys.platform != "linux":
+        return 1
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+
+
+class _InTurn(Workers):
+    """One job after the other, in this process, each when its result is wanted."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._jobs: list[Job] = []
+
+    def start(self, job: Job, cost: float) -> None:
+        del cost
+        self._jobs.append(job)
+
+    def results(self) -> list[Any]:
+        return [job(self._steps) for job in self._jobs]
+
+
+@dataclass
+class _Order:
+    """A job, from being handed over to its result."""
+
+    job: Job
+    cost: float
+    steps: Steps
+    process: BaseProcess | None = None
+    result: Any = None
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A job begins something."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A job's result."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """What a job raised."""
+
+    error: BaseException
+
+
+_Message = _Step | _Done | _Failed
+
+
+class _Forked(Workers):
+    def __init__(self, steps: Steps, count: int, scratch: str) -> None:
+        self._steps, self._count, self._scratch = steps, count, scratch
+        self._orders: list[_Order] = []
+        self._running: dict[Connection, _Order] = {}
+
+    def start(self, job: Job, cost: float) -> None:
+        self._orders.append(_Order(job, cost, self._steps.beside()))
+        self._listen(timeout=0)
+        # One core is this process's own until it waits for the results.
+        self._fill(self._count - 1)
+
+    def results(self) -> list[Any]:
+        self._steps.end()
+        self._fill(self._count)
+        while self._running:
+            self._listen(timeout=None)
+            self._fill(self._count)
+        return [order.result for order in self._orders]
+
+    def stop(self) -> None:
+        """Ends what still runs."""
+        for connection, order in self._running.items():
+            assert order.process is not None
+            order.process.kill()
+            order.process.join()
+            connection.close()
+        self._running.clear()
+
+    def _fill(self, count: int) -> None:
+        waiting = [order for order in self._orders if order.process is None]
+        for order in sorted(waiting, key=lambda order: -order.cost):
+            if len(self._running) >= count:
+                return
+            self._fork(order)
+
+    def _fork(self, order: _Order) -> None:
+        context = multiprocessing.get_context("fork")
+        here, there = context.Pipe(duplex=False)
+        arguments = (order.job, there, self._scratch, os.getpid())
+        order.process = context.Process(target=_work, args=arguments, daemon=True)
+        order.process.start()
+        there.close()
+        self._running[here] = order
+
+    def _listen(self, timeout: float | None) -> None:
+        """Takes what the running jobs have to say; at least one message without a timeout."""
+        for ready in wait(list(self._running), timeout):
+            assert isinstance(ready, Connection)
+            order = self._running[ready]
+            message = _received(ready)
+            if isinstance(message, _Step):
+                order.steps.begin(message.what)
+                continue
+            assert order.process is not None
+            order.process.join()
+            order.steps.end()
+            del self._running[ready]
+            ready.close()
+            if isinstance(message, _Failed):
+                raise message.error
+            order.result = message.value
+
+
+def _received(connection: Connection) -> _Message:
+    try:
+        message: _Message = connection.recv()
+    except EOFError:
+        killed = ArtifactError(
+            "a process that built an artifact was killed, most likely for want of memory: close "
+            "other programs and try again"
+        )
+        return _Failed(killed)
+    return message
+
+
+class _SentSteps:
+    """Tells the process that waits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def begin(self, what: str) -> None:
+        self._connection.send(_Step(what))
+
+    def end(self) -> None:
+        """The result says so."""
+
+    def beside(self) -> Steps:
+        return self
+
+
+def _work(job: Job, connection: Connection, scratch: str, parent: int) -> None:
+    """What a forked process does: one job."""
+    _die_with(parent)
+    # Ctrl-C reaches the whole group; the process that waits stops the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Libraries leave files behind that they remove at an exit which a forked process does not have.
+    tempfile.tempdir = scratch
+    _alone_after_fork()
+    try:
+        message: _Message = _Done(job(_SentSteps(connection)))
+    except Exception as error:
+        message = _Failed(_picklable(error))
+    connection.send(message)
+
+
+def _die_with(parent: int) -> None:
+    """Ends this process when the one that forked it is killed, so that nothing goes on writing."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _alone_after_fork() -> None:
+    # What was there before needs no looking through, and stays shared with the other process.
+    gc.freeze()
+    if "torch" in sys.modules:
+        import torch
+
+        # OpenMP's threads stayed in the other process: this one would wait for them for ever.
+        torch.set_num_threads(1)
+
+
+def _picklable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

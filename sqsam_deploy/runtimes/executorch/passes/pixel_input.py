@@ -1,0 +1,79 @@
+"""Image and prompt maps as one int8 tensor, interleaved as cameras and canvases have them.
+
+The quantized program begins by rounding 5xSxS floats to whole numbers from 0 to 255 and turning
+them channels last. Here it takes the numbers themselves, minus 128, as 1xSxSx5. Where the first
+convolution takes patches side by side, a row of a patch is a run of neighbouring bytes, so a kernel
+of k x 1 over k times as many channels reads them without any rearrangement.
+"""
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from sqsam_deploy.runtimes.executorch.passes.graph import (
+    DEQUANTIZE,
+    DEQUANTIZE_CHANNELS,
+    Move,
+    add_constant,
+    aten,
+    constant,
+    integers,
+    move,
+    node_argument,
+)
+
+#: Name of the input.
+PIXELS = "pixels"
+#: Scale 1 and the zero point that makes int8 of 0..255.
+_EXACT = (1.0, -128, -128, 127, torch.int8)
+
+
+def take_interleaved_pixels(module: GraphModule) -> tuple[Tensor, int]:
+    """Replaces the image inputs up to the first convolution.
+
+    Returns:
+        An example of the new input, 1xSxSxC int8, and how many inputs it stands for.
+    """
+    graph = module.graph
+    conv = next(node for node in graph.nodes if node.target is aten.conv2d.default)
+    quantized, *scale = node_argument(conv.args[0]).args
+    assert tuple(scale) == _EXACT, "pixels are quantized without loss"
+    _, channels, size, _ = node_argument(quantized).meta["val"].shape
+    inputs = _sources(node_argument(quantized))
+    with graph.inserting_before(inputs[0]):
+        pixels = graph.placeholder(PIXELS)
+    with graph.inserting_before(conv):
+        moves, weight, stride = _patch_rows(module, conv, channels, size)
+        x = graph.call_function(DEQUANTIZE, (move(module, pixels, scale, moves), *scale))
+    conv.args = (x, weight, conv.args[2], stride, *conv.args[4:])
+    graph.eliminate_dead_code()
+    for node in inputs:
+        graph.erase_node(node)
+    return torch.zeros(1, size, size, channels, dtype=torch.int8), len(inputs)
+
+
+def _sources(node: Node) -> list[Node]:
+    """The program's inputs from which a value is made."""
+    if node.op == "placeholder":
+        return [node]
+    return [source for each in node.all_input_nodes for source in _sources(each)]
+
+
+def _patch_rows(
+    module: GraphModule, conv: Node, channels: int, size: int
+) -> tuple[list[Move], Node, list[int]]:
+    """How the pixels are read, by which weight, with which stride."""
+    weight = node_argument(conv.args[1])
+    source, *scales = weight.args
+    values = constant(module, source)
+    kernel = values.shape[-1]
+    stride = integers(conv.args[3]) if len(conv.args) > 3 else [1, 1]
+    to_planes: Move = (aten.permute.default, [0, 3, 1, 2])
+    if len(conv.args) > 4 or stride != [kernel, kernel] or values.shape[-2] != kernel:
+        return [to_planes], weight, stride
+    rows: Move = (aten.reshape.default, [1, size, size // kernel, kernel * channels])
+    # KxCxkxk -> Kx(k columns, C)xkx1
+    by_rows = values.permute(0, 3, 1, 2).flatten(1, 2)[..., None]
+    constant_node = add_constant(module, source, by_rows)
+    dequantized = module.graph.call_function(DEQUANTIZE_CHANNELS, (constant_node, *scales))
+    return [rows, to_planes], dequantized, [kernel, 1]

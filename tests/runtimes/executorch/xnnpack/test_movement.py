@@ -1,0 +1,58 @@
+"""Lowered with and without joining moves: the same numbers, fewer transpositions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+import pytest
+import torch
+from executorch.backends.xnnpack import xnnpack_preprocess as preprocess
+from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import XNNGraph
+from executorch.exir import to_edge_transform_and_lower
+from executorch.runtime import Runtime
+from torch.export import ExportedProgram
+
+from sqsam_deploy.runtimes.executorch.passes import optimize
+from sqsam_deploy.runtimes.executorch.xnnpack import join_moves
+from tests.tiny_network import tiny_quantized
+
+
+@contextmanager
+def _before_writing(change: object) -> Iterator[list[str]]:
+    """Applies `change` to each XNNPACK graph, and yields the names of the operators written."""
+    names: list[str] = []
+    serialize = preprocess.serialize_xnnpack_binary
+
+    def wrapped(graph: XNNGraph, constants: bytearray) -> bytes:
+        if callable(change):
+            change(graph)
+        names.extend(type(node.xnode_union).__name__ for node in graph.xnodes)
+        return serialize(graph, constants)
+
+    with mock.patch.object(preprocess, "serialize_xnnpack_binary", wrapped):
+        yield names
+
+
+def _lowered(program: ExportedProgram, change: object) -> tuple[list[torch.Tensor], list[str]]:
+    with _before_writing(change) as names:
+        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+    method = Runtime.get().load_program(lowered.to_executorch().buffer).load_method("forward")
+    torch.manual_seed(0)
+    pixels, *others = program.example_inputs[0]
+    noise = torch.randint(-128, 128, pixels.shape, dtype=torch.int8)
+    return [output.clone() for output in method.execute([noise, *others])], names
+
+
+@pytest.fixture(scope="module")
+def program() -> ExportedProgram:
+    return optimize(tiny_quantized().program, interleaved=True)
+
+
+def test_joining_changes_no_number_and_leaves_fewer_moves(program: ExportedProgram) -> None:
+    expected, before = _lowered(program, None)
+    actual, after = _lowered(program, join_moves)
+    for a, b in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert after.count("XNNStaticTranspose") < before.count("XNNStaticTranspose") / 2
+    assert [n for n in after if "Conv2d" in n] == [n for n in before if "Conv2d" in n]
