@@ -1,6 +1,6 @@
 """Artifacts with random weights, for measuring latency: it does not depend on the weights.
 
-    python benchmarks/random_artifacts.py paper --output DIR [--runtime NAME ...]
+    python benchmarks/random_artifacts.py paper --output DIR [--runtime NAME] [--precision NAME]
 
 The weights are drawn at random and the norms are calibrated on the bundled photos, so that
 activations have ordinary ranges. The masks mean nothing, so agreement with the float network is
@@ -42,7 +42,9 @@ def calibrated_network(preset_name: str) -> SqueezeSAM:
     network.train()
     with torch.no_grad():
         for batch in zip(*[iter(samples)] * _BATCH, strict=False):
-            network(*(torch.cat(tensors) for tensors in zip(*batch, strict=True)))
+            image, maps, *points = (torch.cat(tensors) for tensors in zip(*batch, strict=True))
+            coords, labels = points or (torch.zeros(len(image), 1, 2), torch.zeros(len(image), 1))
+            network(image, maps, coords, labels)
     return network.eval()
 
 
@@ -51,9 +53,10 @@ def main() -> None:
     parser.add_argument("preset")
     parser.add_argument("--output", "-o", type=Path, required=True)
     parser.add_argument("--runtime", action="append", default=[], help="may be repeated")
+    parser.add_argument("--precision", action="append", default=[], help="may be repeated")
     options = parser.parse_args()
     runtimes = parse_runtimes(options.runtime) or DEFAULT_RUNTIMES
-    targets = targets_for(runtimes, ["fp32", "fp16", "int8"])
+    targets = targets_for(runtimes, options.precision or ["fp32", "fp16", "int8"])
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / f"random-{options.preset}.safetensors"
         save_checkpoint(calibrated_network(options.preset), weights, {"licence": "random weights"})
