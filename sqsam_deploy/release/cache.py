@@ -86,8 +86,10 @@ class Cache:
             StoreError: The store cannot be reached, or the file has more than `limit` bytes.
         """
         target = self.root / layout.blob(digest)
-        if target.is_file() and hash_file(target) == digest:
-            return target.read_bytes()
+        if target.is_file():
+            content = target.read_bytes()
+            if hash_bytes(content) == digest:
+                return content
         content = store.read(layout.blob(digest), limit)
         if hash_bytes(content) != digest:
             raise ReleaseError(_not_the_file(store, digest))
