@@ -35,23 +35,26 @@ class Evidence:
     probes: Sequence[Probe]
     answers: dict[str, list[Logits]] = field(default_factory=dict)
 
-    def watched(self, session: Session, artifact: str) -> Session:
-        """The same session, whose answers are kept when it goes through the probes."""
-        return _WatchedSession(session, self.probes, self.answers.setdefault(artifact, []))
-
     def expected(self) -> list[Logits]:
         """The float network's answers."""
         return [_best_mask(probe.expected, probe) for probe in self.probes]
 
 
-class _WatchedSession(Session):
-    """Passes everything on and keeps a copy; the probes must come in their order."""
+class WatchedSession(Session):
+    """Passes everything on and keeps a copy; the probes must come in their order.
+
+    Args:
+        session: Runs the artifact.
+        probes: What it will be run on.
+        kept: Takes the answers, as `Evidence.answers` holds them.
+    """
 
     def __init__(self, session: Session, probes: Sequence[Probe], kept: list[Logits]) -> None:
         self.metadata = session.metadata
         self._session, self._probes, self._kept = session, probes, kept
 
     def run(self, image: NDArray[np.uint8], prompt: EncodedPrompt) -> RawPrediction:
+        """What the session itself returns."""
         prediction = self._session.run(image, prompt)
         self._kept.append(_best_mask(prediction, self._probes[len(self._kept)]))
         return prediction

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sqsam_deploy.datasets import bundled_dataset
-from sqsam_deploy.export_report.evidence import Evidence
+from sqsam_deploy.export_report.evidence import Evidence, WatchedSession
 from sqsam_deploy.export_report.report import export_page
 from sqsam_deploy.pipeline.agreement import make_probes, measure
 from sqsam_deploy.quantization import export_fp16, export_fp32
@@ -103,7 +103,8 @@ def _metadata(path: Path):
 
 
 def _entry(path: Path, evidence: Evidence) -> ArtifactEntry:
-    session = evidence.watched(open_session(path), path.name)
+    kept = evidence.answers.setdefault(path.name, [])
+    session = WatchedSession(open_session(path), evidence.probes, kept)
     agreement = measure(session, evidence.probes, images=2, limit=0.5, executor="this machine")
     return ArtifactEntry(
         path=path.name,
