@@ -9,6 +9,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from sqsam_deploy.runtimes.onnx.passes.aligned_channels import align_channels
+from sqsam_deploy.runtimes.onnx.passes.depthwise_shift import shift_by_convolution
 from sqsam_deploy.runtimes.onnx.passes.integer_bias import quantize_biases
 from sqsam_deploy.runtimes.onnx.passes.integer_masks import multiply_masks_as_integers
 from sqsam_deploy.runtimes.onnx.passes.own_zero_points import separate_zero_points
@@ -39,6 +40,7 @@ _TO_INTEGERS: tuple[Pass, ...] = (
     rewrite_upsampling,
     move_shuffles_channels_last,
     align_channels,
+    shift_by_convolution,
     count_activations_from_zero,
     multiply_masks_as_integers,
 )
