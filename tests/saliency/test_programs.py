@@ -12,7 +12,7 @@ from sqsam_deploy.errors import GateError
 from sqsam_deploy.model.saliency import SaliencyConfig, SaliencyNet
 from sqsam_deploy.pipeline import saliency as pipeline
 from sqsam_deploy.pipeline.progress import SilentSteps
-from sqsam_deploy.pipeline.targets import PRECISIONS, Target
+from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, PRECISIONS, Target
 from sqsam_deploy.runtimes import read_metadata
 from sqsam_deploy.saliency import open_saliency
 from sqsam_deploy.saliency.network import SaliencyCheckpoint, TorchSaliency, square_of
@@ -70,7 +70,7 @@ def built(checkpoint, photos, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # Noise has no salient area that keeps its edge: the limits are for trained weights.
         for precision, limit in (("fp16", 0.95), ("int8", 0.3), ("int8-weights", 0.3)):
-            patch.setitem(pipeline.AGREEMENT_LIMITS, precision, limit)
+            patch.setitem(AGREEMENT_LIMITS, precision, limit)
         calibration = Dataset("photos", tuple(photos))
         entries = pipeline.build_saliency(
             checkpoint, ALL, calibration, photos, staging, SilentSteps()
@@ -101,7 +101,7 @@ def test_artifacts_say_what_they_are(built):
 
 
 def test_an_artifact_that_disagrees_is_not_built(checkpoint, photos, tmp_path, monkeypatch):
-    monkeypatch.setitem(pipeline.AGREEMENT_LIMITS, "fp32", 1.01)
+    monkeypatch.setitem(AGREEMENT_LIMITS, "fp32", 1.01)
     with pytest.raises(GateError, match=r"saliency-fp32\.onnx agrees .* under the limit of 1\.01"):
         pipeline.build_saliency(
             checkpoint,
