@@ -34,6 +34,7 @@ from sqsam_deploy.runtimes.metadata import ArtifactMetadata, RuntimeName, descri
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.runtimes.torch import TorchSession
 from sqsam_deploy.saliency.network import SaliencyCheckpoint, load_saliency
+from sqsam_deploy.tracing import lean_tracing
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -122,7 +123,7 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[M
     folded = fold(checkpoint.model)
     programs = Programs(folded, photos, request.seed, steps)
     programs.check(target.program for target in request.targets)
-    with open_workers(steps) as workers:
+    with lean_tracing(), open_workers(steps) as workers:
         if saliency is not None:
             _start_saliency(workers, saliency, request.targets, photos, staging)
         steps.begin("running the float network on the comparison photos")

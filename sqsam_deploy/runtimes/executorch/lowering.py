@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch.export import ExportedProgram
 
 from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
-from sqsam_deploy.tracing import shared_provenance
+from sqsam_deploy.tracing import lean_tracing
 from sqsam_deploy.writing import write_whole
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         path: Where to write.
     """
     from sqsam_deploy.runtimes.executorch.passes import optimize
+    from sqsam_deploy.runtimes.executorch.retracing import changed_graphs_only
 
-    with _quiet(), shared_provenance():
+    with _quiet(), lean_tracing(), changed_graphs_only():
         interleaved = any(spec.layout == "NHWC" for spec in metadata.inputs)
         optimized = optimize(program, interleaved=interleaved)
         content = delegate(optimized, metadata).to_executorch().buffer
