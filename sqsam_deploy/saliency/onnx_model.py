@@ -53,6 +53,15 @@ def format_beside(path: Path) -> OnnxSaliencyFormat:
         raise UsageError(f"{declared} does not declare a format: {where}: {first['msg']}") from None
 
 
+def embedded_metadata(path: Path) -> dict[str, str]:
+    """The `metadata_props` of an ONNX file, whatever network it holds.
+
+    Raises:
+        ArtifactError: The file is missing or damaged.
+    """
+    return dict(_open(path, threads=None).get_modelmeta().custom_metadata_map)
+
+
 class OnnxSaliency:
     """An ONNX saliency network."""
 
@@ -75,11 +84,6 @@ class OnnxSaliency:
         self._input = self._session.get_inputs()[0]
         self._output = self._output_name()
         self._size = self._input_size()
-
-    @property
-    def embedded_metadata(self) -> dict[str, str]:
-        """The file's `metadata_props`."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
 
     def saliency_map(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Heat of a photo; see `SaliencyModel`.

@@ -6,7 +6,7 @@ from sqsam_deploy.runtimes import CHECKPOINT_SUFFIXES, open_session
 from sqsam_deploy.runtimes.metadata import METADATA_KEY
 from sqsam_deploy.saliency.model import SaliencyModel
 from sqsam_deploy.saliency.network import ArtifactSaliency, TorchSaliency, load_saliency
-from sqsam_deploy.saliency.onnx_model import OnnxSaliency
+from sqsam_deploy.saliency.onnx_model import OnnxSaliency, embedded_metadata
 
 
 def open_saliency(path: Path | None, threads: int | None = None) -> SaliencyModel:
@@ -24,8 +24,6 @@ def open_saliency(path: Path | None, threads: int | None = None) -> SaliencyMode
     """
     if path is None or path.suffix in CHECKPOINT_SUFFIXES:
         return TorchSaliency(load_saliency(path).model)
-    if path.suffix == ".onnx":
-        model = OnnxSaliency(path, threads=threads)
-        if METADATA_KEY not in model.embedded_metadata:
-            return model
+    if path.suffix == ".onnx" and METADATA_KEY not in embedded_metadata(path):
+        return OnnxSaliency(path, threads=threads)
     return ArtifactSaliency(open_session(path, threads))
