@@ -190,8 +190,12 @@ def _targets(
 def _quiet_libraries() -> None:
     """Keeps the exporters' own chatter away from the progress; our errors say what matters."""
     import logging
+    import os
     import warnings
 
+    # Torch reads it when it is loaded: its threads then sleep while they wait for each other,
+    # instead of taking the core of an artifact that is built beside.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore")
 

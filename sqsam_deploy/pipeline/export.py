@@ -121,9 +121,9 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[M
     saliency = load_saliency() if request.with_saliency else None
     photos = _calibration_photos(request)
     folded = fold(checkpoint.model)
-    programs = Programs(folded, photos, request.seed, steps)
-    programs.check(target.program for target in request.targets)
     with lean_tracing(), open_workers(steps) as workers:
+        programs = Programs(folded, photos, request.seed, steps, workers.attend)
+        programs.check(target.program for target in request.targets)
         if saliency is not None:
             _start_saliency(workers, saliency, request.targets, photos, staging)
         steps.begin("running the float network on the comparison photos")

@@ -1,6 +1,6 @@
 """The exported programs of one export: each is made once and shared by all runtimes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +18,25 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from sqsam_deploy.quantization import CalibrationSet, QuantizedModel
+    from sqsam_deploy.quantization.calibration import Sample
 
 #: What the int8 report is called, beside the artifacts.
 LAYERS_NAME = "quantization.json"
+
+
+class _Attended:
+    """A calibration set that somebody is told about each time an input is taken from it."""
+
+    def __init__(self, samples: "CalibrationSet", attend: Callable[[], None]) -> None:
+        self._samples, self._attend = samples, attend
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __iter__(self) -> "Iterator[Sample]":
+        for sample in self._samples:
+            self._attend()
+            yield sample
 
 
 class Programs:
@@ -31,10 +47,19 @@ class Programs:
         photos: Images that int8 ranges are measured on, already drawn.
         seed: Of the prompts on them, as the manifest states it.
         steps: Told what is being done.
+        attend: Called between the inputs of a calibration, which can take a minute.
     """
 
-    def __init__(self, folded: FoldedModel, photos: Dataset, seed: int, steps: Steps) -> None:
+    def __init__(
+        self,
+        folded: FoldedModel,
+        photos: Dataset,
+        seed: int,
+        steps: Steps,
+        attend: Callable[[], None],
+    ) -> None:
         self._folded, self._photos, self._seed, self._steps = folded, photos, seed, steps
+        self._attend = attend
         self._made: dict[ProgramKey, ExportedProgram] = {}
         self._calibration: CalibrationSet | None = None
         #: Int8 programs with their reports, in the order they were made.
@@ -89,7 +114,9 @@ class Programs:
                 self._photos, self._folded.config, seed=self._seed
             )
         scheme = QuantizationScheme(keep_float=key.keep_float)
-        self.quantized[key] = quantize(self._folded, self._calibration, scheme)
+        self.quantized[key] = quantize(
+            self._folded, _Attended(self._calibration, self._attend), scheme
+        )
         return self.quantized[key].program
 
     def write_reports(self, staging: Path) -> tuple[FileEntry, ...]:

@@ -42,6 +42,10 @@ class Workers(ABC):
         """Hands a job over; where several wait for a process, the one of highest cost is first."""
 
     @abstractmethod
+    def attend(self) -> None:
+        """Takes note of what the jobs did; to be called now and then in a long computation."""
+
+    @abstractmethod
     def results(self) -> list[Any]:
         """Waits for all jobs; what they gave, in the order they were handed over.
 
@@ -85,6 +89,9 @@ class _InTurn(Workers):
     def start(self, job: Job, cost: float) -> None:
         del cost
         self._jobs.append(job)
+
+    def attend(self) -> None:
+        """Nothing goes on beside."""
 
     def results(self) -> list[Any]:
         return [job(self._steps) for job in self._jobs]
@@ -130,12 +137,17 @@ class _Forked(Workers):
         self._steps, self._count, self._scratch = steps, count, scratch
         self._orders: list[_Order] = []
         self._running: dict[Connection, _Order] = {}
+        self._threads = _torch_threads()
 
     def start(self, job: Job, cost: float) -> None:
         self._orders.append(_Order(job, cost, self._steps.beside()))
+        self.attend()
+
+    def attend(self) -> None:
         self._listen(timeout=0)
         # One core is this process's own until it waits for the results.
         self._fill(self._count - 1)
+        self._leave_cores()
 
     def results(self) -> list[Any]:
         self._steps.end()
@@ -153,6 +165,16 @@ class _Forked(Workers):
             order.process.join()
             connection.close()
         self._running.clear()
+        self._leave_cores()
+
+    def _leave_cores(self) -> None:
+        """Gives torch the cores here that no job has.
+
+        With more threads than cores, each of its many short parallel loops waits for a thread that
+        has none: small networks then run at a third of their speed.
+        """
+        if self._threads is not None:
+            _set_torch_threads(max(1, self._threads - len(self._running)))
 
     def _fill(self, count: int) -> None:
         waiting = [order for order in self._orders if order.process is None]
@@ -243,11 +265,21 @@ def _die_with(parent: int) -> None:
 def _alone_after_fork() -> None:
     # What was there before needs no looking through, and stays shared with the other process.
     gc.freeze()
-    if "torch" in sys.modules:
-        import torch
-
+    if _torch_threads() is not None:
         # OpenMP's threads stayed in the other process: this one would wait for them for ever.
-        torch.set_num_threads(1)
+        _set_torch_threads(1)
+
+
+def _torch_threads() -> int | None:
+    """Threads of torch's loops; None where torch is not loaded, so that nothing loads it."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else torch.get_num_threads()
+
+
+def _set_torch_threads(count: int) -> None:
+    import torch
+
+    torch.set_num_threads(count)
 
 
 def _picklable(error: Exception) -> Exception:

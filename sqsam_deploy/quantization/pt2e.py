@@ -11,7 +11,7 @@ from torch.fx import GraphModule
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from sqsam_deploy.folding import FoldedModel
-from sqsam_deploy.quantization.calibration import CalibrationSet, Samples
+from sqsam_deploy.quantization.calibration import Samples
 from sqsam_deploy.quantization.float_programs import trace
 from sqsam_deploy.quantization.layers import FloatLayer, LayerReport, float_layers, layer_reports
 from sqsam_deploy.quantization.quantizer import Int8Quantizer
@@ -49,7 +49,7 @@ class QuantizedModel:
 
 def quantize(
     folded: FoldedModel,
-    calibration: CalibrationSet,
+    calibration: Samples,
     scheme: QuantizationScheme = DEFAULT_SCHEME,
 ) -> QuantizedModel:
     """Quantizes weights and activations to int8, with ranges measured on the calibration set.
