@@ -24,6 +24,9 @@ def changed_graphs_only() -> Iterator[None]:
     found nothing to change; most of XNNPACK's look for operators that these networks do not have.
     A pass that takes part in the tracing itself (`call_operator` and the like) is never skipped.
     """
+    from executorch.backends.xnnpack._passes.convert_to_upsample_bilinear2d import (
+        ConvertToUpsampleBilinear2d,
+    )
     from executorch.exir.pass_base import ExportPass, _ExportPassBase
     from torch.fx.passes.infra.pass_base import PassResult
 
@@ -38,8 +41,24 @@ def changed_graphs_only() -> Iterator[None]:
         traced = result.graph_module, _snapshot(result.graph_module)
         return result
 
-    with mock.patch.object(_ExportPassBase, "call", trace_changed):
+    find_bilinear = ConvertToUpsampleBilinear2d.call
+
+    def find_gathering(each: ConvertToUpsampleBilinear2d, module: GraphModule) -> PassResult:
+        return (find_bilinear if _gathers(module) else trace_changed)(each, module)
+
+    with (
+        mock.patch.object(_ExportPassBase, "call", trace_changed),
+        mock.patch.object(ConvertToUpsampleBilinear2d, "call", find_gathering),
+    ):
         yield
+
+
+def _gathers(module: GraphModule) -> bool:
+    """Whether there may be a decomposed bilinear upsampling, which picks its pixels by index.
+
+    To look for one ExecuTorch exports and lowers four small networks, which takes a second.
+    """
+    return any("index" in str(n.target) or "bilinear" in str(n.target) for n in module.graph.nodes)
 
 
 def _only_looks(kind: type["ExportPass"]) -> bool:
