@@ -8,7 +8,6 @@ from collections.abc import Callable
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from sqsam_deploy.runtimes.onnx.passes.aligned_channels import align_channels
 from sqsam_deploy.runtimes.onnx.passes.depthwise_shift import shift_by_convolution
 from sqsam_deploy.runtimes.onnx.passes.integer_bias import quantize_biases
 from sqsam_deploy.runtimes.onnx.passes.integer_masks import multiply_masks_as_integers
@@ -38,9 +37,8 @@ _TO_INTEGERS: tuple[Pass, ...] = (
     drop_saturating_relu,
     keep_moves_quantized,
     rewrite_upsampling,
-    move_shuffles_channels_last,
-    align_channels,
     shift_by_convolution,
+    move_shuffles_channels_last,
     count_activations_from_zero,
     multiply_masks_as_integers,
 )

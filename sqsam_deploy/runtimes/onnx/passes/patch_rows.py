@@ -11,9 +11,11 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from sqsam_deploy.runtimes.onnx.passes.aligned_channels import ALIGNMENT
 from sqsam_deploy.runtimes.onnx.passes.filters import Filters, filters_of, set_filters
 from sqsam_deploy.runtimes.onnx.passes.graph import Emitter, only_reader, producer_of, sizes_of
+
+#: Values that one multiply-accumulate instruction joins: kernels take multiples of it.
+ALIGNMENT = 4
 
 _CHANNELS_LAST = (0, 2, 3, 1)
 _CHANNELS_FIRST = (0, 3, 1, 2)

@@ -17,6 +17,7 @@ from onnx_ir.serde import deserialize_model, serialize_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sqsam_deploy.folding.shift import Shift
 from sqsam_deploy.model.saliency import SaliencyConfig
 from sqsam_deploy.quantization.float_programs import trace_network
 from sqsam_deploy.quantization.pt2e import quantize_program
@@ -28,20 +29,33 @@ from tests.tiny_network import TINY, tiny_calibration, tiny_quantized
 Arrays = list[NDArray[np.generic]]
 
 
+class _Block(nn.Module):
+    """Convolution, ReLU, and what folding a norm leaves behind."""
+
+    def __init__(self, in_channels: int, out_channels: int, size: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, size, padding=size // 2)
+        self.shift = Shift(torch.randn(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shifted: Tensor = self.shift(F.relu(self.conv(x)))
+        return shifted
+
+
 class Shuffled(nn.Module):
-    """What the released checkpoint's up-sampling is made of, with channel counts of 13 and 7."""
+    """What the released checkpoint's up-sampling is made of."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, 13, 3, padding=1)
-        self.down = nn.Conv2d(13, 16, 3, padding=1)
-        self.up = nn.Conv2d(16, 4 * 7, 1)
-        self.out = nn.Conv2d(13 + 7, 4, 3, padding=1)
+        self.stem = _Block(3, 12, 3)
+        self.down = nn.Conv2d(12, 16, 3, padding=1)
+        self.up = _Block(16, 4 * 8, 1)
+        self.out = nn.Conv2d(12 + 8, 4, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        skip = F.relu(self.stem(image))
+        skip = self.stem(image)
         deep = F.relu(self.down(F.max_pool2d(skip, 2, 2)))
-        up = F.pixel_shuffle(F.relu(self.up(deep)), 2)
+        up = F.pixel_shuffle(self.up(deep), 2)
         out: Tensor = self.out(torch.cat([skip, up], dim=1))
         return out
 
