@@ -24,7 +24,7 @@ from sqsam_deploy.runtimes.executorch.passes.graph import (
 
 #: Name of the input.
 PIXELS = "pixels"
-#: Scale 1 and the zero point that makes int8 of 0..255.
+#: Scale 1 and the zero point that makes int8 of 0..255: no pixel is rounded.
 _EXACT = (1.0, -128, -128, 127, torch.int8)
 
 
@@ -36,15 +36,14 @@ def take_interleaved_pixels(module: GraphModule) -> tuple[Tensor, int]:
     """
     graph = module.graph
     conv = next(node for node in graph.nodes if node.target is aten.conv2d.default)
-    quantized, *scale = node_argument(conv.args[0]).args
-    assert tuple(scale) == _EXACT, "pixels are quantized without loss"
-    _, channels, size, _ = node_argument(quantized).meta["val"].shape
-    inputs = _sources(node_argument(quantized))
+    planes = node_argument(conv.args[0])
+    _, channels, size, _ = planes.meta["val"].shape
+    inputs = _sources(planes)
     with graph.inserting_before(inputs[0]):
         pixels = graph.placeholder(PIXELS)
     with graph.inserting_before(conv):
         moves, weight, stride = _patch_rows(module, conv, channels, size)
-        x = graph.call_function(DEQUANTIZE, (move(module, pixels, scale, moves), *scale))
+        x = graph.call_function(DEQUANTIZE, (move(module, pixels, _EXACT, moves), *_EXACT))
     conv.args = (x, weight, conv.args[2], stride, *conv.args[4:])
     graph.eliminate_dead_code()
     for node in inputs:
@@ -64,7 +63,8 @@ def _patch_rows(
 ) -> tuple[list[Move], Node, list[int]]:
     """How the pixels are read, by which weight, with which stride."""
     weight = node_argument(conv.args[1])
-    source, *scales = weight.args
+    quantized = weight.target is DEQUANTIZE_CHANNELS
+    source = weight.args[0] if quantized else weight
     values = constant(module, source)
     kernel = values.shape[-1]
     stride = integers(conv.args[3]) if len(conv.args) > 3 else [1, 1]
@@ -74,6 +74,7 @@ def _patch_rows(
     rows: Move = (aten.reshape.default, [1, size, size // kernel, kernel * channels])
     # KxCxkxk -> Kx(k columns, C)xkx1
     by_rows = values.permute(0, 3, 1, 2).flatten(1, 2)[..., None]
-    constant_node = add_constant(module, source, by_rows)
-    dequantized = module.graph.call_function(DEQUANTIZE_CHANNELS, (constant_node, *scales))
-    return [rows, to_planes], dequantized, [kernel, 1]
+    rearranged = add_constant(module, source, by_rows)
+    if quantized:
+        rearranged = module.graph.call_function(DEQUANTIZE_CHANNELS, (rearranged, *weight.args[1:]))
+    return [rows, to_planes], rearranged, [kernel, 1]

@@ -8,7 +8,12 @@ from torch import Tensor, nn
 from torch.export import export
 from torch.fx import GraphModule
 
-from sqsam_deploy.quantization import quantize_program, trace_network
+from sqsam_deploy.quantization import (
+    QuantizationScheme,
+    quantize,
+    quantize_program,
+    trace_network,
+)
 from sqsam_deploy.runtimes.executorch.passes import (
     optimize,
     order_shuffled_channels,
@@ -98,8 +103,10 @@ def test_shuffled_channels_are_ordered_by_position(quantized: bool) -> None:
     assert list(shuffle.args[1]) == [2, 3, 0, 4, 1]
 
 
-def test_interleaved_pixels_are_the_same_image() -> None:
-    program = tiny_quantized().program
+@pytest.mark.parametrize("keep_float", [(), ("encoder.patch_embedding*",)])
+def test_interleaved_pixels_are_the_same_image(keep_float: tuple[str, ...]) -> None:
+    scheme = QuantizationScheme(keep_float=keep_float)
+    program = quantize(tiny_folded(), tiny_calibration(), scheme).program
     image, maps, *points = next(iter(tiny_calibration()))
     pixels = torch.cat([image, maps], 1).permute(0, 2, 3, 1) - 128
     optimized = optimize(program, interleaved=True)
