@@ -11,4 +11,4 @@ IR_VERSION = 8
 
 def minimum_runtime(metadata: ArtifactMetadata) -> str:
     """Lowest version of ONNX Runtime that implements the operator set and reads the file format."""
-    return "ONNX Runtime 1.14"
+    return "ONNX Runtime 1.15"
