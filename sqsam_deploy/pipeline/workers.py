@@ -27,7 +27,7 @@ from sqsam_deploy.pipeline.progress import Steps
 #: What is done somewhere else: told the steps, gives something that can be pickled.
 Job = Callable[[Steps], Any]
 
-#: Each needs up to a gigabyte and a half for the largest preset.
+#: Two of the largest preset need 3.4 GB together.
 MOST_WORKERS = 3
 
 #: Linux's prctl(2): the signal that a process gets when the one that forked it dies.
@@ -198,17 +198,23 @@ class _Forked(Workers):
             assert isinstance(ready, Connection)
             order = self._running[ready]
             message = _received(ready)
-            if isinstance(message, _Step):
+            while isinstance(message, _Step):
                 order.steps.begin(message.what)
-                continue
-            assert order.process is not None
-            order.process.join()
-            order.steps.end()
-            del self._running[ready]
-            ready.close()
-            if isinstance(message, _Failed):
-                raise message.error
-            order.result = message.value
+                if not ready.poll():
+                    break
+                message = _received(ready)
+            else:
+                self._finish(ready, order)
+                if isinstance(message, _Failed):
+                    raise message.error
+                order.result = message.value
+
+    def _finish(self, connection: Connection, order: _Order) -> None:
+        assert order.process is not None
+        order.process.join()
+        order.steps.end()
+        del self._running[connection]
+        connection.close()
 
 
 def _received(connection: Connection) -> _Message:
