@@ -1,0 +1,95 @@
+"""Side by side or in turn, an export is the same: its bytes, its manifest, its failures."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sqsam_deploy.checkpoint import Checkpoint
+from sqsam_deploy.errors import GateError
+from sqsam_deploy.model.saliency import SaliencyConfig, SaliencyNet
+from sqsam_deploy.pipeline import export as module
+from sqsam_deploy.pipeline import workers
+from sqsam_deploy.pipeline.export import ExportRequest, artifact_step_count, export_artifacts
+from sqsam_deploy.pipeline.progress import SilentSteps
+from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target
+from sqsam_deploy.release.manifest import Manifest
+from sqsam_deploy.saliency.network import SaliencyCheckpoint
+from tests.tiny_network import TINY, tiny_model
+
+TARGETS = (Target("coreml", "fp32"), Target("onnx", "fp32"), Target("executorch", "fp32"))
+SALIENCY = SaliencyConfig("saliency", image_size=64, widths=(8, 8, 8, 8))
+
+
+class Counter(SilentSteps):
+    count = 0
+
+    def begin(self, what: str) -> None:
+        self.count += 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_networks():
+    """Random networks in place of the bundled ones; their agreement is not what is tested."""
+    torch.manual_seed(2)
+    segmentation = Checkpoint(tiny_model(), TINY, "tiny", "1" * 64, {}, None)
+    saliency = SaliencyCheckpoint(SaliencyNet(SALIENCY).eval(), "random", "2" * 64, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "load_checkpoint", lambda path: segmentation)
+        patch.setattr(module, "load_saliency", lambda: saliency)
+        for precision in AGREEMENT_LIMITS:
+            patch.setitem(AGREEMENT_LIMITS, precision, 0.0)
+        yield
+
+
+def _export(request: ExportRequest, count: int) -> Manifest:
+    steps = Counter()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "worker_count", lambda: count)
+        manifest = export_artifacts(request, steps)
+    assert steps.count == artifact_step_count(request)
+    return manifest
+
+
+@pytest.fixture(scope="module")
+def in_turn(tmp_path_factory) -> tuple[Path, Manifest]:
+    output = tmp_path_factory.mktemp("exports") / "in-turn"
+    return output, _export(ExportRequest(TARGETS, output, with_saliency=True), 1)
+
+
+def _hashes(directory: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+def test_side_by_side_gives_the_same_bytes_and_manifest(in_turn, tmp_path):
+    output, manifest = in_turn
+    actual = _export(ExportRequest(TARGETS, tmp_path / "out", with_saliency=True), 2)
+    expected = [target.file_name("nano") for target in TARGETS]
+    expected += [target.file_name("saliency") for target in TARGETS]
+    assert [entry.path for entry in actual.artifacts] == expected
+    assert _without_measurements(actual) == _without_measurements(manifest)
+    hashes, again = _hashes(output), _hashes(tmp_path / "out")
+    # The manifest holds measurements: logits in float can differ in their last digit.
+    del hashes["manifest.json"], again["manifest.json"]
+    assert again == hashes
+
+
+def _without_measurements(manifest: Manifest) -> Manifest:
+    entries = [entry.model_copy(update={"agreement": None}) for entry in manifest.artifacts]
+    # Somebody may commit between the two exports.
+    return manifest.model_copy(update={"artifacts": tuple(entries), "git_revision": None})
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_failed_gate_leaves_nothing(tmp_path, monkeypatch, count):
+    monkeypatch.setitem(AGREEMENT_LIMITS, "fp32", 1.5)
+    with pytest.raises(GateError, match=r"^nano-fp32\.onnx agrees .* under the limit of 1\.5"):
+        _export(ExportRequest((Target("onnx", "fp32"),), tmp_path / "out"), count)
+    assert list(tmp_path.iterdir()) == []
