@@ -57,7 +57,7 @@ def code_on_demand() -> Iterator[None]:
             module._in_spec = codegen.pytree_info.in_spec
             module._out_spec = codegen.pytree_info.out_spec
         # Each graph module has a class of its own.
-        type(module).forward = first_call  # type: ignore[method-assign]
+        type(module).forward = first_call
 
     def name_only(module: GraphModule) -> str:
         return type(module).__name__

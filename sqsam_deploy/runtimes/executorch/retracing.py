@@ -44,7 +44,8 @@ def changed_graphs_only() -> Iterator[None]:
     find_bilinear = ConvertToUpsampleBilinear2d.call
 
     def find_gathering(each: ConvertToUpsampleBilinear2d, module: GraphModule) -> PassResult:
-        return (find_bilinear if _gathers(module) else trace_changed)(each, module)
+        result: PassResult = (find_bilinear if _gathers(module) else trace_changed)(each, module)
+        return result
 
     with (
         mock.patch.object(_ExportPassBase, "call", trace_changed),
