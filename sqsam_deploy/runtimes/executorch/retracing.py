@@ -37,15 +37,14 @@ def changed_graphs_only() -> Iterator[None]:
         nonlocal traced
         if _only_looks(type(each)) and traced == (module, _snapshot(module)):
             return PassResult(module, True)
-        result = trace(each, module)
+        result: PassResult = trace(each, module)
         traced = result.graph_module, _snapshot(result.graph_module)
         return result
 
     find_bilinear = ConvertToUpsampleBilinear2d.call
 
     def find_gathering(each: ConvertToUpsampleBilinear2d, module: GraphModule) -> PassResult:
-        result: PassResult = (find_bilinear if _gathers(module) else trace_changed)(each, module)
-        return result
+        return (find_bilinear if _gathers(module) else trace_changed)(each, module)
 
     with (
         mock.patch.object(_ExportPassBase, "call", trace_changed),
