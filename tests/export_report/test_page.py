@@ -11,6 +11,7 @@ import pytest
 from sqsam_deploy.export_report import runs
 from sqsam_deploy.export_report.report import REPORT_NAME, export_page
 from sqsam_deploy.pipeline.export import ExportRequest, export, step_count
+from sqsam_deploy.pipeline.progress import SilentSteps
 from sqsam_deploy.pipeline.targets import Target
 from sqsam_deploy.release.manifest import read_manifest, verify_files
 from tests.tiny_network import tiny_quantized
@@ -152,7 +153,7 @@ def test_a_runtime_without_its_profiler_has_a_report_all_the_same(small_export, 
     assert "No artifact of this export has a profiler" in page.text
 
 
-class _Told:
+class _Told(SilentSteps):
     def __init__(self) -> None:
         self.steps: list[str] = []
 
