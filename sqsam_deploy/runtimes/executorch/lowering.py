@@ -26,9 +26,9 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         path: Where to write.
     """
     from sqsam_deploy.runtimes.executorch.passes import optimize
-    from sqsam_deploy.runtimes.executorch.retracing import changed_graphs_only, unchecked_passes
+    from sqsam_deploy.runtimes.executorch.retracing import changed_graphs_only
 
-    with _quiet(), lean_tracing(), changed_graphs_only(), unchecked_passes():
+    with _quiet(), lean_tracing(), changed_graphs_only():
         interleaved = any(spec.layout == "NHWC" for spec in metadata.inputs)
         optimized = optimize(program, interleaved=interleaved)
         content = delegate(optimized, metadata).to_executorch().buffer

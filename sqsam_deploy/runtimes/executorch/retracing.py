@@ -53,23 +53,6 @@ def changed_graphs_only() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def unchecked_passes() -> Iterator[None]:
-    """Does not check the program before and after each of ExecuTorch's own passes.
-
-    That is a sixth of the time, spent on finding out which pass is wrong; what comes out is
-    executed and compared, which finds out whether.
-    """
-    from executorch.exir.pass_manager import ExportedProgramPassManager
-    from executorch.exir.verification import verifier
-
-    with (
-        mock.patch.object(ExportedProgramPassManager, "check"),
-        mock.patch.object(verifier, "_check_tensor_args_matching_op_allowed_dtype"),
-    ):
-        yield
-
-
 def _gathers(module: GraphModule) -> bool:
     """Whether there may be a decomposed bilinear upsampling, which picks its pixels by index.
 
