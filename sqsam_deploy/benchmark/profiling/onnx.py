@@ -25,9 +25,7 @@ def profile_onnx(
     return read_trace(trace_onnx(path, feeds, threads, count))
 
 
-def trace_onnx(
-    path: Path, feeds: Sequence[NDArray[np.generic]], threads: int, count: int
-) -> Trace:
+def trace_onnx(path: Path, feeds: Sequence[NDArray[np.generic]], threads: int, count: int) -> Trace:
     """The raw profile of the same runs, the uncounted ones included."""
     with tempfile.TemporaryDirectory() as folder:
         network = OnnxNetwork(path, threads, profile_prefix=f"{folder}/profile")
