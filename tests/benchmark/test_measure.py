@@ -110,4 +110,5 @@ def test_torch_with_random_weights_times_all_stages():
     assert set(samples.stages) == {"preprocess", "inference", "postprocess", "total"}
     for index in range(2):
         parts = [samples.stages[s][index] for s in ("preprocess", "inference", "postprocess")]
-        assert sum(parts) == pytest.approx(samples.stages["total"][index])
+        # Each is rounded to a tenth of a microsecond.
+        assert sum(parts) == pytest.approx(samples.stages["total"][index], abs=2.5e-4)
