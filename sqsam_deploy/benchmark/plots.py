@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqsam_deploy.benchmark.result import BenchmarkResult, Measurement
+from sqsam_deploy.benchmark.result import BenchmarkResult, Measurement, Subject
 from sqsam_deploy.benchmark.tables import label, setup_text, summary_of
 from sqsam_deploy.errors import MissingDependencyError
 
@@ -41,17 +41,25 @@ def draw_latency(result: BenchmarkResult, path: Path) -> Path:
 def draw_figure_1(results: Sequence[BenchmarkResult], path: Path) -> Path:
     """Latency against parameters, SqueezeSAM and its peers, as the paper's Figure 1.
 
+    A network that was measured in several runtimes is drawn once, in its fastest.
+
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
     figure = _figure(width=7.5, height=5.0)
     axes = figure.subplots()
-    for item in _comparable(results):
+    fastest: dict[str, Measurement] = {}
+    for item in sorted(_comparable(results), key=_median, reverse=True):
+        fastest[_network_name(item.subject)] = item
+    for name, item in fastest.items():
         ours = item.subject.role == "artifact"
-        x, y = (item.subject.parameters or 0) / 1e6, summary_of(item).median.value
+        x, y = (item.subject.parameters or 0) / 1e6, _median(item)
         colour = _COLOURS[item.subject.precision] if ours else _OTHER
         axes.scatter(x, y, s=70, color=colour, marker="*" if ours else "o", zorder=3)
-        axes.annotate(label(item), (x, y), textcoords="offset points", xytext=(6, 4), fontsize=7)
+        beside, side = (8, "left") if ours else (-8, "right")
+        axes.annotate(
+            name, (x, y), textcoords="offset points", xytext=(beside, -3), ha=side, fontsize=8
+        )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.margins(0.25)
@@ -59,8 +67,19 @@ def draw_figure_1(results: Sequence[BenchmarkResult], path: Path) -> Path:
     axes.set_xlabel("parameters, millions")
     axes.set_ylabel("median inference, ms")
     device = results[-1].device
-    axes.set_title(f"{device.name}, {device.cores} cores; random weights in peers")
+    axes.set_title(f"{device.name}, {device.cores} cores; fastest runtime; peers: see the table")
     return _save(figure, path)
+
+
+def _median(item: Measurement) -> float:
+    return summary_of(item).median.value
+
+
+def _network_name(subject: Subject) -> str:
+    """One name for a network's files; of ours, one for each precision."""
+    if subject.role == "artifact":
+        return f"SqueezeSAM {subject.precision}"
+    return subject.name.removesuffix(" .onnx").removesuffix(" .pte")
 
 
 def _comparable(results: Sequence[BenchmarkResult]) -> list[Measurement]:
