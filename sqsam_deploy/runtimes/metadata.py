@@ -31,6 +31,9 @@ Layout = Literal["NCHW", "NHWC", "image", "NxPx2", "NxP", "NxM", "NxMxHxW"]
 #: Key under which `ArtifactMetadata` is stored, as JSON, inside an artifact.
 METADATA_KEY = "sqsam"
 
+#: Name of the input that holds the image and the prompt maps interleaved.
+PIXELS = "pixels"
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -207,7 +210,7 @@ def input_specs(
     size = config.image_size
     signed = layout == "nhwc-int8"
     pixels = TensorSpec(
-        name="pixels",
+        name=PIXELS,
         dtype="int8" if signed else "uint8",
         shape=(1, size, size, image.shape[1] + maps.shape[1]),
         layout="NHWC",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.prompts import EncodedPrompt
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, TensorSpec
+from sqsam_deploy.runtimes.metadata import PIXELS, ArtifactMetadata, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def bind_inputs(
     values: dict[str, NDArray[np.generic]] = {
         "image": image,
         "prompt_maps": maps,
-        "pixels": np.concatenate([image, maps], axis=2),
+        PIXELS: np.concatenate([image, maps], axis=2),
         "point_coords": prompt.point_coords,
         "point_labels": prompt.point_labels,
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.export import ExportedProgram
 
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
+from sqsam_deploy.runtimes.metadata import METADATA_KEY, PIXELS, ArtifactMetadata
 from sqsam_deploy.runtimes.onnx.specs import IR_VERSION, OPSET
 from sqsam_deploy.version import __version__
 from sqsam_deploy.writing import write_whole
@@ -83,13 +83,13 @@ def _passes(metadata: ArtifactMetadata) -> "tuple[Pass, ...]":
 
     if metadata.precision != "int8":
         return ()
-    takes_pixels = any(spec.name == passes.PIXELS for spec in metadata.inputs)
+    takes_pixels = any(spec.name == PIXELS for spec in metadata.inputs)
     return passes.INT8_PIXEL_PASSES if takes_pixels else passes.INT8_PASSES
 
 
 def _program_inputs(program: ExportedProgram, metadata: ArtifactMetadata) -> list[str]:
     """Names of the program's inputs: the file's, but for those that a pass joins into one."""
-    from sqsam_deploy.runtimes.onnx.passes import JOINED, PIXELS
+    from sqsam_deploy.runtimes.onnx.passes import JOINED
 
     names = [spec.name for spec in metadata.inputs]
     if PIXELS not in names:

@@ -31,9 +31,7 @@ def split_conv_transpose(module: GraphModule) -> int:
         last = _behind(_insert_pointwise(module, node))
         scale = last.args[1:] if last.target is QUANTIZE else ()
         readers = list(last.users)
-        with module.graph.inserting_after(last):
-            anchor = module.graph.call_function(aten.alias.default, (last,))
-        with module.graph.inserting_before(anchor):
+        with module.graph.inserting_before(last.next):
             laid_out = move(
                 module,
                 last,
@@ -44,7 +42,6 @@ def split_conv_transpose(module: GraphModule) -> int:
                     (aten.reshape.default, [1, channels, height, width]),
                 ],
             )
-        module.graph.erase_node(anchor)
         for reader in readers:
             reader.replace_input_with(last, laid_out)
     return len(nodes)

@@ -13,7 +13,7 @@ from sqsam_deploy.runtimes.onnx.passes.integer_bias import quantize_biases
 from sqsam_deploy.runtimes.onnx.passes.integer_masks import multiply_masks_as_integers
 from sqsam_deploy.runtimes.onnx.passes.own_zero_points import separate_zero_points
 from sqsam_deploy.runtimes.onnx.passes.patch_rows import embed_rows
-from sqsam_deploy.runtimes.onnx.passes.pixel_inputs import JOINED, PIXELS, take_pixels_as_bytes
+from sqsam_deploy.runtimes.onnx.passes.pixel_inputs import JOINED, take_pixels_as_bytes
 from sqsam_deploy.runtimes.onnx.passes.pixel_shuffle import move_shuffles_channels_last
 from sqsam_deploy.runtimes.onnx.passes.pointwise_upsampling import rewrite_upsampling
 from sqsam_deploy.runtimes.onnx.passes.quantized_moves import keep_moves_quantized
@@ -25,7 +25,6 @@ __all__ = [
     "INT8_PASSES",
     "INT8_PIXEL_PASSES",
     "JOINED",
-    "PIXELS",
     "Pass",
     "apply_passes",
 ]

@@ -6,6 +6,7 @@ float32, and nothing is left to quantize.
 
 import onnx_ir as ir
 
+from sqsam_deploy.runtimes.metadata import PIXELS
 from sqsam_deploy.runtimes.onnx.passes.graph import (
     Emitter,
     Quantization,
@@ -16,8 +17,6 @@ from sqsam_deploy.runtimes.onnx.passes.graph import (
 
 #: The inputs that are joined, in the order of their channels.
 JOINED = ("image", "prompt_maps")
-#: What the joined input is called.
-PIXELS = "pixels"
 
 _BYTES = Quantization(scale=1.0, zero_point=0, dtype=ir.DataType.UINT8)
 
