@@ -80,6 +80,8 @@ def _define_torchvision_schemas() -> None:
 
     Its import registers fake kernels for two operators that only its CUDA library defines.
     """
+    if torch.version.cuda is not None:
+        return
     library = torch.library.Library("torchvision", "FRAGMENT")
     for schema in (
         "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",

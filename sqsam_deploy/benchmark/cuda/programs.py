@@ -1,11 +1,11 @@
 """A case as something that can be called: weights and inputs on the device, in its precision."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sqsam_deploy.benchmark.cuda.grid import Case
 from sqsam_deploy.benchmark.cuda.timing import Call
@@ -23,11 +23,29 @@ _BEFORE_CAPTURE = 3
 
 
 @dataclass(frozen=True)
+class Peer:
+    """Another network, measured beside the preset: eager, one image.
+
+    Attributes:
+        name: Its paper's name.
+        scope: "image encoder" or "whole network".
+        input_size: Side of its square input.
+        build: Makes it, for a side of the input, on torch's default device.
+    """
+
+    name: str
+    scope: str
+    input_size: int
+    build: Callable[[int], nn.Module]
+
+
+@dataclass(frozen=True)
 class Program:
-    """A case, ready to run. Call it inside `precision_of(case)`."""
+    """A case, ready to run. Call it inside `precision_of(case)`; `peer` is None for the preset."""
 
     case: Case
     call: Call
+    peer: Peer | None = None
 
 
 def build_program(preset_name: str, case: Case, device: torch.device) -> Program:
@@ -48,6 +66,25 @@ def build_program(preset_name: str, case: Case, device: torch.device) -> Program
         return function(*inputs)
 
     return Program(case, _capture(call) if case.mode == "cuda-graph" else call)
+
+
+def build_peer(peer: Peer, case: Case, device: torch.device) -> Program:
+    """Puts another network with random weights and a random image on the device.
+
+    Raises:
+        RuntimeError: The device has no room.
+    """
+    dtype = DTYPES[case.precision]
+    torch.manual_seed(0)
+    with device:
+        network = peer.build(peer.input_size).to(dtype)
+        image = torch.rand(case.batch, 3, peer.input_size, peer.input_size, dtype=dtype)
+
+    @torch.inference_mode()
+    def call() -> object:
+        return network(image)
+
+    return Program(case, call, peer)
 
 
 def random_inputs(

@@ -13,10 +13,16 @@ import torch
 from sqsam_deploy.benchmark.cuda.bounds import DevicePeaks, bounds_of, measure_peaks
 from sqsam_deploy.benchmark.cuda.grid import Case
 from sqsam_deploy.benchmark.cuda.onnx import PROVIDERS, provider_rounds
-from sqsam_deploy.benchmark.cuda.programs import Program, build_program, precision_of
+from sqsam_deploy.benchmark.cuda.programs import (
+    Peer,
+    Program,
+    build_peer,
+    build_program,
+    precision_of,
+)
 from sqsam_deploy.benchmark.cuda.timing import time_calls
 from sqsam_deploy.benchmark.environment import capture_environment, cpu_device, load_average
-from sqsam_deploy.benchmark.macs import preset_work
+from sqsam_deploy.benchmark.macs import count_work, preset_work
 from sqsam_deploy.benchmark.measure import concluded
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
@@ -48,6 +54,7 @@ class CudaPlan:
         onnx: A float ONNX artifact for ONNX Runtime's CUDA and TensorRT providers, or None.
         rounds: Turns of every case.
         per_round: Recorded inferences of a turn.
+        peers: Other networks, which take turns with the cases of one image.
     """
 
     preset_name: str
@@ -55,6 +62,7 @@ class CudaPlan:
     onnx: Path | None = None
     rounds: int = 10
     per_round: int = 10
+    peers: tuple[Peer, ...] = ()
 
 
 def require_gpu() -> torch.device:
@@ -115,13 +123,15 @@ class _CudaRun:
     def measure_batch(self, cases: Sequence[Case]) -> None:
         """Builds all cases of one batch, lets them take turns, and frees them."""
         programs = list(self._build(cases))
+        if cases[0].batch == 1:
+            programs += self._build_peers(cases)
         taken: list[list[tuple[float, ...]]] = [[] for _ in programs]
         for index in range(self._plan.rounds):
             self._steps.begin(f"batch {cases[0].batch}: round {index + 1} of {self._plan.rounds}")
             for position in np.random.default_rng(index).permutation(len(programs)):
                 taken[position].append(self._turn(programs[position], self._plan.per_round))
         for program, rounds in zip(programs, taken, strict=True):
-            self.measurements.append(self._measurement(program.case, rounds))
+            self.measurements.append(self._measurement(program, rounds))
         programs.clear()
         gc.collect()
         if self._device.type == "cuda":
@@ -140,12 +150,33 @@ class _CudaRun:
             else:
                 yield program
 
+    def _build_peers(self, cases: Sequence[Case]) -> Iterator[Program]:
+        for peer in self._plan.peers:
+            for precision in dict.fromkeys(case.precision for case in cases):
+                case = Case("eager", precision, channels_last=False, batch=1)
+                self._steps.begin(f"{peer.name}, {precision}")
+                try:
+                    with precision_of(case):
+                        program = build_peer(peer, case, self._device)
+                        time_calls(program.call, _WARM_UP, self._device)
+                except Exception as error:
+                    self._fail(f"{peer.name}, {precision}", error)
+                else:
+                    yield program
+
     def _turn(self, program: Program, count: int) -> tuple[float, ...]:
         with precision_of(program.case):
             times = time_calls(program.call, _DISCARDED + count, self._device)
         return times[_DISCARDED:]
 
-    def _measurement(self, case: Case, rounds: Sequence[tuple[float, ...]]) -> Measurement:
+    def _measurement(self, program: Program, rounds: Sequence[tuple[float, ...]]) -> Measurement:
+        case, peer = program.case, program.peer
+        if peer is not None:
+            return Measurement(
+                subject=_peer_subject(peer, case.precision),
+                setup=Setup(compute=self._device.type, batch=case.batch, variant=case.variant),
+                stages={"inference": Timing(rounds=tuple(rounds))},
+            )
         return Measurement(
             subject=self._subject("torch", case.precision),
             setup=Setup(compute=self._device.type, batch=case.batch, variant=case.variant),
@@ -198,6 +229,22 @@ class _CudaRun:
         self.failures.append(
             NotMeasured(subject=self._plan.preset_name, setup=setup, reason=reason)
         )
+
+
+def _peer_subject(peer: Peer, precision: str) -> Subject:
+    with torch.device("meta"):
+        network = peer.build(peer.input_size)
+        work = count_work(network, (torch.empty(1, 3, peer.input_size, peer.input_size),))
+    return Subject(
+        name=f"{peer.name} torch {precision}",
+        role="peer",
+        runtime="torch",
+        precision=precision,
+        scope=f"{peer.scope}, {peer.input_size}²",
+        macs=work.macs,
+        parameters=work.parameters,
+        random_weights=True,
+    )
 
 
 def describe_gpu(device: torch.device) -> Device:
