@@ -117,7 +117,7 @@ def _capture(call: Call) -> Call:
     with torch.cuda.graph(graph):
         outputs = call()
 
-    def replay() -> object:
+    def replay(_weights_and_inputs: Call = call) -> object:
         graph.replay()
         return outputs
 
