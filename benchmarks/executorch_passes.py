@@ -19,6 +19,7 @@ from executorch.extension.pybindings import portable_lib
 from executorch.runtime import Runtime
 from random_artifacts import calibrated_network
 
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import fold
 from sqsam_deploy.model.config import preset
@@ -26,7 +27,6 @@ from sqsam_deploy.quantization import build_calibration, quantize
 from sqsam_deploy.runtimes.executorch import passes
 from sqsam_deploy.runtimes.executorch.lowering import delegate
 from sqsam_deploy.runtimes.executorch.xnnpack import hook
-from sqsam_deploy.runtimes.metadata import describe
 
 _PHOTOS = 2
 _PAUSE = 0.05

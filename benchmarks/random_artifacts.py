@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
+from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy.benchmark.random_network import random_network
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.pipeline.export import ExportRequest, export, step_count
-from sqsam_deploy.pipeline.progress import shown_steps
 from sqsam_deploy.pipeline.targets import (
     AGREEMENT_LIMITS,
     DEFAULT_RUNTIMES,

@@ -25,9 +25,9 @@ from pathlib import Path
 
 from semver import Version
 
+from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
-from sqsam_deploy.release.files import hash_file
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.pull import PullRequest, Selection, pull
 from sqsam_deploy.release.source import Source

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sqsam_deploy.writing import write_whole
+from sqsam_deploy._internal.atomic import atomic_write
 
 #: Colour of an overlay, RGB.
 HIGHLIGHT = (30, 144, 255)
@@ -61,5 +61,5 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> Path:
-    write_whole(path, encode_png(pixels))
+    atomic_write(path, encode_png(pixels))
     return path

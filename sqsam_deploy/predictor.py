@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.prompts import Prompt, encode_prompt, limit_clicks, prepare_image
-from sqsam_deploy.prompts.given import given_prompt
 from sqsam_deploy.prompts.saliency import SaliencyClicks, saliency_clicks
+from sqsam_deploy.prompts.validate import validate_prompt
 from sqsam_deploy.runtimes.session import RawPrediction, Session
 from sqsam_deploy.saliency import SaliencyModel, open_saliency
 
@@ -94,7 +94,7 @@ class Predictor:
         Raises:
             UsageError: No image was set, or an argument is not what it should be.
         """
-        prompt = given_prompt(point_coords, point_labels, box, self._current().hw)
+        prompt = validate_prompt(point_coords, point_labels, box, self._current().hw)
         return self._predict(prompt, multimask_output)
 
     def predict_auto(self, multimask_output: bool = True) -> Prediction:

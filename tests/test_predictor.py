@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.checkpoint.loading import Checkpoint
 from sqsam_deploy.errors import DataError, UsageError
 from sqsam_deploy.model.config import NANO, RELEASE_2023_12, ModelConfig
@@ -9,7 +10,6 @@ from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.predictor import Predictor
 from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.prompts.saliency import saliency_clicks
-from sqsam_deploy.runtimes.metadata import describe
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.runtimes.torch import TorchSession
 

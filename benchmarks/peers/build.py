@@ -23,9 +23,9 @@ from torch._subclasses import FakeTensorMode
 sys.path.insert(0, str(Path(__file__).parent))
 from networks import PEERS, PeerNetwork
 
+from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.benchmark.macs import Work, count_work
 from sqsam_deploy.benchmark.subjects import PEERS_NAME, PeerEntry, Peers
-from sqsam_deploy.writing import write_whole
 
 #: Protocol buffers hold 2 GB; networks beyond this keep their weights in a second file.
 _LARGEST_ONNX = 1_800_000_000
@@ -96,7 +96,7 @@ def main() -> None:
     for peer in track(chosen, description="building"):
         entries += build(peer, options.output, options.input_size or peer.input_size)
         listing = Peers(peers=tuple(entries)).model_dump_json(indent=2)
-        write_whole(options.output / PEERS_NAME, listing.encode())
+        atomic_write(options.output / PEERS_NAME, listing.encode())
         gc.collect()
 
 

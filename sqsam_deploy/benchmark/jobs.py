@@ -2,9 +2,9 @@
 
 from typing import Literal
 
+from sqsam_deploy.artifact.documents import Frozen
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.result import Memory, Stage
-from sqsam_deploy.release.documents import Frozen
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 #: "artifact" is one of this project's files, "network" is torch with random weights, "plain" is
 #: an `.onnx` or `.pte` file of any network, fed with random numbers.

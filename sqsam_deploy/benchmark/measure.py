@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sqsam_deploy._internal.progress import SilentSteps, Steps
 from sqsam_deploy.benchmark.channel import Worker
 from sqsam_deploy.benchmark.environment import capture_environment, cpu_device, load_average
 from sqsam_deploy.benchmark.jobs import Job, Loaded
@@ -28,7 +29,6 @@ from sqsam_deploy.benchmark.statistics import summarize
 from sqsam_deploy.benchmark.subjects import Target, check_names
 from sqsam_deploy.benchmark.tables import setup_text
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.pipeline.progress import SilentSteps, Steps
 from sqsam_deploy.version import __version__
 
 #: Inferences before the steady state: memory is planned, caches and branch predictors fill.

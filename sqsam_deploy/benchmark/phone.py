@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from sqsam_deploy.artifact.manifest import ArtifactEntry, Manifest
 from sqsam_deploy.benchmark.measure import concluded
 from sqsam_deploy.benchmark.ratios import find_ratios
 from sqsam_deploy.benchmark.result import BenchmarkResult, Measurement, Timing
 from sqsam_deploy.benchmark.subjects import artifact_subject
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.release.manifest import ArtifactEntry, Manifest
 
 #: Recorded inferences that a median needs at least.
 FEWEST_SAMPLES = 20

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.model.config import preset
 from sqsam_deploy.model.network import SqueezeSAM
-from sqsam_deploy.runtimes.metadata import describe
 from sqsam_deploy.runtimes.session import Session
 
 _SEED = 0

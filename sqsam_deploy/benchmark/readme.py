@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.benchmark.plots import draw_figure_1, draw_latency
 from sqsam_deploy.benchmark.result import BenchmarkResult
 from sqsam_deploy.benchmark.resultfile import device_slug, read_results
@@ -14,7 +15,6 @@ from sqsam_deploy.benchmark.tables import (
     stage_table,
 )
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.writing import write_whole
 
 _HEAD = """\
 # Benchmarks
@@ -46,7 +46,7 @@ def write_readme(results_directory: Path, path: Path) -> Path:
     parts = [_HEAD.format(folder=results_directory.name), *_paper_part(newest, plots)]
     parts += [_result_part(result, plots) for result in newest]
     parts.append(_missing_part(newest))
-    write_whole(path, ("\n\n".join(part.strip() for part in parts if part) + "\n").encode())
+    atomic_write(path, ("\n\n".join(part.strip() for part in parts if part) + "\n").encode())
     return path
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sqsam_deploy.release.documents import Frozen
+from sqsam_deploy.artifact.documents import Frozen
 
 #: The newest `result_version` this package reads.
 RESULT_VERSION = 1

@@ -7,10 +7,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.artifact.documents import load_versioned, validate_document
 from sqsam_deploy.benchmark.result import RESULT_VERSION, BenchmarkResult, Device
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.release.documents import load_versioned, validate_document
-from sqsam_deploy.writing import write_whole
 
 
 def result_name(result: BenchmarkResult) -> str:
@@ -29,7 +29,7 @@ def device_slug(device: Device) -> str:
 def write_result(path: Path, result: BenchmarkResult) -> Path:
     """Writes a result file, whole or not at all, and returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (result.model_dump_json(exclude_none=True) + "\n").encode())
+    atomic_write(path, (result.model_dump_json(exclude_none=True) + "\n").encode())
     return path
 
 

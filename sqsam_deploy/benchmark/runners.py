@@ -9,12 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.jobs import Job
 from sqsam_deploy.benchmark.photos import Photo, load_photos
 from sqsam_deploy.benchmark.plain import PlainNetwork, open_plain
 from sqsam_deploy.benchmark.result import Stage
 from sqsam_deploy.runtimes import open_session
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 from sqsam_deploy.runtimes.session import Session, bind_inputs
 
 #: What a runtime's first use would import; loading an artifact does not pay for it.

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from pydantic import Field
 
+from sqsam_deploy.artifact.documents import Frozen, validate_document
+from sqsam_deploy.artifact.files import hash_file
+from sqsam_deploy.artifact.manifest import ArtifactEntry, read_manifest
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.jobs import JobKind
-from sqsam_deploy.benchmark.peaks import PeakKernel
 from sqsam_deploy.benchmark.result import NotMeasured, Subject
+from sqsam_deploy.benchmark.roofline import PeakKernel
 from sqsam_deploy.errors import ArtifactError, UsageError
-from sqsam_deploy.release.documents import Frozen, validate_document
-from sqsam_deploy.release.files import hash_file
-from sqsam_deploy.release.manifest import ArtifactEntry, read_manifest
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 PEERS_NAME = "peers.json"
 #: Runtimes that only Apple's systems have; a reference executor's time would say nothing.

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy.benchmark.measure import Plan, measure, step_count
-from sqsam_deploy.benchmark.peaks import build_peak_kernels
 from sqsam_deploy.benchmark.result import BenchmarkResult, NotMeasured
+from sqsam_deploy.benchmark.roofline import build_peak_kernels
 from sqsam_deploy.benchmark.subjects import (
     Target,
     artifact_targets,
@@ -17,7 +18,6 @@ from sqsam_deploy.benchmark.subjects import (
     peak_target,
     peer_targets,
 )
-from sqsam_deploy.pipeline.progress import shown_steps
 
 
 @dataclass(frozen=True)

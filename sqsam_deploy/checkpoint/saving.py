@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.version import __version__
-from sqsam_deploy.writing import write_whole
 
 
 def save_checkpoint(model: SqueezeSAM, path: Path, metadata: Mapping[str, str]) -> None:
@@ -21,4 +21,4 @@ def save_checkpoint(model: SqueezeSAM, path: Path, metadata: Mapping[str, str]) 
 
     described = {"preset": model.config.name, "sqsam_deploy": __version__, **metadata}
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    write_whole(path, save(tensors, metadata=described))
+    atomic_write(path, save(tensors, metadata=described))

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from sqsam_deploy.artifact.manifest import Manifest
     from sqsam_deploy.pipeline.reproducibility import FileComparison, Reproduction
     from sqsam_deploy.recipes import Recipe
-    from sqsam_deploy.release.manifest import Manifest
 
 
 def show_recipes(recipes: "Sequence[Recipe]") -> None:
@@ -68,7 +68,7 @@ def show_comparison(result: "Reproduction") -> None:
     for file in result.files:
         size = "missing" if file.bytes is None else f"{file.bytes}"
         table.add_row(file.path, size, _verdict(file))
-    from sqsam_deploy.release.manifest import MANIFEST_NAME
+    from sqsam_deploy.artifact.manifest import MANIFEST_NAME
 
     manifest = ", ".join(result.manifest_changes)
     verdict = f"differs: {manifest}" if manifest else "same, versions and measurements apart"

@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sqsam_deploy.artifact.files import files_in
+from sqsam_deploy.artifact.manifest import MANIFEST_NAME, Agreement, Manifest, read_manifest
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.checkpoint.loading import build_checkpoint
 from sqsam_deploy.checkpoint.reading import read_state_file
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.folding import FoldStep, fold
-from sqsam_deploy.release.files import files_in
-from sqsam_deploy.release.manifest import MANIFEST_NAME, Agreement, Manifest, read_manifest
 from sqsam_deploy.runtimes import read_metadata
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 ARTIFACT_SUFFIXES = (".pte", ".onnx", ".mlpackage")
 

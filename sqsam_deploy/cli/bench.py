@@ -145,9 +145,9 @@ def measure_gpu(
         raise UsageError(f"--batches takes whole numbers joined by commas, got '{batches}'")
     sizes = [int(part) for part in batches.split(",") if part]
     chosen = cases(modes.split(","), precisions.split(","), sizes)
+    from sqsam_deploy._internal.progress import shown_steps
     from sqsam_deploy.benchmark.cuda.run import CudaPlan, measure_cuda, require_gpu
     from sqsam_deploy.model.config import preset as known_preset
-    from sqsam_deploy.pipeline.progress import shown_steps
 
     plan = CudaPlan(known_preset(preset).name, chosen, onnx, rounds)
     device = require_gpu()
@@ -206,9 +206,9 @@ def import_result(
     output: Output = _RESULTS,
 ) -> None:
     """Check an iPhone's result file against the artifacts' manifests and add it."""
+    from sqsam_deploy.artifact.manifest import read_manifest
     from sqsam_deploy.benchmark.phone import check_phone_result
     from sqsam_deploy.benchmark.resultfile import read_result
-    from sqsam_deploy.release.manifest import read_manifest
 
     manifests = [read_manifest(directory) for directory in artifacts]
     _keep(check_phone_result(read_result(file), manifests), output)

@@ -10,8 +10,8 @@ from sqsam_deploy.cli._app import run, show_version
 from sqsam_deploy.errors import GateError, UsageError
 
 if TYPE_CHECKING:
+    from sqsam_deploy.artifact.metadata import Precision
     from sqsam_deploy.pipeline.targets import Target
-    from sqsam_deploy.runtimes.metadata import Precision
 
 #: Options that a recipe, and the manifest of an earlier export, answer by themselves.
 _WHAT_TO_BUILD = ("int8", "fp16", "fp32", "every", "runtime", "no_saliency")
@@ -118,10 +118,10 @@ def export(
         found = find_recipe(recipe)
         targets, saliency, recipe_name = found.targets, found.with_saliency, found.name
     _quiet_libraries()
+    from sqsam_deploy._internal.progress import shown_steps
     from sqsam_deploy.cli._export_tables import show_artifacts
     from sqsam_deploy.pipeline.export import ExportRequest, step_count
     from sqsam_deploy.pipeline.export import export as run_export
-    from sqsam_deploy.pipeline.progress import shown_steps
 
     request = ExportRequest(
         targets,

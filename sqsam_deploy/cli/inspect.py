@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from sqsam_deploy.artifact.manifest import Agreement
+    from sqsam_deploy.artifact.metadata import ArtifactMetadata, PromptRules
     from sqsam_deploy.cli._inspection import ArtifactFacts, CheckpointFacts, ExportFacts, Facts
-    from sqsam_deploy.release.manifest import Agreement
-    from sqsam_deploy.runtimes.metadata import ArtifactMetadata, PromptRules
 
 #: Without a terminal nothing is wrapped or cut off at this width.
 _PIPE_WIDTH = 400

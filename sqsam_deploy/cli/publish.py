@@ -79,7 +79,7 @@ def publish(
     Exit codes: 0 published (or this very release was there), 1 the parity gate did not pass,
     2 wrong usage, 3 something could not be read, written or verified.
     """
-    from sqsam_deploy.pipeline.progress import shown_steps
+    from sqsam_deploy._internal.progress import shown_steps
     from sqsam_deploy.release.assemble import PublishRequest
     from sqsam_deploy.release.publish import STEPS
     from sqsam_deploy.release.publish import publish as run_publish

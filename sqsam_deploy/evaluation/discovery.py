@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqsam_deploy.artifact.files import files_in, hash_file, sums_text
+from sqsam_deploy.artifact.manifest import MANIFEST_NAME, read_manifest
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.evaluation.plan import Loaded
-from sqsam_deploy.release.files import files_in, hash_file, sums_text
-from sqsam_deploy.release.manifest import MANIFEST_NAME, read_manifest
 from sqsam_deploy.runtimes import CHECKPOINT_SUFFIXES, open_session, read_metadata
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 ARTIFACT_SUFFIXES = (".pte", ".onnx", ".mlpackage")
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sqsam_deploy.datasets import ImageRecord, load_image
 from sqsam_deploy.errors import ArtifactError, DataError
-from sqsam_deploy.evaluation.clicking import simulate_clicks
 from sqsam_deploy.evaluation.metrics import mask_iou
+from sqsam_deploy.evaluation.noc import simulate_clicks
 from sqsam_deploy.evaluation.plan import Artifact, Plan
 from sqsam_deploy.evaluation.protocols import Query, Scene
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.datasets import (
     Dataset,
     bundled_dataset,
@@ -16,7 +17,6 @@ from sqsam_deploy.datasets.coco import read_coco_json
 from sqsam_deploy.errors import DataError, MissingDependencyError, UsageError
 from sqsam_deploy.evaluation.detections import read_detections
 from sqsam_deploy.evaluation.discovery import find_artifacts, load
-from sqsam_deploy.evaluation.gallery import worst_objects
 from sqsam_deploy.evaluation.plan import Artifact, Plan, assign_references
 from sqsam_deploy.evaluation.protocols import (
     DetectorBoxes,
@@ -32,7 +32,7 @@ from sqsam_deploy.evaluation.reports.markdown import markdown
 from sqsam_deploy.evaluation.results import ObjectResult, read_results, write_results
 from sqsam_deploy.evaluation.runner import Progress, Run, finish, run_plan
 from sqsam_deploy.evaluation.summary import MIN_AGREEMENT, Settings, collect, summarize
-from sqsam_deploy.writing import write_whole
+from sqsam_deploy.evaluation.worst_cases import worst_objects
 
 RESULTS_NAME = "parity-objects.csv"
 
@@ -212,7 +212,7 @@ def _write(
     paths = [output / name for name in ("parity.html", "parity.md", "parity-junit.xml")]
     texts = [html(report, worst_objects(plan, dataset, objects)), markdown(report), junit(report)]
     for path, text in zip(paths, texts, strict=True):
-        write_whole(path, text.encode())
+        atomic_write(path, text.encode())
     rows = (row for image in run.images for row in image.objects)
     write_results(output / RESULTS_NAME, rows)
     write_report(output / REPORT_NAME, report)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.protocols import PromptProtocol
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.artifact.metadata import Precision, RuntimeName
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.evaluation.gate import Outcome
-from sqsam_deploy.runtimes.metadata import Precision, RuntimeName
-from sqsam_deploy.writing import write_whole
 
 SCHEMA: Literal["sqsam-parity/1"] = "sqsam-parity/1"
 REPORT_NAME = "parity.json"
@@ -221,7 +221,7 @@ def overall(outcomes: Sequence[Outcome]) -> Outcome:
 def write_report(path: Path, report: ParityReport) -> None:
     """Writes `parity.json`."""
     content = report.model_dump_json(by_alias=True, indent=2) + "\n"
-    write_whole(path, content.encode())
+    atomic_write(path, content.encode())
 
 
 def read_report(path: Path) -> ParityReport:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.errors import DataError
-from sqsam_deploy.writing import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def write_results(path: Path, results: Iterable[ObjectResult]) -> None:
     writer.writeheader()
     for result in results:
         writer.writerow(asdict(result))
-    write_whole(path, text.getvalue().encode())
+    atomic_write(path, text.getvalue().encode())
 
 
 def read_results(path: Path) -> list[ObjectResult]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from sqsam_deploy.datasets import Dataset, ImageRecord
 from sqsam_deploy.errors import ArtifactError, SqsamError
 from sqsam_deploy.evaluation.evaluator import Evaluator, ImageResult
-from sqsam_deploy.evaluation.journal import JOURNAL_NAME, Journal
 from sqsam_deploy.evaluation.plan import Plan
+from sqsam_deploy.evaluation.resume_log import JOURNAL_NAME, ResumeLog
 from sqsam_deploy.evaluation.sessions import open_artifact
 
 #: Told the number of images that are done, each time one is.
@@ -64,7 +64,7 @@ def run_plan(
     Raises:
         ArtifactError: An artifact failed, or took its process with it.
     """
-    with Journal(directory / JOURNAL_NAME, fingerprint(plan, dataset)) as journal:
+    with ResumeLog(directory / JOURNAL_NAME, fingerprint(plan, dataset)) as journal:
         results = dict(journal.done)
         resumed = len(results)
         missing = [record for record in dataset if record.id not in results]

@@ -14,11 +14,11 @@ from sqsam_deploy.evaluation.bootstrap import (
     bootstrap_intervals,
     sum_by_image,
 )
-from sqsam_deploy.evaluation.clicking import NOC_TARGETS, number_of_clicks
 from sqsam_deploy.evaluation.drift import POINTS, Pair, group_drifts, pair_results
 from sqsam_deploy.evaluation.evaluator import ImageResult
 from sqsam_deploy.evaluation.gate import judge
 from sqsam_deploy.evaluation.metrics import SIZE_CLASSES, size_class
+from sqsam_deploy.evaluation.noc import NOC_TARGETS, number_of_clicks
 from sqsam_deploy.evaluation.plan import Artifact, Plan
 from sqsam_deploy.evaluation.precision import average_precision
 from sqsam_deploy.evaluation.report import (

@@ -6,8 +6,8 @@ reads an export directory depends on it.
 
 from pathlib import Path
 
-from sqsam_deploy.export_report.anatomy import KINDS
-from sqsam_deploy.export_report.evidence import Evidence
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.export_report.layer_plot import layer_plot
 from sqsam_deploy.export_report.runs import ProfiledRun, profiled_run
 from sqsam_deploy.export_report.sections.folding import folded_rules
@@ -17,9 +17,9 @@ from sqsam_deploy.export_report.sections.overlays import exhibits
 from sqsam_deploy.export_report.sections.sizes import sized_artifacts
 from sqsam_deploy.export_report.sections.summary import key_facts
 from sqsam_deploy.export_report.sections.times import divided_times
+from sqsam_deploy.export_report.size_breakdown import KINDS
 from sqsam_deploy.pages import render
-from sqsam_deploy.release.manifest import Manifest
-from sqsam_deploy.writing import write_whole
+from sqsam_deploy.pipeline.evidence import Evidence
 
 REPORT_NAME = "report.html"
 _TEMPLATE = Path(__file__).with_name("export.html.j2")
@@ -37,7 +37,7 @@ def write_export_report(directory: Path, manifest: Manifest, evidence: Evidence)
         ArtifactError: An artifact is damaged.
     """
     path = directory / REPORT_NAME
-    write_whole(path, export_page(directory, manifest, evidence).encode())
+    atomic_write(path, export_page(directory, manifest, evidence).encode())
     return path
 
 

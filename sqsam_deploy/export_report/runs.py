@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.plain import random_array
 from sqsam_deploy.benchmark.result import Profile
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.export_report.operators.onnx import RunOperators, run_operators
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 #: Inferences of which the median is taken, after two that the profilers do not count. Of a small
 #: network one alone would show whatever else the machine did; a large one takes seconds for each.

@@ -6,13 +6,13 @@ A walk and not a search: the order of the readers is the U-Net's, written down i
 
 from torch import nn
 
-from sqsam_deploy.folding.channel_mix import ChannelMix, concatenated, identity_mix
+from sqsam_deploy.folding.channel_affine import ChannelAffine, concatenated, identity_mix
+from sqsam_deploy.folding.channel_bias import explicit_bias
 from sqsam_deploy.folding.deepest import restored
 from sqsam_deploy.folding.network import ConvReLU, ConvReLUShift
 from sqsam_deploy.folding.pooling import FlipPoolConv, pooled_mix
 from sqsam_deploy.folding.relu_bn import fold_relu_bn
 from sqsam_deploy.folding.relu_bn_shuffle import fold_linear_shuffle
-from sqsam_deploy.folding.shift import explicit_shift
 from sqsam_deploy.folding.steps import FoldStep
 from sqsam_deploy.model.blocks import (
     ConvBlock,
@@ -24,7 +24,7 @@ from sqsam_deploy.model.blocks import (
 from sqsam_deploy.model.network import Decoder, Encoder
 
 
-def fold_encoder(encoder: Encoder) -> list[ChannelMix]:
+def fold_encoder(encoder: Encoder) -> list[ChannelAffine]:
     """Folds every level in place; how each skip is stored, finest first.
 
     The deepest map is stored as it is meant, for the transformer.
@@ -43,9 +43,9 @@ def fold_encoder(encoder: Encoder) -> list[ChannelMix]:
     return mixes
 
 
-def fold_decoder(decoder: Decoder, skips: list[ChannelMix]) -> ChannelMix:
+def fold_decoder(decoder: Decoder, skips: list[ChannelAffine]) -> ChannelAffine:
     """Folds every level in place; how the last map is stored."""
-    mix: ChannelMix | None = None
+    mix: ChannelAffine | None = None
     for level, skip in zip(decoder.levels, reversed(skips), strict=True):
         assert isinstance(level, DoubleConvUp) and isinstance(level.up, LinearShuffleUp)
         incoming = mix or identity_mix(level.up.linear.in_features)
@@ -57,14 +57,14 @@ def fold_decoder(decoder: Decoder, skips: list[ChannelMix]) -> ChannelMix:
     return mix
 
 
-def _fold_double(block: DoubleConv, incoming: ChannelMix) -> ChannelMix:
+def _fold_double(block: DoubleConv, incoming: ChannelAffine) -> ChannelAffine:
     """Both convolutions, for readers that pad: the mix has no shift."""
     for index in range(2):
         incoming = _fold_padded(block, index, incoming)
     return incoming
 
 
-def _fold_double_unpadded(block: DoubleConv, incoming: ChannelMix) -> ChannelMix:
+def _fold_double_unpadded(block: DoubleConv, incoming: ChannelAffine) -> ChannelAffine:
     """Both convolutions, for readers that do not pad; the first one's reader, the second, does."""
     incoming = _fold_padded(block, 0, incoming)
     conv, mix = _folded(block, 1, incoming)
@@ -72,14 +72,16 @@ def _fold_double_unpadded(block: DoubleConv, incoming: ChannelMix) -> ChannelMix
     return mix
 
 
-def _fold_padded(block: DoubleConv, index: int, incoming: ChannelMix) -> ChannelMix:
+def _fold_padded(block: DoubleConv, index: int, incoming: ChannelAffine) -> ChannelAffine:
     conv, mix = _folded(block, index, incoming)
-    shift, mix = explicit_shift(mix)
+    shift, mix = explicit_bias(mix)
     block[index] = ConvReLUShift(conv, shift)
     return mix
 
 
-def _folded(block: DoubleConv, index: int, incoming: ChannelMix) -> tuple[nn.Conv2d, ChannelMix]:
+def _folded(
+    block: DoubleConv, index: int, incoming: ChannelAffine
+) -> tuple[nn.Conv2d, ChannelAffine]:
     conv_block = block[index]
     assert isinstance(conv_block, ConvBlock)
     return fold_relu_bn(conv_block.conv, conv_block.norm, incoming)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from sqsam_deploy.folding.channel_mix import ChannelMix
+from sqsam_deploy.folding.channel_affine import ChannelAffine
 from sqsam_deploy.folding.network import FoldedMaskHead
 from sqsam_deploy.model.transformer import MLP
 
@@ -16,7 +16,7 @@ class ShiftedMaskHead(FoldedMaskHead):
         return weights[:, :, :-1] @ features + weights[:, :, -1:]
 
 
-def fold_into_mask_weights(head: FoldedMaskHead, mix: ChannelMix) -> ShiftedMaskHead:
+def fold_into_mask_weights(head: FoldedMaskHead, mix: ChannelAffine) -> ShiftedMaskHead:
     """`weights @ true` is `(weights * sign) @ stored + weights @ shift`; both are linear.
 
     The head's MLPs are changed in place.

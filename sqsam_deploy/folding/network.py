@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sqsam_deploy.folding.shift import Shift
+from sqsam_deploy.folding.channel_bias import ChannelBias
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.model.prompt_encoder import PointEncoder
 
@@ -24,7 +24,7 @@ class ConvReLU(nn.Module):
 class ConvReLUShift(ConvReLU):
     """The same with a shift of each channel behind it."""
 
-    def __init__(self, conv: nn.Conv2d, shift: Shift) -> None:
+    def __init__(self, conv: nn.Conv2d, shift: ChannelBias) -> None:
         super().__init__(conv)
         self.shift = shift
 

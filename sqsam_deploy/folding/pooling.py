@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sqsam_deploy.folding.channel_mix import ChannelMix
-from sqsam_deploy.folding.flip import Flip
+from sqsam_deploy.folding.channel_affine import ChannelAffine
+from sqsam_deploy.folding.sign_flip import SignFlip
 
 
 class FlipPoolConv(nn.Module):
@@ -23,10 +23,10 @@ class FlipPoolConv(nn.Module):
         return out
 
 
-def pooled_mix(mix: ChannelMix) -> tuple[nn.Module, ChannelMix]:
+def pooled_mix(mix: ChannelAffine) -> tuple[nn.Module, ChannelAffine]:
     """What must happen before the pooling, and the mix behind it.
 
     The largest of a channel's pixels stays the largest under a positive scale and any shift. Under
     a negative one it becomes the smallest, so such channels are stored negated before pooling.
     """
-    return Flip.where_needed(mix.sign), ChannelMix(torch.ones_like(mix.sign), mix.shift)
+    return SignFlip.where_needed(mix.sign), ChannelAffine(torch.ones_like(mix.sign), mix.shift)

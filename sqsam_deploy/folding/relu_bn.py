@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from sqsam_deploy.folding.affine import batch_norm_affine
-from sqsam_deploy.folding.channel_mix import ChannelMix
+from sqsam_deploy.folding.channel_affine import ChannelAffine
 from sqsam_deploy.folding.conv_bn import conv_like
 
 
 def fold_relu_bn(
-    conv: nn.Conv2d, norm: nn.BatchNorm2d, incoming: ChannelMix
-) -> tuple[nn.Conv2d, ChannelMix]:
+    conv: nn.Conv2d, norm: nn.BatchNorm2d, incoming: ChannelAffine
+) -> tuple[nn.Conv2d, ChannelAffine]:
     """`norm(relu(conv(true)))` as the returned mix of `relu(folded(stored))`.
 
     Args:
@@ -28,7 +28,7 @@ def fold_relu_bn(
     weight, bias = incoming.read_by(conv.weight.detach().double(), conv.bias.detach().double())
     magnitude = affine.scale.abs()
     folded = conv_like(conv, weight * magnitude.reshape(-1, 1, 1, 1), bias * magnitude)
-    return folded, ChannelMix(signs(affine.scale), affine.shift)
+    return folded, ChannelAffine(signs(affine.scale), affine.shift)
 
 
 def signs(scale: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sqsam_deploy.folding.affine import batch_norm_affine
-from sqsam_deploy.folding.channel_mix import ChannelMix
-from sqsam_deploy.folding.flip import Flip
+from sqsam_deploy.folding.channel_affine import ChannelAffine
+from sqsam_deploy.folding.channel_bias import ChannelBias
 from sqsam_deploy.folding.relu_bn import signs
-from sqsam_deploy.folding.shift import Shift
+from sqsam_deploy.folding.sign_flip import SignFlip
 from sqsam_deploy.model.blocks import LinearShuffleUp
 
 #: Pixels of one channel that the 2x2 shuffle takes from one input pixel.
@@ -23,7 +23,7 @@ POSITIONS = 4
 class ConvShuffle(nn.Module):
     """1x1 convolution, ReLU, shift, pixel shuffle. BxCxHxW -> BxKx2Hx2W."""
 
-    def __init__(self, conv: nn.Conv2d, flip: nn.Module, shift: Shift) -> None:
+    def __init__(self, conv: nn.Conv2d, flip: nn.Module, shift: ChannelBias) -> None:
         super().__init__()
         self.conv = conv
         self.flip = flip
@@ -35,11 +35,11 @@ class ConvShuffle(nn.Module):
 
 
 def fold_linear_shuffle(
-    up: LinearShuffleUp, incoming: ChannelMix
-) -> tuple[ConvShuffle, ChannelMix]:
+    up: LinearShuffleUp, incoming: ChannelAffine
+) -> tuple[ConvShuffle, ChannelAffine]:
     """The original upsampling as the returned mix of what the folded one stores.
 
-    A channel whose four scales differ in sign is stored with its signs, by a `Flip` before the
+    A channel whose four scales differ in sign is stored with its signs, by a `SignFlip` before the
     shuffle: one sign behind it could not describe the channel.
     """
     affine = batch_norm_affine(up.norm)
@@ -50,8 +50,8 @@ def fold_linear_shuffle(
     conv = _conv_1x1(weight * magnitude.unsqueeze(1), bias * magnitude)
     before, behind = _split_signs(signs(affine.scale).reshape(-1, POSITIONS))
     shift = affine.shift * behind.repeat_interleave(POSITIONS)
-    folded = ConvShuffle(conv, Flip.where_needed(before.flatten()), Shift(shift))
-    return folded, ChannelMix(behind, torch.zeros_like(behind))
+    folded = ConvShuffle(conv, SignFlip.where_needed(before.flatten()), ChannelBias(shift))
+    return folded, ChannelAffine(behind, torch.zeros_like(behind))
 
 
 def _split_signs(each: Tensor) -> tuple[Tensor, Tensor]:

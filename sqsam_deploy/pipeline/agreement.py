@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.manifest import Agreement
 from sqsam_deploy.datasets import ImageRecord, load_image
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
-from sqsam_deploy.release.manifest import Agreement
 from sqsam_deploy.runtimes.session import RawPrediction, Session
 
 

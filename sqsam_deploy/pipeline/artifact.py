@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqsam_deploy._internal.progress import Steps
+from sqsam_deploy.artifact.manifest import Agreement, ArtifactEntry, BuildEntry, file_entries
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import GateError
-from sqsam_deploy.pipeline.progress import Steps
 from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS
-from sqsam_deploy.release.manifest import Agreement, ArtifactEntry, BuildEntry, file_entries
 from sqsam_deploy.runtimes import open_session, runtime_package
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 from sqsam_deploy.runtimes.session import Session
 
 if TYPE_CHECKING:

@@ -7,20 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
-from sqsam_deploy.datasets import Dataset, ImageRecord, bundled_dataset, open_dataset, subset
-from sqsam_deploy.export_report.evidence import Evidence, Logits, WatchedSession
-from sqsam_deploy.folding import fold
-from sqsam_deploy.pipeline.agreement import Probe, make_probes, measure
-from sqsam_deploy.pipeline.artifact import ArtifactPlan, build_artifact
-from sqsam_deploy.pipeline.programs import Programs
-from sqsam_deploy.pipeline.progress import SilentSteps, Steps
-from sqsam_deploy.pipeline.provenance import git_revision, tool_versions
-from sqsam_deploy.pipeline.saliency import build_saliency, saliency_step_count
-from sqsam_deploy.pipeline.staging import staged_directory
-from sqsam_deploy.pipeline.targets import Target, groups_by_program, saliency_targets
-from sqsam_deploy.pipeline.workers import Workers, open_workers
-from sqsam_deploy.release.manifest import (
+from sqsam_deploy._internal.progress import SilentSteps, Steps
+from sqsam_deploy._internal.staging import staged_directory
+from sqsam_deploy._internal.upstream.torch import lean_tracing
+from sqsam_deploy._internal.workers import Workers, open_workers
+from sqsam_deploy.artifact.manifest import (
     MANIFEST_NAME,
     Agreement,
     ArtifactEntry,
@@ -29,12 +20,21 @@ from sqsam_deploy.release.manifest import (
     WeightsEntry,
     write_manifest,
 )
+from sqsam_deploy.artifact.metadata import ArtifactMetadata, RuntimeName, describe
+from sqsam_deploy.artifact.provenance import git_revision, tool_versions
+from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
+from sqsam_deploy.datasets import Dataset, ImageRecord, bundled_dataset, open_dataset, subset
+from sqsam_deploy.folding import fold
+from sqsam_deploy.pipeline.agreement import Probe, make_probes, measure
+from sqsam_deploy.pipeline.artifact import ArtifactPlan, build_artifact
+from sqsam_deploy.pipeline.evidence import Evidence, Logits, WatchedSession
+from sqsam_deploy.pipeline.programs import Programs
+from sqsam_deploy.pipeline.saliency import build_saliency, saliency_step_count
+from sqsam_deploy.pipeline.targets import Target, groups_by_program, saliency_targets
 from sqsam_deploy.runtimes import runtime_package
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, RuntimeName, describe
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.runtimes.torch import TorchSession
 from sqsam_deploy.saliency.network import SaliencyCheckpoint, load_saliency
-from sqsam_deploy.tracing import lean_tracing
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

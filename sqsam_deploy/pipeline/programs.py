@@ -5,14 +5,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy._internal.progress import Steps
+from sqsam_deploy.artifact.files import FileEntry, file_entries
+from sqsam_deploy.artifact.manifest import CalibrationEntry
 from sqsam_deploy.datasets import Dataset
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.folding import FoldedModel
-from sqsam_deploy.pipeline.progress import Steps
 from sqsam_deploy.pipeline.targets import ProgramKey
-from sqsam_deploy.release.files import FileEntry, file_entries
-from sqsam_deploy.release.manifest import CalibrationEntry
-from sqsam_deploy.writing import write_whole
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -124,6 +124,6 @@ class Programs:
         paths = []
         for number, quantized in enumerate(self.quantized.values(), start=1):
             name = LAYERS_NAME if number == 1 else LAYERS_NAME.replace(".", f"-{number}.")
-            write_whole(staging / name, quantized.to_json().encode())
+            atomic_write(staging / name, quantized.to_json().encode())
             paths.append(staging / name)
         return file_entries(staging, paths)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from sqsam_deploy._internal.progress import shown_steps
+from sqsam_deploy.artifact.manifest import ArtifactEntry, CalibrationEntry, Manifest
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import bundled_dataset, open_dataset, subset
 from sqsam_deploy.errors import ArtifactError, CheckpointError, UsageError
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.pipeline.export import ExportRequest, artifact_step_count, export_artifacts
-from sqsam_deploy.pipeline.progress import shown_steps
 from sqsam_deploy.pipeline.targets import Target
-from sqsam_deploy.release.manifest import ArtifactEntry, CalibrationEntry, Manifest
 from sqsam_deploy.saliency.network import load_saliency
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqsam_deploy.pipeline.provenance import git_revision, tool_versions
+from sqsam_deploy.artifact.manifest import Manifest, read_manifest
+from sqsam_deploy.artifact.provenance import git_revision, tool_versions
 from sqsam_deploy.pipeline.rebuild import RebuildSource, rebuild
-from sqsam_deploy.release.manifest import Manifest, read_manifest
 
 _CHUNK = 1 << 20
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.datasets import Dataset, ImageRecord, load_image
-from sqsam_deploy.model.config import NANO
-from sqsam_deploy.model.saliency import SaliencyConfig
-from sqsam_deploy.pipeline.artifact import ArtifactPlan, build_artifact
-from sqsam_deploy.pipeline.progress import Steps
-from sqsam_deploy.pipeline.targets import Target, program_precision
-from sqsam_deploy.release.manifest import Agreement, ArtifactEntry
-from sqsam_deploy.runtimes import runtime_package
-from sqsam_deploy.runtimes.metadata import (
+from sqsam_deploy._internal.progress import Steps
+from sqsam_deploy.artifact.manifest import Agreement, ArtifactEntry
+from sqsam_deploy.artifact.metadata import (
     ArtifactMetadata,
     Precision,
     TensorSpec,
     describe_saliency,
 )
+from sqsam_deploy.datasets import Dataset, ImageRecord, load_image
+from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.saliency import SaliencyConfig
+from sqsam_deploy.pipeline.artifact import ArtifactPlan, build_artifact
+from sqsam_deploy.pipeline.targets import Target, program_precision
+from sqsam_deploy.runtimes import runtime_package
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.saliency.network import SaliencyCheckpoint, square_of
 

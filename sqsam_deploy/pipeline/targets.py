@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, get_args
 
-from sqsam_deploy.errors import UsageError
-from sqsam_deploy.runtimes.metadata import (
+from sqsam_deploy.artifact.metadata import (
     DEFAULT_DEPLOYMENT_TARGET,
     DeploymentTarget,
     InputLayout,
     Precision,
     RuntimeName,
 )
+from sqsam_deploy.errors import UsageError
 
 #: Precisions of each runtime, in the order they are built.
 PRECISIONS: dict[RuntimeName, tuple[Precision, ...]] = {

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sqsam_deploy.artifact.manifest import CalibrationEntry
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.datasets import Dataset, ImageRecord, load_image, subset
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.prompts import EncodedPrompt, encode_prompt, prepare_image
 from sqsam_deploy.quantization.prompting import PROMPT_KINDS, draw_prompt
-from sqsam_deploy.release.manifest import CalibrationEntry
-from sqsam_deploy.runtimes.metadata import describe
 from sqsam_deploy.runtimes.session import bind_inputs
 
 #: Prompts drawn for each image; the kinds count through from image to image.

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sqsam_deploy.artifact.metadata import DeploymentTarget, InputLayout, Precision
 from sqsam_deploy.pipeline.targets import Target
-from sqsam_deploy.runtimes.metadata import DeploymentTarget, InputLayout, Precision
 
 #: Characters; `--list-recipes` shows it in a column.
 LONGEST_SUMMARY = 100

@@ -9,10 +9,10 @@ import zlib
 from pathlib import Path
 from typing import IO
 
+from sqsam_deploy.artifact.files import FileEntry
+from sqsam_deploy.artifact.manifest import ArtifactEntry
+from sqsam_deploy.artifact.paths import check_relative_path, find_clash
 from sqsam_deploy.errors import ReleaseError
-from sqsam_deploy.release.files import FileEntry
-from sqsam_deploy.release.manifest import ArtifactEntry
-from sqsam_deploy.release.paths import check_relative_path, find_clash
 
 #: The earliest time a zip can hold: every entry carries it.
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from semver import Version
 
+from sqsam_deploy.artifact.files import file_entries, hash_file
+from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, verify_files
 from sqsam_deploy.errors import ArtifactError, SqsamError
 from sqsam_deploy.release.archive import pack
 from sqsam_deploy.release.card import CardContent, model_card
@@ -27,9 +29,7 @@ from sqsam_deploy.release.document import (
     record_text,
     release_bytes,
 )
-from sqsam_deploy.release.files import file_entries, hash_file
 from sqsam_deploy.release.latency import read_latencies
-from sqsam_deploy.release.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, verify_files
 from sqsam_deploy.release.parity import PARITY_NAME, ParityResult, read_parity, require_passed
 from sqsam_deploy.release.sbom import bill_of_materials
 from sqsam_deploy.release.signature import Signer

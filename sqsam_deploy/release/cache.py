@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.artifact.files import FileEntry, hash_bytes, hash_file
+from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import MissingDependencyError, ReleaseError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.archive import unpack
 from sqsam_deploy.release.download import Advance, download
-from sqsam_deploy.release.files import FileEntry, hash_bytes, hash_file
-from sqsam_deploy.release.manifest import ArtifactEntry
 from sqsam_deploy.release.packed import PackedArchive
 from sqsam_deploy.release.pieces import Pieces
 from sqsam_deploy.release.store import Store
-from sqsam_deploy.writing import write_whole
 
 #: Environment variable that moves the cache.
 CACHE_VARIABLE = "SQSAM_CACHE"
@@ -100,7 +100,7 @@ class Cache:
         """Keeps a record or a tag for when the store cannot be reached."""
         target = self._record(store, path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, content)
+        atomic_write(target, content)
 
     def recall(self, store: Store, path: str) -> bytes | None:
         """What was kept under this path of this store, or None."""

@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
+from sqsam_deploy.artifact.manifest import Agreement, ArtifactEntry, Manifest
 from sqsam_deploy.errors import MissingDependencyError
 from sqsam_deploy.release.document import SBOM_NAME, Latency, ReleasedArtifact, Verification
-from sqsam_deploy.release.manifest import Agreement, ArtifactEntry, Manifest
 from sqsam_deploy.release.parity import Drift
 
 #: Licence identifiers of the Hub that model weights come under; it takes others as "other".

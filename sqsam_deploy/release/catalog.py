@@ -12,6 +12,8 @@ from typing import Literal
 
 from semver import Version
 
+from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
+from sqsam_deploy.artifact.files import hash_bytes
 from sqsam_deploy.errors import ArtifactError, ReleaseError, SqsamError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.document import (
@@ -22,8 +24,6 @@ from sqsam_deploy.release.document import (
     parse_record,
     parse_release,
 )
-from sqsam_deploy.release.documents import Frozen, load_versioned, validate_document
-from sqsam_deploy.release.files import hash_bytes
 from sqsam_deploy.release.store import NotInStoreError, Store
 from sqsam_deploy.release.version import LATEST, Reference, check_movable, parse_version
 

@@ -5,12 +5,12 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
+from sqsam_deploy.artifact.files import FileEntry, sums_text
+from sqsam_deploy.artifact.metadata import Precision, RuntimeName
+from sqsam_deploy.artifact.paths import RelativePath, check_relative_path, find_clash
 from sqsam_deploy.errors import ReleaseError
-from sqsam_deploy.release.documents import Frozen, load_versioned, validate_document
-from sqsam_deploy.release.files import FileEntry, sums_text
 from sqsam_deploy.release.parity import Drift
-from sqsam_deploy.release.paths import RelativePath, check_relative_path, find_clash
-from sqsam_deploy.runtimes.metadata import Precision, RuntimeName
 
 RELEASE_NAME = "release.json"
 SIGNATURE_NAME = "release.json.sig"

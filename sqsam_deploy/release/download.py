@@ -7,9 +7,9 @@ from pathlib import Path
 
 from typing_extensions import Self
 
+from sqsam_deploy.artifact.files import FileEntry, sync_files
 from sqsam_deploy.errors import ReleaseError, StoreError
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.files import FileEntry, sync_files
 from sqsam_deploy.release.pieces import Pieces, PieceSums, RunningSums
 from sqsam_deploy.release.store import NotInStoreError, Store
 

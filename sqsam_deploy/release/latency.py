@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.benchmark.result import BenchmarkResult, Measurement, Setup
 from sqsam_deploy.benchmark.resultfile import read_result
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.release.document import Latency
-from sqsam_deploy.release.manifest import Manifest
 
 
 def read_latencies(paths: Sequence[Path], manifest: Manifest) -> dict[str, tuple[Latency, ...]]:

@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
+from sqsam_deploy.artifact.files import FileEntry
 from sqsam_deploy.errors import UsageError
-from sqsam_deploy.release.documents import Frozen, load_versioned, validate_document
-from sqsam_deploy.release.files import FileEntry
-from sqsam_deploy.writing import write_whole
 
 LOCK_NAME = "sqsam.lock"
 #: The newest `lock_version` this package reads.
@@ -73,7 +73,7 @@ def update_lock(path: Path, model: LockedModel) -> None:
     """Adds or replaces one entry of the lock file, which appears if there is none."""
     lock = read_lock(path) if path.exists() else Lock()
     content = lock.with_model(model).model_dump_json(indent=2) + "\n"
-    write_whole(path, content.encode())
+    atomic_write(path, content.encode())
 
 
 def locked_output(path: Path, output: Path) -> str:

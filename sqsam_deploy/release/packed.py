@@ -9,9 +9,9 @@ import zipfile
 from collections.abc import Sequence
 from itertools import chain
 
+from sqsam_deploy.artifact.files import FileEntry, hash_bytes
+from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.release.archive import MODE, UNIX, archive_order
-from sqsam_deploy.release.files import FileEntry, hash_bytes
-from sqsam_deploy.release.manifest import ArtifactEntry
 from sqsam_deploy.release.pieces import PieceSums
 
 _VERSION = 20

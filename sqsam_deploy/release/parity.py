@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sqsam_deploy.artifact.documents import Frozen
+from sqsam_deploy.artifact.manifest import ArtifactEntry, Manifest
 from sqsam_deploy.errors import ArtifactError, GateError
-from sqsam_deploy.release.documents import Frozen
-from sqsam_deploy.release.manifest import ArtifactEntry, Manifest
 
 PARITY_NAME = "parity.json"
 

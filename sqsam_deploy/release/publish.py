@@ -15,8 +15,10 @@ from pathlib import Path
 
 from semver import Version
 
+from sqsam_deploy._internal.progress import SilentSteps, Steps
+from sqsam_deploy.artifact.files import hash_bytes
+from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.errors import ArtifactError, ReleaseError
-from sqsam_deploy.pipeline.progress import SilentSteps, Steps
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.assemble import Assembled, PublishRequest, assemble, check_directory, seal
 from sqsam_deploy.release.catalog import (
@@ -28,8 +30,6 @@ from sqsam_deploy.release.catalog import (
     read_release,
 )
 from sqsam_deploy.release.document import DOCUMENT_LIMIT, RELEASE_NAME, Release, parse_record
-from sqsam_deploy.release.files import hash_bytes
-from sqsam_deploy.release.manifest import read_manifest
 from sqsam_deploy.release.store import FolderStore, NotInStoreError, Store
 from sqsam_deploy.release.version import check_movable, check_name
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from semver import Version
 
+from sqsam_deploy._internal.staging import staged_directory
+from sqsam_deploy.artifact.files import FileEntry
+from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import ReleaseError, UsageError
-from sqsam_deploy.pipeline.staging import staged_directory
 from sqsam_deploy.release.document import CARD_NAME, Release
-from sqsam_deploy.release.files import FileEntry
 from sqsam_deploy.release.formats import Delivery, find_format
 from sqsam_deploy.release.lock import LockedModel
-from sqsam_deploy.release.manifest import ArtifactEntry
 from sqsam_deploy.release.signature import Verifier
 from sqsam_deploy.release.source import OpenedRelease, Source
 from sqsam_deploy.release.version import Reference

@@ -5,7 +5,7 @@ import uuid
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING
 
-from sqsam_deploy.release.manifest import ArtifactEntry, Manifest
+from sqsam_deploy.artifact.manifest import ArtifactEntry, Manifest
 
 if TYPE_CHECKING:
     from cyclonedx.model import HashType

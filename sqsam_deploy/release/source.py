@@ -6,6 +6,8 @@ from pathlib import Path
 
 from semver import Version
 
+from sqsam_deploy.artifact.files import FileEntry
+from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, parse_manifest
 from sqsam_deploy.errors import ReleaseError, StoreError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.cache import Cache
@@ -19,8 +21,6 @@ from sqsam_deploy.release.document import (
     parse_release,
 )
 from sqsam_deploy.release.download import Advance
-from sqsam_deploy.release.files import FileEntry
-from sqsam_deploy.release.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, parse_manifest
 from sqsam_deploy.release.signature import Verifier
 from sqsam_deploy.release.store import NotInStoreError, Store
 from sqsam_deploy.release.version import Reference, parse_version

@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError, MissingDependencyError
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 from sqsam_deploy.runtimes.session import Session
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth")

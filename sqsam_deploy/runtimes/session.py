@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.metadata import PIXELS, ArtifactMetadata, TensorSpec
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.prompts import EncodedPrompt
-from sqsam_deploy.runtimes.metadata import PIXELS, ArtifactMetadata, TensorSpec
 
 
 @dataclass(frozen=True)

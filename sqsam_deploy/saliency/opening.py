@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from sqsam_deploy.artifact.metadata import METADATA_KEY
 from sqsam_deploy.runtimes import CHECKPOINT_SUFFIXES, open_session
-from sqsam_deploy.runtimes.metadata import METADATA_KEY
 from sqsam_deploy.saliency.model import SaliencyModel
 from sqsam_deploy.saliency.network import ArtifactSaliency, TorchSaliency, load_saliency
 from sqsam_deploy.saliency.onnx_model import OnnxSaliency, embedded_metadata

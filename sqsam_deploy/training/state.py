@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sqsam_deploy._internal.atomic import atomic_file, atomic_write
 from sqsam_deploy.errors import CheckpointError
-from sqsam_deploy.writing import whole_file, write_whole
 
 #: Format of the safetensors files this package trains.
 FORMAT = "sqsam-checkpoint/1"
@@ -42,7 +42,7 @@ class RunState:
 
 def save_state(path: Path, state: RunState) -> None:
     """Writes `last.pt`."""
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         torch.save(vars(state), partial)
 
 
@@ -78,4 +78,4 @@ def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         for key, value in {"format": FORMAT, **metadata}.items()
     }
-    write_whole(path, save(half, metadata=texts))
+    atomic_write(path, save(half, metadata=texts))

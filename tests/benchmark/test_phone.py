@@ -2,6 +2,14 @@ import hashlib
 
 import pytest
 
+from sqsam_deploy.artifact.manifest import (
+    Agreement,
+    ArtifactEntry,
+    FileEntry,
+    Manifest,
+    WeightsEntry,
+)
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.benchmark.phone import check_phone_result
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
@@ -16,14 +24,6 @@ from sqsam_deploy.benchmark.result import (
 )
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.config import preset
-from sqsam_deploy.release.manifest import (
-    Agreement,
-    ArtifactEntry,
-    FileEntry,
-    Manifest,
-    WeightsEntry,
-)
-from sqsam_deploy.runtimes.metadata import describe
 from tests.benchmark.results import CREATED, rounds_around
 
 SHA = hashlib.sha256(b"artifact").hexdigest()

@@ -3,6 +3,7 @@ import json
 import jsonschema
 import pytest
 
+from sqsam_deploy.artifact.schema import schema_text
 from sqsam_deploy.benchmark.result import BenchmarkResult, Device
 from sqsam_deploy.benchmark.resultfile import (
     load_result_schema,
@@ -12,7 +13,6 @@ from sqsam_deploy.benchmark.resultfile import (
     write_result,
 )
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.release.schema import schema_text
 from tests.benchmark.results import measurement, result, subject
 
 

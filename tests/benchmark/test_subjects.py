@@ -3,6 +3,15 @@ import sys
 
 import pytest
 
+from sqsam_deploy.artifact.manifest import (
+    Agreement,
+    ArtifactEntry,
+    Manifest,
+    WeightsEntry,
+    file_entries,
+    write_manifest,
+)
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.benchmark.subjects import (
     PEERS_NAME,
     artifact_targets,
@@ -11,15 +20,6 @@ from sqsam_deploy.benchmark.subjects import (
 )
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.config import preset
-from sqsam_deploy.release.manifest import (
-    Agreement,
-    ArtifactEntry,
-    Manifest,
-    WeightsEntry,
-    file_entries,
-    write_manifest,
-)
-from sqsam_deploy.runtimes.metadata import describe
 
 AGREEMENT = Agreement(
     images=1,

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sqsam_deploy.artifact.manifest import Manifest, read_manifest, verify_files
 from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.predictor import Predictor
-from sqsam_deploy.release.manifest import Manifest, read_manifest, verify_files
 from sqsam_deploy.runtimes import open_session
 from tests.cli.conftest import Run
 

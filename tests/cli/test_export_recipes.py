@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy.release.manifest import Manifest, read_manifest
+from sqsam_deploy.artifact.manifest import Manifest, read_manifest
 from sqsam_deploy.runtimes import read_metadata
 from tests.cli.conftest import Run
 

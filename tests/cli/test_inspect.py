@@ -6,12 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sqsam_deploy.checkpoint import save_checkpoint
-from sqsam_deploy.cli import inspect as command
-from sqsam_deploy.errors import ArtifactError, CheckpointError
-from sqsam_deploy.model.config import NANO
-from sqsam_deploy.model.network import SqueezeSAM
-from sqsam_deploy.release.manifest import (
+from sqsam_deploy.artifact.manifest import (
     Agreement,
     ArtifactEntry,
     Manifest,
@@ -19,7 +14,12 @@ from sqsam_deploy.release.manifest import (
     file_entries,
     write_manifest,
 )
-from sqsam_deploy.runtimes.metadata import describe
+from sqsam_deploy.artifact.metadata import describe
+from sqsam_deploy.checkpoint import save_checkpoint
+from sqsam_deploy.cli import inspect as command
+from sqsam_deploy.errors import ArtifactError, CheckpointError
+from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.network import SqueezeSAM
 
 
 @pytest.fixture(scope="module")

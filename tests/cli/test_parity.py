@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.cli import parity
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation import discovery, runner, sessions
 from sqsam_deploy.model.config import NANO
-from sqsam_deploy.runtimes.metadata import describe
 from sqsam_deploy.runtimes.session import Session
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.demo.server import build_app
 from sqsam_deploy.demo.studio import Studio
 from sqsam_deploy.model.config import NANO
-from sqsam_deploy.runtimes.metadata import describe
 from sqsam_deploy.runtimes.session import Session
 
 

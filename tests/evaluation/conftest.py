@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.datasets import bundled_dataset, subset
 from sqsam_deploy.evaluation.plan import Loaded, Plan, assign_references
 from sqsam_deploy.evaluation.protocols import GroundTruthBoxes, RandomPoints
 from sqsam_deploy.model.config import NANO
-from sqsam_deploy.runtimes.metadata import describe
 from sqsam_deploy.runtimes.session import Session
 
 

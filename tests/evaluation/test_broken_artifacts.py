@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import Dataset, bundled_dataset, open_dataset
@@ -15,7 +16,6 @@ from sqsam_deploy.evaluation.parity import ParityRequest, evaluate_parity
 from sqsam_deploy.folding import fold
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.network import SqueezeSAM
-from sqsam_deploy.runtimes.metadata import describe
 
 FLOAT, SOUND = "float.safetensors", "sound-int8.onnx"
 BROKEN = (

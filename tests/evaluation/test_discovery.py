@@ -1,15 +1,15 @@
 import pytest
 import torch
 
+from sqsam_deploy.artifact.files import file_entries
+from sqsam_deploy.artifact.manifest import Agreement, ArtifactEntry
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.discovery import artifact_sha256, find_artifacts
 from sqsam_deploy.evaluation.plan import Loaded, assign_references
 from sqsam_deploy.model.config import NANO, PAPER
 from sqsam_deploy.model.network import SqueezeSAM
-from sqsam_deploy.release.files import file_entries
-from sqsam_deploy.release.manifest import Agreement, ArtifactEntry
-from sqsam_deploy.runtimes.metadata import describe
 
 AGREEMENT = Agreement(
     images=1,

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sqsam_deploy.evaluation import gallery, runner
-from sqsam_deploy.evaluation.gallery import worst_objects
+from sqsam_deploy.evaluation import runner, worst_cases
 from sqsam_deploy.evaluation.reports.html import html
 from sqsam_deploy.evaluation.reports.pictures import pictures
 from sqsam_deploy.evaluation.runner import run_plan
 from sqsam_deploy.evaluation.summary import Settings, collect, summarize
+from sqsam_deploy.evaluation.worst_cases import worst_objects
 
 
 @pytest.fixture
 def evaluated(plan, sessions, small_dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(gallery, "open_artifact", lambda artifact, plan: sessions[artifact.name])
+    monkeypatch.setattr(
+        worst_cases, "open_artifact", lambda artifact, plan: sessions[artifact.name]
+    )
     monkeypatch.setattr(runner, "open_artifact", lambda artifact, plan: sessions[artifact.name])
     run = run_plan(plan, small_dataset, tmp_path)
     report = summarize(plan, small_dataset, run.images, Settings(max_drift=1.0, seed=0))

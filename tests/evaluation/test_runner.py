@@ -8,8 +8,8 @@ import torch
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import bundled_dataset, subset
 from sqsam_deploy.evaluation import evaluator, runner
-from sqsam_deploy.evaluation.journal import JOURNAL_NAME
 from sqsam_deploy.evaluation.parity import ParityRequest, evaluate_parity
+from sqsam_deploy.evaluation.resume_log import JOURNAL_NAME
 from sqsam_deploy.evaluation.runner import run_plan
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.network import SqueezeSAM

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy.datasets import bundled_dataset
-from sqsam_deploy.export_report.evidence import Evidence, WatchedSession
-from sqsam_deploy.export_report.report import export_page
-from sqsam_deploy.pipeline.agreement import make_probes, measure
-from sqsam_deploy.quantization import export_fp16, export_fp32
-from sqsam_deploy.release.manifest import (
+from sqsam_deploy.artifact.manifest import (
     ArtifactEntry,
     Manifest,
     WeightsEntry,
     file_entries,
 )
+from sqsam_deploy.artifact.metadata import describe
+from sqsam_deploy.datasets import bundled_dataset
+from sqsam_deploy.export_report.report import export_page
+from sqsam_deploy.pipeline.agreement import make_probes, measure
+from sqsam_deploy.pipeline.evidence import Evidence, WatchedSession
+from sqsam_deploy.quantization import export_fp16, export_fp32
 from sqsam_deploy.runtimes import open_session, runtime_package
 from sqsam_deploy.runtimes.executorch.lowering import (
     delegate,
     delegated_subgraphs,
     undelegated_operators,
 )
-from sqsam_deploy.runtimes.metadata import describe
 from tests.tiny_network import TINY, tiny_folded, tiny_quantized
 
 TARGETS = {

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from sqsam_deploy._internal.progress import SilentSteps
+from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.export_report import runs
 from sqsam_deploy.export_report.report import REPORT_NAME, export_page
 from sqsam_deploy.pipeline.export import ExportRequest, export, step_count
-from sqsam_deploy.pipeline.progress import SilentSteps
 from sqsam_deploy.pipeline.targets import Target
-from sqsam_deploy.release.manifest import read_manifest, verify_files
 from tests.tiny_network import tiny_quantized
 
 #: HTML's elements without an end tag, and SVG's shapes, which the page closes at once.

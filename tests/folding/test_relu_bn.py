@@ -4,11 +4,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sqsam_deploy.folding.channel_mix import ChannelMix, concatenated, identity_mix
-from sqsam_deploy.folding.flip import Flip
+from sqsam_deploy.folding.channel_affine import ChannelAffine, concatenated, identity_mix
+from sqsam_deploy.folding.channel_bias import explicit_bias
 from sqsam_deploy.folding.pooling import pooled_mix
 from sqsam_deploy.folding.relu_bn import fold_relu_bn
-from sqsam_deploy.folding.shift import explicit_shift
+from sqsam_deploy.folding.sign_flip import SignFlip
 from tests.folding.norms import harden, relative_difference
 
 CHANNELS = 8
@@ -33,10 +33,10 @@ def _recovered(mix, stored: torch.Tensor) -> torch.Tensor:
 
 def _fold_for_padding(
     block: tuple[nn.Conv2d, nn.BatchNorm2d],
-) -> tuple[nn.Module, ChannelMix]:
+) -> tuple[nn.Module, ChannelAffine]:
     """What stores the block's map for a reader that pads."""
     conv, mix = fold_relu_bn(*block, identity_mix(CHANNELS))
-    shift, mix = explicit_shift(mix)
+    shift, mix = explicit_bias(mix)
     return nn.Sequential(conv, nn.ReLU(), shift), mix
 
 
@@ -70,7 +70,7 @@ def test_pooling_between_is_exact_for_negative_scales() -> None:
     folded, mix = _fold_for_padding(first)
     flip, mix = pooled_mix(mix)
     second_conv, second_mix = fold_relu_bn(*second, mix)
-    assert isinstance(flip, Flip)
+    assert isinstance(flip, SignFlip)
     stored = F.relu(second_conv(F.max_pool2d(flip(folded(x)), 2, 2)))
     expected = _true(second, F.max_pool2d(_true(first, x), 2, 2))
     assert relative_difference(_recovered(second_mix, stored), expected) < 1e-5

@@ -2,10 +2,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sqsam_deploy.folding.channel_mix import identity_mix
-from sqsam_deploy.folding.flip import Flip
+from sqsam_deploy.folding.channel_affine import identity_mix
 from sqsam_deploy.folding.relu_bn import fold_relu_bn
 from sqsam_deploy.folding.relu_bn_shuffle import fold_linear_shuffle
+from sqsam_deploy.folding.sign_flip import SignFlip
 from sqsam_deploy.model.blocks import LinearShuffleUp
 from tests.folding.norms import harden, relative_difference
 
@@ -37,7 +37,7 @@ def _difference(up: LinearShuffleUp) -> float:
 def test_exact_where_signs_differ_between_positions() -> None:
     up = _up()
     folded, _ = fold_linear_shuffle(up, identity_mix(CHANNELS))
-    assert isinstance(folded.flip, Flip)
+    assert isinstance(folded.flip, SignFlip)
     assert _difference(up) < 1e-5
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from sqsam_deploy._internal import workers
+from sqsam_deploy._internal.progress import SilentSteps
+from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.checkpoint import Checkpoint
 from sqsam_deploy.errors import GateError
 from sqsam_deploy.model.saliency import SaliencyConfig, SaliencyNet
 from sqsam_deploy.pipeline import export as module
-from sqsam_deploy.pipeline import workers
 from sqsam_deploy.pipeline.export import ExportRequest, artifact_step_count, export_artifacts
-from sqsam_deploy.pipeline.progress import SilentSteps
 from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target
-from sqsam_deploy.release.manifest import Manifest
 from sqsam_deploy.saliency.network import SaliencyCheckpoint
 from tests.tiny_network import TINY, tiny_model
 

@@ -2,10 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy.checkpoint import load_checkpoint
-from sqsam_deploy.errors import ArtifactError, CheckpointError, UsageError
-from sqsam_deploy.pipeline.rebuild import RebuildSource, rebuild, request_of
-from sqsam_deploy.release.manifest import (
+from sqsam_deploy.artifact.manifest import (
     ArtifactEntry,
     BuildEntry,
     CalibrationEntry,
@@ -13,6 +10,9 @@ from sqsam_deploy.release.manifest import (
     WeightsEntry,
     read_manifest,
 )
+from sqsam_deploy.checkpoint import load_checkpoint
+from sqsam_deploy.errors import ArtifactError, CheckpointError, UsageError
+from sqsam_deploy.pipeline.rebuild import RebuildSource, rebuild, request_of
 from tests.release.export_builder import ExportBuilder
 
 OUT = Path("again")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sqsam_deploy.artifact.manifest import Manifest, read_manifest, write_manifest
 from sqsam_deploy.pipeline import reproducibility
 from sqsam_deploy.pipeline.rebuild import RebuildSource
 from sqsam_deploy.pipeline.reproducibility import (
@@ -11,7 +12,6 @@ from sqsam_deploy.pipeline.reproducibility import (
     check_reproducible,
     first_difference,
 )
-from sqsam_deploy.release.manifest import Manifest, read_manifest, write_manifest
 from tests.release.export_builder import ExportBuilder
 
 Change = Callable[[Path], None]

@@ -5,8 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sqsam_deploy.model.config import preset
-from sqsam_deploy.release.manifest import (
+from sqsam_deploy.artifact.manifest import (
     Agreement,
     ArtifactEntry,
     Manifest,
@@ -14,7 +13,8 @@ from sqsam_deploy.release.manifest import (
     file_entries,
     write_manifest,
 )
-from sqsam_deploy.runtimes.metadata import Precision, RuntimeName, describe
+from sqsam_deploy.artifact.metadata import Precision, RuntimeName, describe
+from sqsam_deploy.model.config import preset
 
 WEIGHTS_SHA256 = hashlib.sha256(b"weights").hexdigest()
 ARTIFACTS: dict[str, tuple[RuntimeName, Precision, str]] = {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sqsam_deploy.artifact.manifest import ArtifactEntry, read_manifest
 from sqsam_deploy.errors import ReleaseError
 from sqsam_deploy.release.archive import pack, unpack
-from sqsam_deploy.release.manifest import ArtifactEntry, read_manifest
 
 PACKAGE = "nano-int8.mlpackage"
 WEIGHTS = f"{PACKAGE}/Data/com.apple.CoreML/weights/weight.bin"

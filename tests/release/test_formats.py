@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from semver import Version
 
+from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.formats import find_format
 from sqsam_deploy.release.formats.swift_package import property_name, swift_string, type_name
-from sqsam_deploy.release.manifest import read_manifest
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.pull import PullRequest, Selection, pull
 from sqsam_deploy.release.source import Source

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from sqsam_deploy.artifact.manifest import MANIFEST_VERSION, read_manifest, verify_files
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import Indexer, read_index
-from sqsam_deploy.release.manifest import MANIFEST_VERSION, read_manifest, verify_files
 from sqsam_deploy.release.pull import PullRequest, pull
 from sqsam_deploy.release.signature import KeyVerifier
 from sqsam_deploy.release.source import Source

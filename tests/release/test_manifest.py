@@ -6,9 +6,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.release.files import FileEntry
-from sqsam_deploy.release.manifest import (
+from sqsam_deploy.artifact.files import FileEntry
+from sqsam_deploy.artifact.manifest import (
     ArtifactEntry,
     Manifest,
     parse_manifest,
@@ -16,8 +15,9 @@ from sqsam_deploy.release.manifest import (
     verify_files,
     write_manifest,
 )
-from sqsam_deploy.release.paths import check_relative_path, find_clash
-from sqsam_deploy.release.schema import load_schema
+from sqsam_deploy.artifact.paths import check_relative_path, find_clash
+from sqsam_deploy.artifact.schema import load_schema
+from sqsam_deploy.errors import ArtifactError
 
 
 def artifact(manifest: Manifest, path: str) -> ArtifactEntry:

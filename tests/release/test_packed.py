@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sqsam_deploy.artifact.manifest import ArtifactEntry, file_entries, read_manifest
 from sqsam_deploy.release.archive import pack
-from sqsam_deploy.release.manifest import ArtifactEntry, file_entries, read_manifest
 from sqsam_deploy.release.packed import PackedArchive
 from sqsam_deploy.release.pieces import PieceSums, RunningSums
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from semver import Version
 
+from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_index, read_record
-from sqsam_deploy.release.manifest import read_manifest, verify_files
 from sqsam_deploy.release.pull import PullRequest, pull
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import Store, open_store

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from semver import Version
 
+from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.errors import ArtifactError, GateError, ReleaseError, UsageError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.catalog import Index, Indexer, move_tag, read_index, read_record
 from sqsam_deploy.release.document import Release, parse_release
-from sqsam_deploy.release.manifest import read_manifest
 from sqsam_deploy.release.publish import Published, publish
 from sqsam_deploy.release.signature import KeySigner
 from sqsam_deploy.release.store import FolderStore, Store, open_store

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from semver import Version
 
+from sqsam_deploy.artifact.files import hash_bytes
+from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.errors import ArtifactError, ReleaseError, StoreError, UsageError
 from sqsam_deploy.release import download, layout
 from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_record
 from sqsam_deploy.release.document import release_bytes
-from sqsam_deploy.release.files import hash_bytes
 from sqsam_deploy.release.lock import LockedModel
-from sqsam_deploy.release.manifest import read_manifest, verify_files
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.pull import Pulled, PullRequest, Selection, pull, pull_locked
 from sqsam_deploy.release.signature import KeySigner, KeyVerifier

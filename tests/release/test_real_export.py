@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from semver import Version
 
+from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
-from sqsam_deploy.release.manifest import read_manifest, verify_files
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.pull import PullRequest, pull
 from sqsam_deploy.release.source import Source

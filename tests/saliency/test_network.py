@@ -4,9 +4,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from sqsam_deploy.artifact.metadata import describe_saliency
 from sqsam_deploy.errors import ArtifactError, CheckpointError, DataError
 from sqsam_deploy.model.saliency import SALIENCY, SaliencyNet
-from sqsam_deploy.runtimes.metadata import describe_saliency
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.saliency import open_saliency
 from sqsam_deploy.saliency.model import heat_of_logits

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from sqsam_deploy._internal.progress import SilentSteps
 from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.datasets.records import Dataset
 from sqsam_deploy.errors import GateError
 from sqsam_deploy.model.saliency import SaliencyConfig, SaliencyNet
 from sqsam_deploy.pipeline import saliency as pipeline
-from sqsam_deploy.pipeline.progress import SilentSteps
 from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, PRECISIONS, Target
 from sqsam_deploy.runtimes import read_metadata
 from sqsam_deploy.saliency import open_saliency

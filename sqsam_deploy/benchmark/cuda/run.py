@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sqsam_deploy._internal.progress import SilentSteps, Steps
+from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.benchmark.cuda.bounds import DevicePeaks, bounds_of, measure_peaks
 from sqsam_deploy.benchmark.cuda.grid import Case
 from sqsam_deploy.benchmark.cuda.onnx import PROVIDERS, provider_rounds
@@ -36,8 +38,6 @@ from sqsam_deploy.benchmark.result import (
 )
 from sqsam_deploy.benchmark.resultfile import now
 from sqsam_deploy.errors import MissingDependencyError, SqsamError
-from sqsam_deploy.pipeline.progress import SilentSteps, Steps
-from sqsam_deploy.release.files import hash_file
 from sqsam_deploy.version import __version__
 
 _WARM_UP = 5

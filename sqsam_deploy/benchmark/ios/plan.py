@@ -13,13 +13,13 @@ from typing import Literal
 
 from pydantic import Field
 
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.artifact.documents import Frozen
+from sqsam_deploy.artifact.manifest import ArtifactEntry, read_manifest, verify_files
+from sqsam_deploy.artifact.metadata import ArtifactMetadata, ElementType
 from sqsam_deploy.benchmark.photos import Photo, load_photos
 from sqsam_deploy.benchmark.result import NotMeasured
 from sqsam_deploy.errors import UsageError
-from sqsam_deploy.release.documents import Frozen
-from sqsam_deploy.release.manifest import ArtifactEntry, read_manifest, verify_files
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, ElementType
-from sqsam_deploy.writing import write_whole
 
 PLAN_NAME = "plan.json"
 #: Where one artifact can run; Core ML's own names (`MLComputeUnits`) for its packages.
@@ -135,7 +135,7 @@ def write_bundle(request: PlanRequest, folder: Path) -> tuple[Plan, list[NotMeas
         image_sizes=tuple((photo.image.shape[1], photo.image.shape[0]) for photo in photos),
         artifacts=tuple(_planned(entry, photos, folder) for _, entry in entries),
     )
-    write_whole(folder / PLAN_NAME, (plan.model_dump_json(indent=1) + "\n").encode())
+    atomic_write(folder / PLAN_NAME, (plan.model_dump_json(indent=1) + "\n").encode())
     return plan, left_out
 
 

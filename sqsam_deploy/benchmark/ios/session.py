@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sqsam_deploy
+from sqsam_deploy._internal.progress import shown_steps
+from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.benchmark.ios.plan import Plan, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.ios.xcode import Phone, follow_tool, run_tool
 from sqsam_deploy.benchmark.phone import check_phone_result
 from sqsam_deploy.benchmark.result import BenchmarkResult, NotMeasured
 from sqsam_deploy.benchmark.resultfile import read_result
 from sqsam_deploy.errors import DeviceError
-from sqsam_deploy.pipeline.progress import shown_steps
-from sqsam_deploy.release.manifest import read_manifest
 
 SCHEME = "BenchmarkApp"
 #: Where the app looks for its plan, and where it leaves its result, in its data container.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.jobs import Job
 from sqsam_deploy.benchmark.photos import load_photos
 from sqsam_deploy.benchmark.plain import open_plain
@@ -13,7 +14,6 @@ from sqsam_deploy.benchmark.profiling.executorch import profile_executorch
 from sqsam_deploy.benchmark.profiling.onnx import profile_onnx
 from sqsam_deploy.benchmark.result import Profile
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 
 def can_profile(job: Job) -> bool:

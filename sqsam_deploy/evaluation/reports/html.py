@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sqsam_deploy.errors import MissingDependencyError
-from sqsam_deploy.evaluation.gallery import Exhibit
 from sqsam_deploy.evaluation.report import ParityReport
 from sqsam_deploy.evaluation.reports.paper_tables import paper_tables
 from sqsam_deploy.evaluation.reports.pictures import pictures
 from sqsam_deploy.evaluation.reports.tables import headline, problems, run_tables
+from sqsam_deploy.evaluation.worst_cases import WorstCase
 from sqsam_deploy.pages import render
 
 TEMPLATE = "parity.html.j2"
 
 
-def html(report: ParityReport, exhibits: Iterable[Exhibit]) -> str:
+def html(report: ParityReport, exhibits: Iterable[WorstCase]) -> str:
     """The report with the drift plot and the worst objects.
 
     Args:

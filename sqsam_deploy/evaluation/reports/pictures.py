@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.evaluation.gallery import Exhibit
+from sqsam_deploy.evaluation.worst_cases import WorstCase
 from sqsam_deploy.pages.drawing import (
     GAINED,
     LOST,
@@ -21,7 +21,7 @@ SIDE = 220
 MARGIN = 0.25
 
 
-def pictures(exhibit: Exhibit) -> list[Picture]:
+def pictures(exhibit: WorstCase) -> list[Picture]:
     """Crops around the object, all of the same part of the image.
 
     In the difference, red is what only the float reference had, yellow what only the artifact has.
@@ -43,7 +43,7 @@ def pictures(exhibit: Exhibit) -> list[Picture]:
     ]
 
 
-def _window(exhibit: Exhibit) -> tuple[slice, slice]:
+def _window(exhibit: WorstCase) -> tuple[slice, slice]:
     seen = exhibit.truth | exhibit.before | exhibit.after
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     margin = int(MARGIN * max(len(rows), len(columns))) + 8
@@ -53,7 +53,7 @@ def _window(exhibit: Exhibit) -> tuple[slice, slice]:
     )
 
 
-def _difference(exhibit: Exhibit) -> NDArray[np.uint8]:
+def _difference(exhibit: WorstCase) -> NDArray[np.uint8]:
     gray = np.repeat(exhibit.image.mean(2, keepdims=True), 3, 2).astype(np.uint8)
     lost = tinted(gray, exhibit.before & ~exhibit.after, LOST)
     return tinted(lost, exhibit.after & ~exhibit.before, GAINED)

@@ -6,9 +6,9 @@ Which processor runs them is decided on the device, so nothing is said about tha
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqsam_deploy.export_report.anatomy.coreml import mil_operations
-from sqsam_deploy.export_report.anatomy.pte import open_pte
 from sqsam_deploy.export_report.operators.counts import OperatorCount, counted
+from sqsam_deploy.export_report.size_breakdown.coreml import mil_operations
+from sqsam_deploy.export_report.size_breakdown.pte import open_pte
 from sqsam_deploy.runtimes.coreml.package import Package, read_package
 
 _QUANTIZING, _CAST = ("quantize", "dequantize"), "cast"

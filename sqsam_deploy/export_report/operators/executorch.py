@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqsam_deploy.export_report.anatomy.pte import PteFile, open_pte
-from sqsam_deploy.export_report.anatomy.xnnpack import Arithmetic, XnnpackGraph, parse_delegate
 from sqsam_deploy.export_report.operators.counts import OperatorCount, counted
+from sqsam_deploy.export_report.size_breakdown.pte import PteFile, open_pte
+from sqsam_deploy.export_report.size_breakdown.xnnpack import (
+    Arithmetic,
+    XnnpackGraph,
+    parse_delegate,
+)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.export_report.operators.coreml import MilOperations, mil_operations_of
 from sqsam_deploy.export_report.operators.counts import OperatorCount
 from sqsam_deploy.export_report.operators.executorch import DelegatedOperators, delegated_operators
 from sqsam_deploy.export_report.operators.onnx import RunOperators
 from sqsam_deploy.export_report.runs import ProfiledRun
-from sqsam_deploy.release.manifest import Manifest
 
 
 @dataclass(frozen=True)

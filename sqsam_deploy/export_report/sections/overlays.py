@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.datasets import load_image
-from sqsam_deploy.export_report.evidence import Evidence, Logits
 from sqsam_deploy.pages.drawing import (
     GAINED,
     LOST,
@@ -19,16 +19,16 @@ from sqsam_deploy.pages.drawing import (
     with_prompt,
 )
 from sqsam_deploy.pipeline.agreement import Probe
+from sqsam_deploy.pipeline.evidence import Evidence, Logits
 from sqsam_deploy.predictor import upsample_masks
 from sqsam_deploy.prompts import Prompt
-from sqsam_deploy.release.manifest import Manifest
 
 #: Longer side of a picture, in pixels.
 SIDE = 320
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class WorstCase:
     """One photo: the prompt, the float mask and those of the artifacts.
 
     Attributes:
@@ -40,7 +40,7 @@ class Exhibit:
     pictures: tuple[Picture, ...]
 
 
-def exhibits(manifest: Manifest, evidence: Evidence) -> tuple[Exhibit, ...]:
+def exhibits(manifest: Manifest, evidence: Evidence) -> tuple[WorstCase, ...]:
     """For each photo the prompt on which the shown artifacts agree least with the float network."""
     shown = shown_artifacts(manifest, evidence)
     return tuple(_exhibit(index, shown, evidence) for index in _least_alike(shown, evidence))
@@ -80,7 +80,7 @@ def mask_iou(a: Logits, b: Logits) -> float:
     return float(np.count_nonzero(first & second) / union) if union else 1.0
 
 
-def _exhibit(index: int, shown: Sequence[str], evidence: Evidence) -> Exhibit:
+def _exhibit(index: int, shown: Sequence[str], evidence: Evidence) -> WorstCase:
     probe, expected = evidence.probes[index], evidence.expected()[index]
     photo, scale = _small(load_image(probe.record))
     before = _mask(expected, photo)
@@ -93,7 +93,7 @@ def _exhibit(index: int, shown: Sequence[str], evidence: Evidence) -> Exhibit:
         caption = f"{name}: IoU {mask_iou(logits, expected):.3f}"
         after = _mask(logits, photo)
         pictures.append(Picture(caption, _drawn(_compared(photo, before, after))))
-    return Exhibit(_title(probe), tuple(pictures))
+    return WorstCase(_title(probe), tuple(pictures))
 
 
 def _small(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqsam_deploy.export_report.anatomy import KINDS, Kind, Part, bytes_by_kind, parts_of
-from sqsam_deploy.release.manifest import ArtifactEntry, Manifest
+from sqsam_deploy.artifact.manifest import ArtifactEntry, Manifest
+from sqsam_deploy.export_report.size_breakdown import KINDS, Kind, Part, bytes_by_kind, parts_of
 
 
 @dataclass(frozen=True)

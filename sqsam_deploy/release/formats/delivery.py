@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from sqsam_deploy.artifact.files import FileEntry, files_in, hash_file
+from sqsam_deploy.artifact.manifest import ArtifactEntry, write_manifest
 from sqsam_deploy.release.document import CARD_NAME, RELEASE_NAME, SIGNATURE_NAME
-from sqsam_deploy.release.files import FileEntry, files_in, hash_file
-from sqsam_deploy.release.manifest import ArtifactEntry, write_manifest
 from sqsam_deploy.release.source import OpenedRelease
 
 

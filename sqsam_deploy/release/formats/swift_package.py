@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
+from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import MissingDependencyError, UsageError
 from sqsam_deploy.release.formats.delivery import Delivery
-from sqsam_deploy.release.manifest import ArtifactEntry
 
 _RUNTIMES = ("executorch", "executorch-coreml", "coreml", "onnx")
 #: Names a property cannot have without backquotes; only those that could arise here.

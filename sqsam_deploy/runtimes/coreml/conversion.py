@@ -7,14 +7,14 @@ from unittest import mock
 
 from torch.export import ExportedProgram
 
-from sqsam_deploy.runtimes.coreml.programs import decomposed, single_precision
-from sqsam_deploy.runtimes.coreml.quiet import coremltools, quiet_conversion
-from sqsam_deploy.runtimes.metadata import (
+from sqsam_deploy._internal.upstream.coremltools import coremltools, quiet_conversion
+from sqsam_deploy.artifact.metadata import (
     DEFAULT_DEPLOYMENT_TARGET,
     DeploymentTarget,
     Precision,
     TensorSpec,
 )
+from sqsam_deploy.runtimes.coreml.programs import decomposed, single_precision
 
 if TYPE_CHECKING:
     from coremltools.converters.mil import Operation

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from torch.export import ExportedProgram
 
+from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, Precision
 from sqsam_deploy.runtimes.coreml.conversion import convert
 from sqsam_deploy.runtimes.coreml.half_scales import with_normal_scales
 from sqsam_deploy.runtimes.coreml.package import write_package
 from sqsam_deploy.runtimes.coreml.programs import weights_only
 from sqsam_deploy.runtimes.coreml.specs import DESCRIPTIONS, deployment_target
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata, Precision
 
 if TYPE_CHECKING:
     from coremltools.proto.Model_pb2 import Model

@@ -156,7 +156,7 @@ def _manifest_items(path: Path) -> tuple[str, str]:
 
 
 def _parse(file: Path) -> "Model":
-    from sqsam_deploy.runtimes.coreml.quiet import coremltools
+    from sqsam_deploy._internal.upstream.coremltools import coremltools
 
     model_type = coremltools().proto.Model_pb2.Model
     model: Model = model_type()
@@ -226,7 +226,7 @@ def _element_count(tensor: Any) -> int:
 
 
 def _element_type(data_type: int) -> str:
-    from sqsam_deploy.runtimes.coreml.quiet import coremltools
+    from sqsam_deploy._internal.upstream.coremltools import coremltools
 
     name: str = coremltools().proto.MIL_pb2.DataType.Name(data_type)
     return name.lower()

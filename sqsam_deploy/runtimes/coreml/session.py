@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from sqsam_deploy._internal.upstream.coremltools import coremltools
+from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.coreml.images import image_layouts, to_program_inputs
 from sqsam_deploy.runtimes.coreml.package import Package, read_package
-from sqsam_deploy.runtimes.coreml.quiet import coremltools
 from sqsam_deploy.runtimes.coreml.reference import ReferenceExecutor
 from sqsam_deploy.runtimes.coreml.reference.program import load_program
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.runtimes.session import Session
 
 

@@ -1,7 +1,6 @@
 """What Core ML artifacts of a preset look like from outside."""
 
-from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.runtimes.metadata import (
+from sqsam_deploy.artifact.metadata import (
     DEFAULT_DEPLOYMENT_TARGET,
     ArtifactMetadata,
     DeploymentTarget,
@@ -9,6 +8,7 @@ from sqsam_deploy.runtimes.metadata import (
     TensorSpec,
     default_inputs,
 )
+from sqsam_deploy.model.config import ModelConfig
 
 #: What Xcode shows beside each input and output.
 DESCRIPTIONS = {

@@ -1,5 +1,6 @@
 """ExecuTorch: `.pte` files whose arithmetic runs in XNNPACK."""
 
+from sqsam_deploy.artifact.metadata import input_specs
 from sqsam_deploy.runtimes.executorch.lowering import lower
 from sqsam_deploy.runtimes.executorch.session import (
     ExecutorchSession,
@@ -8,7 +9,6 @@ from sqsam_deploy.runtimes.executorch.session import (
     read_metadata,
 )
 from sqsam_deploy.runtimes.executorch.specs import minimum_runtime
-from sqsam_deploy.runtimes.metadata import input_specs
 
 __all__ = [
     "ExecutorchSession",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from torch.export import ExportedProgram
 
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
-from sqsam_deploy.tracing import lean_tracing
-from sqsam_deploy.writing import write_whole
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy._internal.upstream.torch import lean_tracing
+from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata
 
 if TYPE_CHECKING:
     from executorch.exir import EdgeProgramManager
@@ -32,7 +32,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         interleaved = any(spec.layout == "NHWC" for spec in metadata.inputs)
         optimized = optimize(program, interleaved=interleaved)
         content = delegate(optimized, metadata).to_executorch().buffer
-    write_whole(path, content)
+    atomic_write(path, content)
 
 
 def delegate(program: ExportedProgram, metadata: ArtifactMetadata) -> "EdgeProgramManager":

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.executorch.container import check_container
 from sqsam_deploy.runtimes.executorch.quiet import quiet_cpp
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.runtimes.session import Session
 
 

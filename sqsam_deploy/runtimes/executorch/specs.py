@@ -1,6 +1,6 @@
 """What a .pte takes, and what it needs."""
 
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 
 
 def minimum_runtime(metadata: ArtifactMetadata) -> str:

@@ -3,10 +3,10 @@
 Off macOS the ML Program inside is taken out and run by Core ML's reference executor.
 """
 
+from sqsam_deploy.artifact.metadata import input_specs
 from sqsam_deploy.runtimes.executorch_coreml.lowering import lower
 from sqsam_deploy.runtimes.executorch_coreml.session import executor, open_session, read_metadata
 from sqsam_deploy.runtimes.executorch_coreml.specs import minimum_runtime
-from sqsam_deploy.runtimes.metadata import input_specs
 
 __all__ = [
     "executor",

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch.export import ExportedProgram
 
+from sqsam_deploy._internal.upstream.coremltools import coremltools, quiet_conversion
+from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.coreml.quiet import coremltools, quiet_conversion
 from sqsam_deploy.runtimes.coreml.specs import deployment_target
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
 
 if TYPE_CHECKING:
     from executorch.exir import EdgeProgramManager

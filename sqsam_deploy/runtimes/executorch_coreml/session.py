@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes import coreml
 from sqsam_deploy.runtimes.coreml.reference import ReferenceExecutor
 from sqsam_deploy.runtimes.coreml.reference.program import load_program
 from sqsam_deploy.runtimes.executorch_coreml.blob import unpacked
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 from sqsam_deploy.runtimes.session import Session
 
 _BACKEND = "CoreMLBackend"

@@ -1,7 +1,7 @@
 """What these artifacts look like from outside."""
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.runtimes import coreml
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 
 
 def minimum_runtime(metadata: ArtifactMetadata) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch.export import ExportedProgram
 
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, PIXELS, ArtifactMetadata
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.artifact.metadata import METADATA_KEY, PIXELS, ArtifactMetadata
 from sqsam_deploy.runtimes.onnx.specs import IR_VERSION, OPSET
 from sqsam_deploy.version import __version__
-from sqsam_deploy.writing import write_whole
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
@@ -52,7 +52,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     model.producer_name, model.producer_version = "sqsam-deploy", __version__
     onnx.checker.check_model(model, full_check=True)
     # Deterministic serialization: the same program gives the same bytes.
-    write_whole(path, model.SerializeToString(deterministic=True))
+    atomic_write(path, model.SerializeToString(deterministic=True))
 
 
 def translate(program: ExportedProgram, metadata: ArtifactMetadata) -> "Model":

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, ArtifactMetadata
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
 from sqsam_deploy.runtimes.onnx.model_file import metadata_of, read_model
 from sqsam_deploy.runtimes.onnx.processor import this_one_saturates
 from sqsam_deploy.runtimes.session import Session

@@ -1,6 +1,6 @@
 """What an ONNX artifact takes, and what it needs."""
 
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 
 #: ONNX operator set of every file.
 OPSET = 18

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
-from sqsam_deploy.runtimes.metadata import describe
 from sqsam_deploy.runtimes.session import Session
 
 

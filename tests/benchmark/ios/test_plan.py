@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sqsam_deploy.artifact.manifest import read_manifest, write_manifest
+from sqsam_deploy.artifact.metadata import TensorSpec
 from sqsam_deploy.benchmark.ios.plan import Plan, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.photos import load_photos
 from sqsam_deploy.errors import ArtifactError, UsageError
-from sqsam_deploy.release.manifest import read_manifest, write_manifest
-from sqsam_deploy.runtimes.metadata import TensorSpec
 from tests.release.export_builder import ExportBuilder
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from torch.export import ExportedProgram
 
+from sqsam_deploy.artifact.metadata import Precision
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import FoldedModel, fold
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.quantization import build_calibration, export_fp16, export_fp32, quantize
 from sqsam_deploy.runtimes import coreml
-from sqsam_deploy.runtimes.metadata import Precision
 from tests.runtimes.coreml.coreml_nano import Package, Photo, metadata_of, real_photo
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata, Precision, describe
 from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.folding import FoldedModel, fold
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
 from sqsam_deploy.runtimes import coreml
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, describe
 
 Photo = tuple[NDArray[np.uint8], EncodedPrompt]
 Package = Callable[[Precision], Path]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from sqsam_deploy.artifact.metadata import METADATA_KEY, Precision
 from sqsam_deploy.folding import FoldedModel
 from sqsam_deploy.model.config import NANO, PAPER, RELEASE_2023_12, ModelConfig
 from sqsam_deploy.quantization import export_fp32
@@ -20,7 +21,6 @@ from sqsam_deploy.runtimes.coreml.conversion import convert
 from sqsam_deploy.runtimes.coreml.half_scales import with_normal_scales
 from sqsam_deploy.runtimes.coreml.package import read_package, write_package
 from sqsam_deploy.runtimes.coreml.programs import weights_only
-from sqsam_deploy.runtimes.metadata import METADATA_KEY, Precision
 from sqsam_deploy.runtimes.session import RawPrediction
 from tests.runtimes.coreml.coreml_nano import (
     Package,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from torch.export import ExportedProgram
 
+from sqsam_deploy.artifact.metadata import Precision
 from sqsam_deploy.runtimes.coreml.package import read_package
 from sqsam_deploy.runtimes.coreml.reference.program import Reference, Step, load_program
-from sqsam_deploy.runtimes.metadata import Precision
 from tests.runtimes.coreml.coreml_nano import Package
 from tests.runtimes.quantized_parameters import (
     QuantizedParameter,

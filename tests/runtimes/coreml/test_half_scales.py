@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
+from sqsam_deploy.artifact.metadata import Precision
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.quantization.calibration import network_inputs
 from sqsam_deploy.runtimes.coreml.half_scales import SMALLEST_NORMAL, with_normal_scales
 from sqsam_deploy.runtimes.coreml.programs import weights_only
-from sqsam_deploy.runtimes.metadata import Precision
 from tests.runtimes.coreml.coreml_nano import Photo
 from tests.runtimes.quantized_parameters import of_program
 

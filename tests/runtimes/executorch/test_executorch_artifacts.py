@@ -4,6 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from sqsam_deploy.artifact.metadata import (
+    ArtifactMetadata,
+    InputLayout,
+    Precision,
+    describe,
+    input_specs,
+)
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.prompts import EncodedPrompt
 from sqsam_deploy.quantization import export_fp16, export_fp32
@@ -12,13 +19,6 @@ from sqsam_deploy.runtimes.executorch.lowering import (
     delegate,
     delegated_subgraphs,
     undelegated_operators,
-)
-from sqsam_deploy.runtimes.metadata import (
-    ArtifactMetadata,
-    InputLayout,
-    Precision,
-    describe,
-    input_specs,
 )
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_program,

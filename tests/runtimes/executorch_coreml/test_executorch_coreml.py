@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.export import ExportedProgram
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata, describe
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.folding import FoldedModel
 from sqsam_deploy.model.config import NANO
@@ -15,7 +16,6 @@ from sqsam_deploy.quantization.calibration import network_inputs
 from sqsam_deploy.runtimes import executorch_coreml
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible, unpacked
 from sqsam_deploy.runtimes.executorch_coreml.filesystem import flatten
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, describe
 from tests.runtimes.coreml.coreml_nano import Photo, folded_network, real_photo
 
 
@@ -119,7 +119,7 @@ def test_a_program_with_another_delegate_is_refused(
 ) -> None:
     from executorch.exir import to_edge_transform_and_lower
 
-    from sqsam_deploy.runtimes.metadata import METADATA_KEY
+    from sqsam_deploy.artifact.metadata import METADATA_KEY
 
     program = torch.export.export(torch.nn.Linear(2, 2).eval(), (torch.ones(1, 2),))
     edge = to_edge_transform_and_lower(

@@ -5,10 +5,10 @@ import onnx
 import pytest
 import torch
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata, Precision, TensorSpec, describe
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.quantization import export_fp16, export_fp32
 from sqsam_deploy.runtimes import onnx as onnx_runtime
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, Precision, TensorSpec, describe
 from sqsam_deploy.runtimes.onnx.session import _options
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_onnx,

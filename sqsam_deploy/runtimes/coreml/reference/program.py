@@ -108,7 +108,7 @@ def _require_known_operators(package: Package) -> None:
 
 
 def _load_function(package: Package) -> Any:
-    from sqsam_deploy.runtimes.coreml.quiet import coremltools
+    from sqsam_deploy._internal.upstream.coremltools import coremltools
 
     coremltools()
     from coremltools.converters.mil.frontend.milproto.load import load

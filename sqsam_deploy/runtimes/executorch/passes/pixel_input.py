@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from sqsam_deploy.artifact.metadata import PIXELS
 from sqsam_deploy.quantization.quantizer import PIXEL_SCALE, PIXEL_ZERO_POINT
 from sqsam_deploy.runtimes.executorch.passes.graph import (
     DEQUANTIZE,
@@ -22,7 +23,6 @@ from sqsam_deploy.runtimes.executorch.passes.graph import (
     move,
     node_argument,
 )
-from sqsam_deploy.runtimes.metadata import PIXELS
 
 #: Scale 1 and the zero point that makes int8 of 0..255: no pixel is rounded.
 _EXACT = (PIXEL_SCALE, PIXEL_ZERO_POINT, -128, 127, torch.int8)

@@ -6,7 +6,7 @@ float32, and nothing is left to quantize.
 
 import onnx_ir as ir
 
-from sqsam_deploy.runtimes.metadata import PIXELS
+from sqsam_deploy.artifact.metadata import PIXELS
 from sqsam_deploy.runtimes.onnx.passes.graph import (
     Emitter,
     Quantization,

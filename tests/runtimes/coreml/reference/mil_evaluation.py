@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sqsam_deploy.runtimes.coreml.quiet import coremltools
+from sqsam_deploy._internal.upstream.coremltools import coremltools
 from sqsam_deploy.runtimes.coreml.reference.operators import find_operator
 
 

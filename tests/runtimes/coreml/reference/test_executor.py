@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from sqsam_deploy._internal.upstream.coremltools import coremltools
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.coreml.images import image_layouts, to_program_inputs
 from sqsam_deploy.runtimes.coreml.package import Package, read_package, write_package
-from sqsam_deploy.runtimes.coreml.quiet import coremltools
 from sqsam_deploy.runtimes.coreml.reference import ReferenceExecutor
 from sqsam_deploy.runtimes.coreml.reference.operators.table import Operator
 from sqsam_deploy.runtimes.coreml.reference.program import (

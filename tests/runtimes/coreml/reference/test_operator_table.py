@@ -17,7 +17,7 @@ def test_what_a_program_computes_is_told_from_its_attributes() -> None:
 
 
 def test_every_operator_has_the_inputs_coremltools_gives_it() -> None:
-    from sqsam_deploy.runtimes.coreml.quiet import coremltools
+    from sqsam_deploy._internal.upstream.coremltools import coremltools
 
     coremltools()
     from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry

@@ -17,11 +17,11 @@ from onnx_ir.serde import deserialize_model, serialize_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sqsam_deploy.folding.shift import Shift
+from sqsam_deploy.artifact.metadata import describe, describe_saliency
+from sqsam_deploy.folding.channel_bias import Shift
 from sqsam_deploy.model.saliency import SaliencyConfig
 from sqsam_deploy.quantization.float_programs import trace_network
 from sqsam_deploy.quantization.pt2e import quantize_program
-from sqsam_deploy.runtimes.metadata import describe, describe_saliency
 from sqsam_deploy.runtimes.onnx.lowering import translate
 from sqsam_deploy.runtimes.onnx.passes import Pass, apply_passes
 from tests.tiny_network import TINY, tiny_calibration, tiny_quantized

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from sqsam_deploy.folding.channel_mix import ChannelMix
+from sqsam_deploy.folding.channel_affine import ChannelAffine
 
 
-class Shift(nn.Module):
+class ChannelBias(nn.Module):
     """Adds a constant to each channel. BxCxHxW -> the same."""
 
     def __init__(self, shift: Tensor) -> None:
@@ -19,9 +19,9 @@ class Shift(nn.Module):
         return x + self.shift
 
 
-def explicit_shift(mix: ChannelMix) -> tuple[Shift, ChannelMix]:
+def explicit_bias(mix: ChannelAffine) -> tuple[ChannelBias, ChannelAffine]:
     """The addition to the stored map, and the mix behind it, which has no shift.
 
     The zeros with which a reader pads this map then are the true zeros.
     """
-    return Shift(mix.sign * mix.shift), ChannelMix(mix.sign, torch.zeros_like(mix.shift))
+    return ChannelBias(mix.sign * mix.shift), ChannelAffine(mix.sign, torch.zeros_like(mix.shift))

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.export_report.anatomy.coreml import coreml_parts
-from sqsam_deploy.export_report.anatomy.executorch import executorch_parts
-from sqsam_deploy.export_report.anatomy.onnx import onnx_parts
-from sqsam_deploy.export_report.anatomy.parts import KINDS, Kind, Part, bytes_by_kind
+from sqsam_deploy.export_report.size_breakdown.coreml import coreml_parts
+from sqsam_deploy.export_report.size_breakdown.executorch import executorch_parts
+from sqsam_deploy.export_report.size_breakdown.onnx import onnx_parts
+from sqsam_deploy.export_report.size_breakdown.parts import KINDS, Kind, Part, bytes_by_kind
 
 __all__ = ["KINDS", "Kind", "Part", "bytes_by_kind", "parts_of"]
 

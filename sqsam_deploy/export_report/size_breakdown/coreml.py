@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqsam_deploy.export_report.anatomy.parts import Kind, Part, without_empty
-from sqsam_deploy.release.files import files_in
+from sqsam_deploy.artifact.files import files_in
+from sqsam_deploy.export_report.size_breakdown.parts import Kind, Part, without_empty
 from sqsam_deploy.runtimes.coreml.package import Package, read_package, stored_values
 
 #: Arguments of MIL's `constexpr_*` operators that are no weights.

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.export_report.anatomy import bytes_by_kind, parts_of
+from sqsam_deploy.export_report.size_breakdown import bytes_by_kind, parts_of
 from tests.export_report.conftest import TARGETS
 from tests.tiny_network import tiny_folded, tiny_quantized
 

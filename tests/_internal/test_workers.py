@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from sqsam_deploy._internal import workers as module
+from sqsam_deploy._internal.progress import SilentSteps, Steps
+from sqsam_deploy._internal.workers import open_workers
 from sqsam_deploy.errors import ArtifactError, GateError
-from sqsam_deploy.pipeline import workers as module
-from sqsam_deploy.pipeline.progress import SilentSteps, Steps
-from sqsam_deploy.pipeline.workers import open_workers
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 SLEEPER = """
 import os, pathlib, sys, time
-from sqsam_deploy.pipeline import workers
-from sqsam_deploy.pipeline.progress import SilentSteps
+from sqsam_deploy._internal import workers
+from sqsam_deploy._internal.progress import SilentSteps
 def job(steps):
     pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
     time.sleep(60)

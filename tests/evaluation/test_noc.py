@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sqsam_deploy.evaluation.clicking import (
+from sqsam_deploy.evaluation.noc import (
     MAX_CLICKS,
     Click,
     next_click,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary sibling, to be written, that takes the file's place when the block ends.
 
     No reader ever sees half of it, also when the process is killed or the power fails; where the
@@ -28,11 +28,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes) -> None:
     """Writes a file that appears, or takes the place of an older one, in one step.
 
     Raises:
         OSError: The disk is full or the folder cannot be written.
     """
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_bytes(content)

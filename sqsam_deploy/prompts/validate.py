@@ -11,7 +11,7 @@ from sqsam_deploy.prompts.encoding import BACKGROUND, FOREGROUND, PADDING, Promp
 Box = tuple[float, float, float, float]
 
 
-def given_prompt(
+def validate_prompt(
     point_coords: ArrayLike | None,
     point_labels: ArrayLike | None,
     box: Sequence[float] | NDArray[np.floating] | None,

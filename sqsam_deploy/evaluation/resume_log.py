@@ -16,7 +16,7 @@ from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
 JOURNAL_NAME = ".parity.partial.jsonl"
 
 
-class Journal:
+class ResumeLog:
     """One line of JSON an image, appended as soon as the image is done.
 
     Floats are written with every digit, so a resumed run ends with the same bytes as one that

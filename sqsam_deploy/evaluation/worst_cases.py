@@ -19,7 +19,7 @@ SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class WorstCase:
     """One object, as the float reference and an artifact cut it out.
 
     Attributes:
@@ -48,7 +48,7 @@ def worst_objects(
     dataset: Dataset,
     results: Mapping[str, Sequence[ObjectResult]],
     shown: int = SHOWN,
-) -> Iterator[Exhibit]:
+) -> Iterator[WorstCase]:
     """For each artifact the objects with the largest drift, one prompt an object, worst first.
 
     Args:
@@ -85,12 +85,12 @@ def _exhibit(
     plan: Plan,
     dataset: Dataset,
     evaluator: Evaluator,
-) -> Exhibit:
+) -> WorstCase:
     record = next(record for record in dataset if record.id == pair.after.image)
     scene = open_scene(record)
     query = _find_query(plan, scene, pair.after)
     index = next(i for i, item in enumerate(record.objects) if item.id == pair.after.object)
-    return Exhibit(
+    return WorstCase(
         artifact=artifact.name,
         reference=reference.name,
         pair=pair,

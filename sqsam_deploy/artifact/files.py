@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import Field
 
+from sqsam_deploy.artifact.documents import Frozen
+from sqsam_deploy.artifact.paths import RelativePath
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.release.documents import Frozen
-from sqsam_deploy.release.paths import RelativePath
 
 
 class FileEntry(Frozen):

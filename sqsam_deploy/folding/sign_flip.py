@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Flip(nn.Module):
+class SignFlip(nn.Module):
     """Multiplies each channel by +1 or -1. BxCxHxW -> the same."""
 
     def __init__(self, signs: Tensor) -> None:
@@ -14,8 +14,8 @@ class Flip(nn.Module):
 
     @staticmethod
     def where_needed(signs: Tensor) -> nn.Module:
-        """A `Flip` when a sign is negative, else nothing: most trained scales are positive."""
-        return Flip(signs) if bool((signs < 0).any()) else nn.Identity()
+        """A `SignFlip` when a sign is negative, else nothing: most trained scales are positive."""
+        return SignFlip(signs) if bool((signs < 0).any()) else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """The signed map."""

@@ -2,20 +2,20 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy.writing import whole_file, write_whole
+from sqsam_deploy._internal.atomic import atomic_file, atomic_write
 
 
 def test_file_takes_the_place_of_an_older_one_and_leaves_nothing_beside(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for content in (b"first, and longer", b"second"):
-        write_whole(path, content)
+        atomic_write(path, content)
         assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_file_is_not_seen_before_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_bytes(b"half")
         assert not path.exists()
     assert path.read_bytes() == b"half"
@@ -26,7 +26,7 @@ def test_older_file_stays_where_writing_fails(tmp_path: Path) -> None:
     path.write_bytes(b"old")
 
     def write_half() -> None:
-        with whole_file(path) as partial:
+        with atomic_file(path) as partial:
             partial.write_bytes(b"ha")
             raise OSError("No space left on device")
 
@@ -38,5 +38,5 @@ def test_older_file_stays_where_writing_fails(tmp_path: Path) -> None:
 
 def test_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"")
-    write_whole(tmp_path / "whole", b"")
+    atomic_write(tmp_path / "whole", b"")
     assert (tmp_path / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode

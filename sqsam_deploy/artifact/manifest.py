@@ -7,14 +7,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
+from sqsam_deploy.artifact.files import FileEntry as FileEntry
+from sqsam_deploy.artifact.files import file_entries as file_entries
+from sqsam_deploy.artifact.files import files_in, sums_text, verify_file
+from sqsam_deploy.artifact.metadata import ArtifactMetadata, InputLayout
+from sqsam_deploy.artifact.paths import RelativePath, find_clash
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.release.documents import Frozen, load_versioned, validate_document
-from sqsam_deploy.release.files import FileEntry as FileEntry
-from sqsam_deploy.release.files import file_entries as file_entries
-from sqsam_deploy.release.files import files_in, sums_text, verify_file
-from sqsam_deploy.release.paths import RelativePath, find_clash
-from sqsam_deploy.runtimes.metadata import ArtifactMetadata, InputLayout
-from sqsam_deploy.writing import write_whole
 
 MANIFEST_NAME = "manifest.json"
 #: The newest `manifest_version` this package reads.
@@ -165,7 +165,7 @@ class Manifest(Frozen):
 def write_manifest(directory: Path, manifest: Manifest) -> Path:
     """Writes `manifest.json` into the directory, whole or not at all, and returns its path."""
     path = directory / MANIFEST_NAME
-    write_whole(path, (manifest.model_dump_json(indent=2) + "\n").encode())
+    atomic_write(path, (manifest.model_dump_json(indent=2) + "\n").encode())
     return path
 
 

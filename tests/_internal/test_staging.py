@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sqsam_deploy._internal import staging
+from sqsam_deploy._internal.staging import staged_directory
 from sqsam_deploy.errors import UsageError
-from sqsam_deploy.pipeline import staging
-from sqsam_deploy.pipeline.staging import staged_directory
 
 MARKER = "manifest.json"
 
@@ -72,7 +72,7 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
 _WRITER = """
 import sys, time
 from pathlib import Path
-from sqsam_deploy.pipeline.staging import staged_directory
+from sqsam_deploy._internal.staging import staged_directory
 while True:
     with staged_directory(Path(sys.argv[1]), "manifest.json") as made:
         for i in range(20):

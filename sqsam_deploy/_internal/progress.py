@@ -25,7 +25,7 @@ class Steps(Protocol):
     def end(self) -> None:
         """The last step is done, and the next one does not start yet."""
 
-    def beside(self) -> "Steps":
+    def subtask(self) -> "Steps":
         """Another line of steps, done at the same time as this one and counted with it."""
 
 
@@ -38,7 +38,7 @@ class SilentSteps:
     def end(self) -> None:
         """Nothing to show."""
 
-    def beside(self) -> Steps:
+    def subtask(self) -> Steps:
         """Shows nothing either."""
         return self
 
@@ -64,7 +64,7 @@ class _Bar:
         self._finish()
         self._describe()
 
-    def beside(self) -> Steps:
+    def subtask(self) -> Steps:
         return _Bar(self._progress, self._task, self._current)
 
     def _finish(self) -> None:
@@ -89,7 +89,7 @@ class _Lines:
     def end(self) -> None:
         """A line that is printed stays."""
 
-    def beside(self) -> Steps:
+    def subtask(self) -> Steps:
         return self
 
 

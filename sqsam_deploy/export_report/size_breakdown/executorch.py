@@ -3,11 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
-from sqsam_deploy.export_report.anatomy.coreml import package_parts
-from sqsam_deploy.export_report.anatomy.parts import Part, without_empty
-from sqsam_deploy.export_report.anatomy.pte import PteFile, open_pte
-from sqsam_deploy.export_report.anatomy.xnnpack import XnnpackGraph, parse_delegate
-from sqsam_deploy.runtimes.metadata import METADATA_KEY
+from sqsam_deploy.artifact.metadata import METADATA_KEY
+from sqsam_deploy.export_report.size_breakdown.coreml import package_parts
+from sqsam_deploy.export_report.size_breakdown.parts import Part, without_empty
+from sqsam_deploy.export_report.size_breakdown.pte import PteFile, open_pte
+from sqsam_deploy.export_report.size_breakdown.xnnpack import XnnpackGraph, parse_delegate
 
 _XNNPACK = "XnnpackBackend"
 

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from sqsam_deploy.benchmark import peaks
+from sqsam_deploy.benchmark import roofline
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Kernels small enough for a test; the formula of their work is the same."""
-    monkeypatch.setattr(peaks, "_MATRIX", 64)
-    monkeypatch.setattr(peaks, "_CHANNELS", 16)
-    monkeypatch.setattr(peaks, "_SIDE", 8)
+    monkeypatch.setattr(roofline, "_MATRIX", 64)
+    monkeypatch.setattr(roofline, "_CHANNELS", 16)
+    monkeypatch.setattr(roofline, "_SIDE", 8)
 
 
 def test_work_is_that_of_the_kernels():
@@ -17,9 +17,9 @@ def test_work_is_that_of_the_kernels():
 
     from sqsam_deploy.benchmark.macs import count_work
 
-    network, inputs = peaks._convolution()
+    network, inputs = roofline._convolution()
     work = count_work(network.to("meta"), tuple(torch.empty_like(i, device="meta") for i in inputs))
-    assert work.macs == peaks._CONVOLUTION_MACS
+    assert work.macs == roofline._CONVOLUTION_MACS
 
 
 def test_kernels_run_and_compute_in_their_precision(small, tmp_path):
@@ -27,7 +27,7 @@ def test_kernels_run_and_compute_in_their_precision(small, tmp_path):
 
     from sqsam_deploy.benchmark.plain import open_plain
 
-    kernels = peaks.build_peak_kernels(tmp_path)
+    kernels = roofline.build_peak_kernels(tmp_path)
     assert [(k.runtime, k.precision) for k in kernels] == [
         ("onnx", "fp32"),
         ("onnx", "int8"),

@@ -21,8 +21,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from sqsam_deploy._internal.progress import Steps
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.pipeline.progress import Steps
 
 #: What is done somewhere else: told the steps, gives something that can be pickled.
 Job = Callable[[Steps], Any]
@@ -140,7 +140,7 @@ class _Forked(Workers):
         self._threads = _torch_threads()
 
     def start(self, job: Job, cost: float) -> None:
-        self._orders.append(_Order(job, cost, self._steps.beside()))
+        self._orders.append(_Order(job, cost, self._steps.subtask()))
         self.attend()
 
     def attend(self) -> None:
@@ -241,7 +241,7 @@ class _SentSteps:
     def end(self) -> None:
         """The result says so."""
 
-    def beside(self) -> Steps:
+    def subtask(self) -> Steps:
         return self
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class ChannelMix:
+class ChannelAffine:
     """`true = sign * stored + shift`, at every pixel.
 
     Attributes:
@@ -38,13 +38,15 @@ class ChannelMix:
         return stored, bias + kernel_sum @ self.shift
 
 
-def identity_mix(channels: int) -> ChannelMix:
+def identity_mix(channels: int) -> ChannelAffine:
     """A map that is stored as it is."""
-    return ChannelMix(
+    return ChannelAffine(
         torch.ones(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
     )
 
 
-def concatenated(first: ChannelMix, second: ChannelMix) -> ChannelMix:
+def concatenated(first: ChannelAffine, second: ChannelAffine) -> ChannelAffine:
     """Two maps stored one behind the other, as `torch.cat` stores them."""
-    return ChannelMix(torch.cat([first.sign, second.sign]), torch.cat([first.shift, second.shift]))
+    return ChannelAffine(
+        torch.cat([first.sign, second.sign]), torch.cat([first.shift, second.shift])
+    )
