@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sqsam_deploy.artifact.metadata import describe, describe_saliency
-from sqsam_deploy.folding.channel_bias import Shift
+from sqsam_deploy.folding.channel_bias import ChannelBias
 from sqsam_deploy.model.saliency import SaliencyConfig
 from sqsam_deploy.quantization.float_programs import trace_network
 from sqsam_deploy.quantization.pt2e import quantize_program
@@ -35,7 +35,7 @@ class _Block(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, size: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, size, padding=size // 2)
-        self.shift = Shift(torch.randn(out_channels))
+        self.shift = ChannelBias(torch.randn(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         shifted: Tensor = self.shift(F.relu(self.conv(x)))
