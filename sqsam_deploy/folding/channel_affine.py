@@ -1,7 +1,7 @@
-"""How a map that is stored differs from the map the original network has at that place.
+"""A feature map that is stored with other signs and without the shift of its norm.
 
-A norm behind a ReLU cannot move back through it, so it moves forward, into whatever reads the map.
-Until there, what is stored and what is meant differ by a sign and a shift of each channel.
+A norm behind a ReLU cannot move back through it, so it moves forward into whatever reads the map.
+In between, the stored map and the original network's map differ by a sign and a shift per channel.
 """
 
 from dataclasses import dataclass
@@ -12,25 +12,23 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ChannelAffine:
-    """`true = sign * stored + shift`, at every pixel.
+    """The relation `original = sign * stored + shift`, at every pixel.
 
     Attributes:
         sign: C float64, +1 or -1.
-        shift: C float64. Zero where a reader pads with zeros, which a shift would turn into
-            something else.
+        shift: C float64. Zero where a reader pads with zeros: a shift would change the padding.
     """
 
     sign: Tensor
     shift: Tensor
 
     def read_by(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight and bias of a reader of the stored map.
+        """Weight and bias of a layer that reads the stored map instead of the original one.
 
-        Exact for a padded convolution too when `shift` is zero: the stored zeros of the padding
-        are the true zeros.
+        Exact for a padded convolution too when `shift` is zero: padding is then zero in both maps.
 
         Args:
-            weight: KxCxhxw or KxC of the reader of the true map.
+            weight: KxCxhxw or KxC of the layer that reads the original map.
             bias: K.
         """
         stored = weight * self.sign.reshape(1, -1, *[1] * (weight.dim() - 2))
@@ -38,15 +36,15 @@ class ChannelAffine:
         return stored, bias + kernel_sum @ self.shift
 
 
-def identity_mix(channels: int) -> ChannelAffine:
-    """A map that is stored as it is."""
+def identity_affine(channels: int) -> ChannelAffine:
+    """The relation for a map that is stored as it is."""
     return ChannelAffine(
         torch.ones(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
     )
 
 
 def concatenated(first: ChannelAffine, second: ChannelAffine) -> ChannelAffine:
-    """Two maps stored one behind the other, as `torch.cat` stores them."""
+    """The relation for two maps joined by `torch.cat` along their channels."""
     return ChannelAffine(
         torch.cat([first.sign, second.sign]), torch.cat([first.shift, second.shift])
     )

@@ -1,4 +1,4 @@
-"""The passes in order: from a trained network to the one that is deployed."""
+"""All folding steps in order, from a trained network to the one that is deployed."""
 
 import copy
 from dataclasses import dataclass
@@ -6,21 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sqsam_deploy.folding.blocks import fold_blocks
-from sqsam_deploy.folding.conv_bn import fold_conv_bn
+from sqsam_deploy.folding.conv_norm import fold_blocks, fold_conv_bn, fold_pixel_scaling
 from sqsam_deploy.folding.forward import fold_decoder, fold_encoder, forward_steps
-from sqsam_deploy.folding.group_norm import MapNorm
-from sqsam_deploy.folding.mask_weights import fold_into_mask_weights
-from sqsam_deploy.folding.network import (
-    FoldedMapNetwork,
+from sqsam_deploy.folding.layers import MapNorm, SingleKeyAttention
+from sqsam_deploy.folding.mask_head import (
     FoldedMaskHead,
-    FoldedNetwork,
-    FoldedPointNetwork,
+    drop_unused_masks,
+    fold_into_mask_weights,
 )
-from sqsam_deploy.folding.pixels import fold_pixel_scaling
-from sqsam_deploy.folding.single_key_attention import SingleKeyAttention
+from sqsam_deploy.folding.network import FoldedMapNetwork, FoldedNetwork, FoldedPointNetwork
 from sqsam_deploy.folding.steps import FoldStep
-from sqsam_deploy.folding.unused import drop_unused_masks
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.model.transformer import Attention
@@ -31,10 +26,10 @@ class FoldedModel:
     """A network ready to be exported.
 
     Attributes:
-        network: In eval mode. Takes what `runtimes.metadata.default_inputs(config)` lists, in
+        network: In eval mode. Takes what `artifact.metadata.default_inputs(config)` lists, in
             that order, batch 1, and returns `low_res_masks` and `iou_predictions`.
         config: The preset.
-        steps: What was folded into what.
+        steps: Each norm and the layers that now carry its effect.
     """
 
     network: nn.Module
@@ -107,7 +102,7 @@ def _fold_group_norm(model: SqueezeSAM, norm: nn.GroupNorm) -> FoldStep:
 
 
 def _fold_single_key_attention(model: SqueezeSAM) -> list[FoldStep]:
-    """Token-to-image attention of a network whose deepest map is 1x1."""
+    """Simplifies the token-to-image attention of a network whose deepest map is 1x1."""
     transformer = model.transformer
     names = [f"layers.{i}.cross_attn_token_to_image" for i in range(len(transformer.layers))] + [
         "final_attn_token_to_image"

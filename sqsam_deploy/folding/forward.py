@@ -6,13 +6,15 @@ A walk and not a search: the order of the readers is the U-Net's, written down i
 
 from torch import nn
 
-from sqsam_deploy.folding.channel_affine import ChannelAffine, concatenated, identity_mix
-from sqsam_deploy.folding.channel_bias import explicit_bias
-from sqsam_deploy.folding.deepest import restored
-from sqsam_deploy.folding.network import ConvReLU, ConvReLUShift
-from sqsam_deploy.folding.pooling import FlipPoolConv, pooled_mix
-from sqsam_deploy.folding.relu_bn import fold_relu_bn
-from sqsam_deploy.folding.relu_bn_shuffle import fold_linear_shuffle
+from sqsam_deploy.folding.channel_affine import ChannelAffine, concatenated, identity_affine
+from sqsam_deploy.folding.layers import ConvReLU, ConvReLUShift, FlipPoolConv
+from sqsam_deploy.folding.relu_norm import (
+    explicit_bias,
+    fold_linear_shuffle,
+    fold_relu_bn,
+    pooled,
+    restored,
+)
 from sqsam_deploy.folding.steps import FoldStep
 from sqsam_deploy.model.blocks import (
     ConvBlock,
@@ -25,58 +27,61 @@ from sqsam_deploy.model.network import Decoder, Encoder
 
 
 def fold_encoder(encoder: Encoder) -> list[ChannelAffine]:
-    """Folds every level in place; how each skip is stored, finest first.
+    """Folds every level in place and returns how each skip is stored, finest first.
 
-    The deepest map is stored as it is meant, for the transformer.
+    The deepest map is restored for the transformer.
     """
-    incoming = identity_mix(encoder.patch_embedding.conv.out_channels)
-    mixes = [_fold_double(encoder.stem, incoming)]
+    incoming = identity_affine(encoder.patch_embedding.conv.out_channels)
+    affines = [_fold_double(encoder.stem, incoming)]
     last = len(encoder.levels) - 1
     for index, level in enumerate(encoder.levels):
         assert isinstance(level, DoubleConvDown)
-        flip, incoming = pooled_mix(mixes[-1])
+        flip, incoming = pooled(affines[-1])
         if index < last:
-            mixes.append(_fold_double(level.conv, incoming))
+            affines.append(_fold_double(level.conv, incoming))
         else:
             level.conv.append(restored(_fold_double_unpadded(level.conv, incoming)))
         encoder.levels[index] = FlipPoolConv(flip, level.conv)
-    return mixes
+    return affines
 
 
 def fold_decoder(decoder: Decoder, skips: list[ChannelAffine]) -> ChannelAffine:
-    """Folds every level in place; how the last map is stored."""
-    mix: ChannelAffine | None = None
+    """Folds every level in place and returns how the last map is stored."""
+    affine: ChannelAffine | None = None
     for level, skip in zip(decoder.levels, reversed(skips), strict=True):
         assert isinstance(level, DoubleConvUp) and isinstance(level.up, LinearShuffleUp)
-        incoming = mix or identity_mix(level.up.linear.in_features)
-        folded_up, up_mix = fold_linear_shuffle(level.up, incoming)
+        incoming = affine or identity_affine(level.up.linear.in_features)
+        folded_up, up_affine = fold_linear_shuffle(level.up, incoming)
         level.set_submodule("up", folded_up)
         # The next reader, a 1x1 convolution or the mask head, does not pad.
-        mix = _fold_double_unpadded(level.conv, concatenated(skip, up_mix))
-    assert mix is not None
-    return mix
+        affine = _fold_double_unpadded(level.conv, concatenated(skip, up_affine))
+    assert affine is not None
+    return affine
 
 
 def _fold_double(block: DoubleConv, incoming: ChannelAffine) -> ChannelAffine:
-    """Both convolutions, for readers that pad: the mix has no shift."""
+    """Folds both convolutions, for readers that pad: no shift is left in how the map is stored."""
     for index in range(2):
         incoming = _fold_padded(block, index, incoming)
     return incoming
 
 
 def _fold_double_unpadded(block: DoubleConv, incoming: ChannelAffine) -> ChannelAffine:
-    """Both convolutions, for readers that do not pad; the first one's reader, the second, does."""
+    """Folds both convolutions, for readers that do not pad.
+
+    The second convolution pads, so the first one's shift is added all the same.
+    """
     incoming = _fold_padded(block, 0, incoming)
-    conv, mix = _folded(block, 1, incoming)
+    conv, affine = _folded(block, 1, incoming)
     block[1] = ConvReLU(conv)
-    return mix
+    return affine
 
 
 def _fold_padded(block: DoubleConv, index: int, incoming: ChannelAffine) -> ChannelAffine:
-    conv, mix = _folded(block, index, incoming)
-    shift, mix = explicit_bias(mix)
+    conv, affine = _folded(block, index, incoming)
+    shift, affine = explicit_bias(affine)
     block[index] = ConvReLUShift(conv, shift)
-    return mix
+    return affine
 
 
 def _folded(
@@ -88,7 +93,7 @@ def _folded(
 
 
 def forward_steps(levels: int) -> list[FoldStep]:
-    """What `fold_encoder` and `fold_decoder` did, for an encoder with `levels` pooled levels."""
+    """The steps of `fold_encoder` and `fold_decoder` for an encoder with `levels` pooled levels."""
     steps = []
     for level in range(levels + 1):
         steps += _double_steps(_encoder_block(level), _encoder_readers(level, levels))

@@ -1,4 +1,4 @@
-"""What folding did, one step a norm, for people to read."""
+"""The record of a folding, one step per norm."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,6 @@ Rule = Literal[
     "pixel scaling",
     "conv-bn",
     "conv-transpose-bn",
-    "linear-bn",
     "conv-relu-bn",
     "linear-relu-bn-shuffle",
     "group norm, explicit",

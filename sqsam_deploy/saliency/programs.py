@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from sqsam_deploy.folding.blocks import fold_blocks
-from sqsam_deploy.folding.conv_bn import fold_conv_bn
-from sqsam_deploy.folding.pixels import fold_pixel_scaling
+from sqsam_deploy.folding.conv_norm import fold_blocks, fold_conv_bn, fold_pixel_scaling
 from sqsam_deploy.model.saliency import SaliencyNet
 from sqsam_deploy.quantization import quantize_program, trace_network
 

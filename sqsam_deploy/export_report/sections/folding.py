@@ -10,7 +10,6 @@ _MEANING: dict[Rule, str] = {
     "pixel scaling": "mean and standard deviation of the pixels are in the first convolution",
     "conv-bn": "a norm right after a convolution is in its weights and bias",
     "conv-transpose-bn": "the same of a transposed convolution",
-    "linear-bn": "the same of a linear layer",
     "conv-relu-bn": "a norm after the ReLU is in the next convolution, its border included",
     "linear-relu-bn-shuffle": "the same across the pixel shuffle",
     "group norm, explicit": "written out in plain arithmetic; its statistics are the image's own",

@@ -1,7 +1,11 @@
 import torch
 from torch import nn
 
-from sqsam_deploy.folding.conv_bn import fold_conv_bn
+from sqsam_deploy.folding.conv_norm import (
+    fold_conv_bn,
+    fold_conv_transpose_bn,
+    fold_pixel_scaling,
+)
 from tests.folding.norms import harden, relative_difference
 
 
@@ -46,3 +50,25 @@ def test_tiny_variance_costs_no_digits() -> None:
     expected = norm.double()(conv.double()(x.double()))
     conv, norm = conv.float(), norm.float()
     assert relative_difference(fold_conv_bn(conv, norm)(x), expected.float()) < 1e-5
+
+
+@torch.no_grad()
+def test_equals_conv_transpose_then_norm_with_as_many_channels_in_as_out() -> None:
+    # With equal counts, scaling the wrong axis would not fail by its shape.
+    torch.manual_seed(0)
+    conv, norm = nn.ConvTranspose2d(6, 6, 2, stride=2, bias=False), nn.BatchNorm2d(6)
+    harden(norm, seed=1)
+    x = torch.randn(2, 6, 5, 3)
+    folded = fold_conv_transpose_bn(conv, norm)(x)
+    assert relative_difference(folded, norm(conv(x))) < 1e-5
+
+
+@torch.no_grad()
+def test_raw_pixels_give_what_normalized_pixels_gave() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(5, 8, 2, stride=2)
+    mean = torch.tensor([0.485, 0.456, 0.406, 0.0, 0.0]).reshape(1, 5, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225, 1.0, 1.0]).reshape(1, 5, 1, 1)
+    pixels = torch.randint(0, 256, (1, 5, 8, 8)).float()
+    folded = fold_pixel_scaling(conv, mean, std)(pixels)
+    assert relative_difference(folded, conv((pixels / 255 - mean) / std)) < 1e-5
