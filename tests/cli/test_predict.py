@@ -8,16 +8,14 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from PIL import Image
-from typer import Typer
-from typer.testing import CliRunner
 
 from sqsam_deploy.checkpoint import save_checkpoint
-from sqsam_deploy.cli.predict import predict
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.network import SqueezeSAM
-
-app = Typer()
-app.command()(predict)
+from sqsam_deploy.predictor import Predictor
+from sqsam_deploy.prompts import Prompt
+from sqsam_deploy.runtimes import open_session
+from tests.cli.release_fixtures import Command, Said
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +47,14 @@ def brightness(tmp_path) -> Path:
     return tmp_path / "brightness.onnx"
 
 
-def run(*arguments: object):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+@pytest.fixture
+def run(monkeypatch, capsys) -> Command:
+    return Command("sqsam_deploy.cli.predict", monkeypatch, capsys)
 
 
-def test_a_click_gives_three_pictures_of_the_photos_size(weights, photo, tmp_path):
+def test_a_click_gives_three_pictures_of_the_photos_size(run, weights, photo, tmp_path):
     result = run(weights, photo, "--click", "60,30", "-o", tmp_path / "out")
-    assert result.exit_code == 0, result.output
+    assert result.code == 0, result.error
     mask = np.asarray(Image.open(tmp_path / "out" / "photo-mask.png"))
     cutout = np.asarray(Image.open(tmp_path / "out" / "photo-cutout.png"))
     assert mask.shape == (60, 80)
@@ -64,51 +63,62 @@ def test_a_click_gives_three_pictures_of_the_photos_size(weights, photo, tmp_pat
     assert Image.open(tmp_path / "out" / "photo-overlay.png").size == (80, 60)
 
 
-def test_auto_is_the_same_as_the_clicks_that_saliency_picks(weights, photo, brightness, tmp_path):
+def test_auto_is_the_same_as_the_clicks_that_saliency_picks(
+    run, weights, photo, brightness, tmp_path
+):
     auto = run(weights, photo, "--auto", "--saliency", brightness, "-o", tmp_path / "auto")
-    assert auto.exit_code == 0, auto.output
+    assert auto.code == 0, auto.error
     # The bright square is 50..69 x 20..39: its centre and those of its quarters.
     clicks = [(59.5, 29.5), (54.5, 24.5), (64.5, 24.5), (54.5, 34.5), (64.5, 34.5)]
     options = [part for x, y in clicks for part in ("--click", f"{x},{y}")]
     by_hand = run(weights, photo, *options, "-o", tmp_path / "hand")
-    assert by_hand.output.splitlines()[0] == auto.output.splitlines()[0]
+    assert by_hand.out.splitlines()[0] == auto.out.splitlines()[0]
     pictures = [tmp_path / way / "photo-mask.png" for way in ("auto", "hand")]
     np.testing.assert_array_equal(*(np.asarray(Image.open(path)) for path in pictures))
 
 
-def fails(*arguments: object) -> Exception:
-    result = run(*arguments)
-    assert result.exception is not None
-    return result.exception
+def test_box_and_background_click_are_the_prompt(run, weights, photo, tmp_path):
+    options = ("--click", "60,30", "--background-click", "5,6", "--background-click", "9,9")
+    words = (*options, "--box", "40,10,75,45", "--threads", 1, "-o", tmp_path)
+    assert run(weights, photo, *words).code == 0
+    predictor = Predictor(open_session(weights, 1))
+    predictor.set_image(np.asarray(Image.open(photo)))
+    prompt = Prompt(box=(40, 10, 75, 45)).with_click(60, 30, 1)
+    prompt = prompt.with_click(5, 6, 0).with_click(9, 9, 0)
+    mask = predictor.predict_prompt(prompt, multimask_output=False).masks[0]
+    assert mask.any()
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "photo-mask.png")) > 0, mask)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "named"),
     [
-        (("--auto", "--box", "1,2,3,4"), "exclude each other"),
-        (("--saliency", "x.onnx"), "--auto, which is not given"),
+        (("--auto", "--box", "1,2,3,4"), "--box"),
+        (("--saliency", "x.onnx"), "--auto"),
         (("--click", "1"), "--click takes 2 numbers"),
-        (("--click", "900,5"), r"\(900, 5\) is outside the photo of 80x60"),
+        (("--click", "900,5"), "(900, 5) is outside the photo of 80x60"),
         (("--box", "5,5,5,9"), "x0 < x1"),
     ],
 )
-def test_wrong_usage_is_one_sentence(weights, photo, options, message):
-    import re
-
-    error = fails(weights, photo, *options)
-    assert re.search(message, str(error))
-    assert error.exit_code == 2
+def test_wrong_usage_is_one_sentence(run, weights, photo, options, named):
+    said = run(weights, photo, *options)
+    assert_one_sentence(said, 2, named)
 
 
-def test_a_photo_that_is_none_is_named(weights, tmp_path):
+def assert_one_sentence(said: Said, code: int, named: str) -> None:
+    assert said.code == code
+    assert named in said.error
+    assert said.error.startswith("error: ")
+    assert said.error.count("\n") == 1
+
+
+def test_a_photo_that_is_none_is_named(run, weights, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
-    error = fails(weights, tmp_path / "bad.jpg", "--auto")
-    assert "bad.jpg cannot be read" in str(error)
-    assert error.exit_code == 3
+    assert_one_sentence(run(weights, tmp_path / "bad.jpg", "--auto"), 3, "bad.jpg")
 
 
-def test_three_paths_are_too_many(weights, photo):
-    assert "got 3 paths" in str(fails(weights, photo, photo))
+def test_three_paths_are_too_many(run, weights, photo):
+    assert_one_sentence(run(weights, photo, photo), 2, "3 paths")
 
 
 def test_help_needs_nothing_heavy():
