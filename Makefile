@@ -3,18 +3,25 @@ PYTHON ?= python3
 VENV ?= .venv
 OUTPUT ?= artifacts
 
-.PHONY: export test
+.PHONY: export test quick checks
 
 # The main job: the bundled weights to int8 artifacts for three runtimes.
 export: $(VENV)/.installed
 	$(VENV)/bin/sqsam-export --int8 --output $(OUTPUT)
 
-# Lint, types and tests.
-test: $(VENV)/.installed-dev
+# Lint, types, the order of the packages, all tests.
+test: checks
+	$(VENV)/bin/pytest
+
+# Is a change sane? Two minutes: everything but the tests that export, train or start servers.
+quick: checks
+	$(VENV)/bin/pytest -m "not slow and not full"
+
+checks: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest
+	$(VENV)/bin/lint-imports
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

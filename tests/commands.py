@@ -5,15 +5,11 @@ import importlib
 import io
 import os
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 

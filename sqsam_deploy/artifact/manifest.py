@@ -2,10 +2,9 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
-from typing_extensions import Self
 
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document

@@ -4,10 +4,9 @@ import subprocess
 import sys
 import tempfile
 from types import TracebackType
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from typing_extensions import Self
 
 from sqsam_deploy.benchmark.jobs import Command, Failed, Job, Loaded, MemoryReading, Samples
 from sqsam_deploy.benchmark.result import Memory, Profile

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-from typing_extensions import Self
+from typing import Any, Self
 
 from sqsam_deploy.evaluation.evaluator import ImageResult, SegmentResult
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult

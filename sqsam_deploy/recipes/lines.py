@@ -1,13 +1,8 @@
 """On which line of a TOML file a key is set; no maintained parser tells that of a valid file."""
 
-import sys
+import tomllib
 from collections.abc import Sequence
 from typing import Any
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 #: Keys and positions from the top of the document: `("artifact", 1, "runtime")`.
 KeyPath = Sequence[str | int]

@@ -1,7 +1,7 @@
 """A recipe file, checked: every error names the file, the line and the key."""
 
 import re
-import sys
+import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,11 +14,6 @@ from sqsam_deploy.errors import UsageError
 from sqsam_deploy.pipeline.targets import find_collision
 from sqsam_deploy.recipes.lines import KeyPath, line_of
 from sqsam_deploy.recipes.recipe import LONGEST_SUMMARY, ArtifactTable, Recipe, RecipeFile
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 SUFFIX = ".toml"
 #: No recipe is longer; finding the line of an error takes time with the square of the length.

@@ -1,9 +1,8 @@
 """`release.json`: what one published version is and holds. This is what a signature signs."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
-from typing_extensions import Self
 
 from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
 from sqsam_deploy.artifact.files import FileEntry, sums_text

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-
-from typing_extensions import Self
+from typing import Self
 
 from sqsam_deploy.artifact.files import FileEntry, sync_files
 from sqsam_deploy.errors import ReleaseError, StoreError

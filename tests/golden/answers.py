@@ -1,14 +1,13 @@
 """What a session answers to four prompts on one bundled photo; and the maker of the golden files.
 
-    python tests/golden/answers.py artifacts tests/golden/v0.1    (once a version, never again)
-    python tests/golden/answers.py bundled tests/golden/bundled   (when bundled weights change)
+python tests/golden/answers.py artifacts tests/golden/v0.1    (once a version, never again)
+python tests/golden/answers.py bundled tests/golden/bundled   (when bundled weights change)
 """
 
 import sys
 from pathlib import Path
 
 import numpy as np
-
 from PIL import Image
 
 from sqsam_deploy.datasets import bundled_dataset
@@ -49,7 +48,9 @@ def answers(session: Session, config: ModelConfig) -> dict[str, np.ndarray]:
 def _write_artifacts(folder: Path) -> None:
     for artifact in sorted(folder.glob("tiny-*")):
         if artifact.suffix != ".npz":
-            np.savez_compressed(folder / f"{artifact.name}.npz", **answers(open_session(artifact), TINY))
+            np.savez_compressed(
+                folder / f"{artifact.name}.npz", **answers(open_session(artifact), TINY)
+            )
 
 
 if __name__ == "__main__":
