@@ -2,11 +2,22 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from torch import Tensor
 
+from sqsam_deploy.errors import CheckpointError
+
 LayoutName = Literal["own", "released-a", "released-b"]
+
+#: What the first part of a key can be, in any layout and in the saliency network.
+ROOTS = frozenset(
+    {"encoder", "decoder", "transformer", "iou_token", "mask_tokens", "mask_head", "point_encoder"}
+    | {"image_encoder", "mask_decoder"}
+    | {"patch_embed", "unet_encoder", "unet_decoder", "get_iou_predictions_and_mask_tokens"}
+    | {"head"}
+)
 
 #: Public key pattern -> own key. `{0}` ... are the pattern's groups.
 Rules = tuple[tuple[re.Pattern[str], str], ...]
@@ -103,10 +114,19 @@ def _fill(template: str, groups: tuple[str, ...], previous: int | None) -> str:
     return re.sub(r"\{(-?\d)\}", lambda m: groups[int(m.group(1))], filled)
 
 
-def to_own_layout(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under this project's keys; keys of no known layout stay as they are."""
+def to_own_layout(state_dict: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The same tensors under this project's keys; keys of no known layout stay as they are.
+
+    Raises:
+        CheckpointError: Two tensors of the file, `path`, have one key here.
+    """
     layout = layout_of(state_dict)
     if layout == "own":
         return dict(state_dict)
     _, rules = RELEASED_LAYOUTS[layout]
-    return {_own_key(key, rules): value for key, value in state_dict.items()}
+    sources: dict[str, str] = {}
+    for key in state_dict:
+        earlier = sources.setdefault(_own_key(key, rules), key)
+        if earlier != key:
+            raise CheckpointError(f"{path} holds one tensor twice, as {earlier} and as {key}")
+    return {own: state_dict[key] for own, key in sources.items()}

@@ -8,7 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sqsam_deploy.checkpoint.matching import as_float32, check_values, find_preset, match_keys
+from sqsam_deploy.checkpoint.matching import (
+    as_float32,
+    expected_shapes,
+    find_preset,
+    match_keys,
+)
 from sqsam_deploy.checkpoint.reading import StateFile, read_state_file
 from sqsam_deploy.errors import CheckpointError
 from sqsam_deploy.model.config import ModelConfig
@@ -56,8 +61,10 @@ def load_checkpoint(path: Path | None = None) -> Checkpoint:
 
     Args:
         path: `.safetensors`, or `.pt` / `.pth` with plain tensors, in this project's layout or
-            one of the two of December 2023, bare or as `{"model": state_dict}`, with or without
-            DataParallel's `module.` prefix. None takes the bundled reference checkpoint.
+            one of the two of December 2023, bare or in the wrappers of training code
+            (`{"model": ...}`, `state_dict`, `module.`, `_orig_mod.`, Lightning's `model.`).
+            Averaged weights (`model_ema`, `ema`, `average`) are taken before raw ones. None takes
+            the bundled reference checkpoint.
 
     Raises:
         CheckpointError: The file is missing, damaged, unsafe or of another network.
@@ -73,10 +80,9 @@ def build_checkpoint(state: StateFile, path: Path) -> Checkpoint:
         CheckpointError: A key is missing, unexpected, misshapen or holds unusable values.
     """
     config = find_preset(state.tensors, path)
-    tensors = match_keys(state.tensors, config, path)
-    check_values(tensors, path)
+    tensors = match_keys(state.tensors, expected_shapes(config), config.name, path)
     return Checkpoint(
-        model=_filled(as_float32(tensors), config),
+        model=_filled(as_float32(tensors, path), config),
         config=config,
         name=path.name,
         sha256=_sha256(path),

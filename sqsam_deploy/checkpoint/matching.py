@@ -40,25 +40,30 @@ def find_preset(tensors: Mapping[str, Tensor], path: Path) -> ModelConfig:
 
 def _shared(tensors: Mapping[str, Tensor], config: ModelConfig) -> float:
     expected = expected_shapes(config)
-    same = sum(
-        key in tensors and tuple(tensors[key].shape) == shape for key, shape in expected.items()
-    )
+    same = sum(key in tensors and _shape(tensors[key]) == shape for key, shape in expected.items())
     return same / len(expected)
 
 
-def match_keys(tensors: Mapping[str, Tensor], config: ModelConfig, path: Path) -> dict[str, Tensor]:
-    """The tensors, when they are exactly those of the preset (counters may be missing).
+def match_keys(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], name: str, path: Path
+) -> dict[str, Tensor]:
+    """The tensors, when they are exactly the expected ones (counters may be missing).
+
+    Args:
+        tensors: What the file holds.
+        expected: Every key and its shape.
+        name: Of the preset, for errors.
+        path: The file, for errors.
 
     Raises:
         CheckpointError: Keys are missing, unexpected or misshapen.
     """
-    expected = expected_shapes(config)
     missing = [key for key in expected if key not in tensors and not key.endswith(_COUNTER)]
     unexpected = [key for key in tensors if key not in expected]
     misshapen = [
-        f"{key} is {_size(tensors[key].shape)} instead of {_size(shape)}"
+        f"{key} is {_size(_shape(tensors[key]))} instead of {_size(shape)}"
         for key, shape in expected.items()
-        if key in tensors and tuple(tensors[key].shape) != shape
+        if key in tensors and _shape(tensors[key]) != shape
     ]
     for problem, keys in (
         ("lacks", missing),
@@ -66,40 +71,59 @@ def match_keys(tensors: Mapping[str, Tensor], config: ModelConfig, path: Path) -
         ("has misshapen", misshapen),
     ):
         if keys:
-            raise CheckpointError(
-                f"{path} (preset '{config.name}') {problem} tensors: {_listed(keys)}"
-            )
+            raise CheckpointError(f"{path} (preset '{name}') {problem} tensors: {_listed(keys)}")
     counters = {key: torch.tensor(0) for key in expected if key.endswith(_COUNTER)}
     return counters | dict(tensors)
 
 
-def check_values(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuses what would silently become NaN or noise.
+def as_float32(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The same values in single precision; counters stay integers.
 
     Raises:
-        CheckpointError: A tensor has a dtype without fractions, a non-finite value, or a
-            negative variance.
+        CheckpointError: A tensor is of an unusual kind, holds a value that is not finite in
+            single precision, or a negative variance.
     """
-    for key, value in tensors.items():
-        if key.endswith(_COUNTER):
-            continue
-        if not value.is_floating_point():
-            raise CheckpointError(f"{path}: tensor {key} is {value.dtype}, not floating point")
-        bad = int((~torch.isfinite(value)).sum())
-        if bad:
-            raise CheckpointError(
-                f"{path}: tensor {key} holds {bad} of {value.numel()} values that are not finite"
-            )
-        if key.endswith("running_var") and bool((value < 0).any()):
-            raise CheckpointError(f"{path}: tensor {key} holds a negative variance")
+    return {key: _usable(key, value, path) for key, value in tensors.items()}
 
 
-def as_float32(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same values in single precision; counters stay integers."""
-    return {
-        key: value if key.endswith(_COUNTER) else value.to(torch.float32)
-        for key, value in tensors.items()
-    }
+def _usable(key: str, value: Tensor, path: Path) -> Tensor:
+    counter = key.endswith(_COUNTER)
+    kind = _unusual_kind(value, _COUNTERS if counter else _FLOATS)
+    if kind:
+        raise CheckpointError(
+            f"{path}: tensor {key} is {kind}: save it as a plain float32 or float16 tensor"
+        )
+    if counter:
+        return value
+    single = value.detach().to(torch.float32)
+    bad = int((~torch.isfinite(single)).sum())
+    if bad:
+        raise CheckpointError(
+            f"{path}: tensor {key} holds {bad} of {value.numel()} values that are not finite"
+            + (f" as float32 ({value.dtype})" if value.dtype == torch.float64 else "")
+        )
+    if key.endswith("running_var") and bool((single < 0).any()):
+        raise CheckpointError(f"{path}: tensor {key} holds a negative variance")
+    return single
+
+
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_COUNTERS = (torch.int64, torch.int32, *_FLOATS)
+
+
+def _unusual_kind(value: Tensor, dtypes: Sequence[torch.dtype]) -> str | None:
+    if value.is_nested:
+        return "nested"
+    if value.is_meta:
+        return "on the meta device, without values"
+    if value.layout != torch.strided:
+        return f"stored as {value.layout}"
+    return None if value.dtype in dtypes else str(value.dtype)
+
+
+def _shape(value: Tensor) -> tuple[int, ...]:
+    # A nested tensor has no shape; it is refused as what it is.
+    return () if value.is_nested else tuple(value.shape)
 
 
 def _size(shape: Sequence[int]) -> str:

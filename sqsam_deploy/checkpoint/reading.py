@@ -1,17 +1,20 @@
 """Opening a weights file: which format it is, and its tensors, without running anything in it."""
 
+import io
 import pickle
+import pickletools
 import re
 import warnings
-from collections.abc import Mapping
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import torch
 from torch import Tensor
 
 from sqsam_deploy.checkpoint.layouts import LayoutName, layout_of, to_own_layout
+from sqsam_deploy.checkpoint.unwrapping import find_network
 from sqsam_deploy.errors import CheckpointError
 
 FileFormat = Literal["safetensors", "torch"]
@@ -20,7 +23,10 @@ _LFS_POINTER = b"version https://git-lfs"
 _ZIP = b"PK\x03\x04"
 #: First byte of every pickle since protocol 2, torch's format before 1.6.
 _PICKLE = b"\x80"
-_DATA_PARALLEL_PREFIX = "module."
+#: Five a tensor; the state of a training run has some 8,000.
+_MAX_TUPLES = 100_000
+#: 100 bytes a tensor, and what the file says of itself.
+_MAX_HEADER = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,14 @@ class StateFile:
 
     Attributes:
         tensors: The state dict under this project's keys, dtypes as stored.
+        part: Where in the file it lies: "model_ema", "state_dict.model"; empty for a bare one.
         metadata: The safetensors header's `__metadata__`; empty for torch files.
         format: What kind of file it is.
         layout: Whose key names it uses.
     """
 
     tensors: dict[str, Tensor]
+    part: str
     metadata: dict[str, str]
     format: FileFormat
     layout: LayoutName
@@ -53,8 +61,9 @@ def read_state_file(path: Path) -> StateFile:
         content, metadata = _read_safetensors(path)
     else:
         content = _read_torch(path)
-    state = _without_prefix(_state_dict(content, path))
-    return StateFile(to_own_layout(state), metadata, file_format, layout_of(state))
+    part = find_network(content, path)
+    tensors = to_own_layout(part.tensors, path)
+    return StateFile(tensors, part.name, metadata, file_format, layout_of(part.tensors))
 
 
 def _recognize(path: Path) -> FileFormat:
@@ -62,16 +71,21 @@ def _recognize(path: Path) -> FileFormat:
         raise CheckpointError(f"{path} is a directory: give the weights file itself")
     if not path.exists():
         raise CheckpointError(f"{path} does not exist")
+    if not path.is_file():
+        raise CheckpointError(f"{path} is a device or a pipe: give the weights file itself")
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
         raise CheckpointError(f"{path} is empty (0 bytes): copy or download it again")
     if head.startswith(_LFS_POINTER):
         raise CheckpointError(f"{path} is a Git LFS pointer, not the weights: run 'git lfs pull'")
+    # A safetensors file starts with the header's length (8 bytes), which may look like a pickle,
+    # and the header, a JSON object.
+    if head[8:9] == b"{":
+        return "safetensors"
     if head.startswith((_ZIP, _PICKLE)):
         return "torch"
-    # A safetensors file starts with the header's length (8 bytes) and the header, a JSON object.
-    if head[8:9] == b"{" or path.suffix == ".safetensors":
+    if path.suffix == ".safetensors":
         return "safetensors"
     raise CheckpointError(f"{path} is neither a safetensors nor a torch file")
 
@@ -79,30 +93,63 @@ def _recognize(path: Path) -> FileFormat:
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if _MAX_HEADER < length < path.stat().st_size:
+        raise CheckpointError(f"{path} is no weights file: its header has {length} bytes")
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return tensors, dict(file.metadata() or {})
-    except SafetensorError as error:
+    except (SafetensorError, AttributeError, RuntimeError, ValueError, TypeError) as error:
+        # AttributeError and the others: an element type that torch does not have.
         raise CheckpointError(f"{path} is truncated or damaged safetensors ({error})") from error
 
 
 def _read_torch(path: Path) -> object:
     try:
+        _check_pickles(path)
         with warnings.catch_warnings():
             # torch warns of a TorchScript archive before it refuses it.
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(_unpickling_sentence(path, str(error))) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError, IndexError) as error:
-        if "TorchScript" in str(error):
+    except Exception as error:  # of torch, zipfile and pickle, whatever the damage makes of them
+        raise CheckpointError(_damaged(path)) from error
+
+
+def _check_pickles(path: Path) -> None:
+    """Refuses what would crash torch's reader, or fill the memory, before it sees the file."""
+    with path.open("rb") as file:
+        if file.read(4) != _ZIP:
+            file.seek(0)
+            # Before torch 1.6 a file began with magic number, protocol, system, content and keys.
+            for _ in range(5):
+                _refuse_many_tuples(file, path)
+            return
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.filename.endswith("/constants.pkl") for entry in entries):
             raise CheckpointError(
                 f"{path} is a TorchScript program, not weights: save its state_dict()"
-            ) from error
-        raise CheckpointError(
-            f"{path} is truncated or damaged: torch cannot read it as a weights file"
-        ) from error
+            )
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise CheckpointError(
+                f"{path} is a compressed zip, which torch.save never writes: extract it first"
+            )
+        for entry in entries:
+            if entry.filename.endswith("/data.pkl") and entry.file_size <= path.stat().st_size:
+                _refuse_many_tuples(io.BytesIO(archive.read(entry)), path)
+
+
+def _refuse_many_tuples(stream: IO[bytes], path: Path) -> None:
+    """Hashing a tuple nested 200,000 deep, as a key, overflows the stack of any Python."""
+    names = (opcode.name for opcode, _, _ in pickletools.genops(stream))
+    if sum(name.startswith("TUPLE") for name in names) > _MAX_TUPLES:
+        raise CheckpointError(f"{path} is no weights file: its pickle nests too deeply")
 
 
 def _unpickling_sentence(path: Path, reason: str) -> str:
@@ -117,27 +164,8 @@ def _unpickling_sentence(path: Path, reason: str) -> str:
             f"{path} holds more than tensors and was not opened: "
             "save the bare state_dict(), best as .safetensors"
         )
+    return _damaged(path)
+
+
+def _damaged(path: Path) -> str:
     return f"{path} is truncated or damaged: torch cannot read it as a weights file"
-
-
-def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    """The tensors by key, out of a `{"model": ...}` wrapper if there is one."""
-    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
-        content = content["model"]
-    if not isinstance(content, Mapping):
-        kind = type(content).__name__
-        raise CheckpointError(f"{path} holds a {kind}, not a state dict of named tensors")
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise CheckpointError(
-                f"{path} is not a state dict: its entry {key!r} is a {type(value).__name__}"
-            )
-    if not content:
-        raise CheckpointError(f"{path} holds no tensors")
-    return dict(content)
-
-
-def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    if all(key.startswith(_DATA_PARALLEL_PREFIX) for key in state):
-        return {key.removeprefix(_DATA_PARALLEL_PREFIX): value for key, value in state.items()}
-    return state

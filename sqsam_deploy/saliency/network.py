@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sqsam_deploy.checkpoint.matching import as_float32, check_values
+from sqsam_deploy.checkpoint.matching import as_float32, match_keys
 from sqsam_deploy.checkpoint.reading import read_state_file
 from sqsam_deploy.errors import CheckpointError
 from sqsam_deploy.model.saliency import SALIENCY, SaliencyConfig, SaliencyNet
@@ -64,15 +64,11 @@ def load_saliency(path: Path | None = None) -> SaliencyCheckpoint:
     """
     path = bundled_saliency() if path is None else path
     state = read_state_file(path)
-    check_values(state.tensors, path)
     with torch.random.fork_rng(devices=[]):
         model = SaliencyNet(SALIENCY)
-    try:
-        model.load_state_dict(as_float32(state.tensors))
-    except RuntimeError:
-        raise CheckpointError(
-            f"{path} does not hold the tensors of the saliency network '{SALIENCY.name}'"
-        ) from None
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    tensors = match_keys(state.tensors, shapes, SALIENCY.name, path)
+    model.load_state_dict(as_float32(tensors, path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return SaliencyCheckpoint(model.eval(), path.name, digest, state.metadata.get("licence"))
 

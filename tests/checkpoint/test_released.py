@@ -91,7 +91,9 @@ def test_preset_is_found(checkpoint: Checkpoint) -> None:
 def test_layouts_hold_the_same_function_under_two_namings(shared: Path) -> None:
     from sqsam_deploy.checkpoint.layouts import to_own_layout
 
-    states = [to_own_layout(_formula_state(shared / "reference", name)) for name in "ab"]
+    states = [
+        to_own_layout(_formula_state(shared / "reference", name), Path(name)) for name in "ab"
+    ]
     assert len(states[0]) == 377
     shapes = [{key: value.shape for key, value in state.items()} for state in states]
     assert shapes[0] == shapes[1]
