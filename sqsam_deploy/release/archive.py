@@ -1,4 +1,7 @@
-"""Zip archives of package directories: the same bytes for the same files, and safe to unpack."""
+"""Zip archives of package directories: the same bytes for the same files, and safe to unpack.
+
+Releases of format version 1 hold packages like this; today a pull makes one where it is asked to.
+"""
 
 import errno
 import hashlib
@@ -6,6 +9,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -16,8 +20,8 @@ from sqsam_deploy.errors import ReleaseError
 
 #: The earliest time a zip can hold: every entry carries it.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-MODE = stat.S_IFREG | 0o644
-UNIX = 3
+_MODE = stat.S_IFREG | 0o644
+_UNIX = 3
 _BLOCK = 1 << 20
 #: What zipfile and zlib raise over bytes that are no zip, or no longer one.
 _DAMAGED = (
@@ -32,30 +36,30 @@ _DAMAGED = (
 )
 
 
-def pack(directory: Path, artifact: ArtifactEntry, target: Path) -> None:
+def pack(files: Mapping[str, Path], artifact: ArtifactEntry, target: Path) -> None:
     """Zips one package directory, paths beginning with its own name.
 
     Entries are sorted, stored without compression (weights do not compress, and a deflated
     stream differs from one zlib to the next), and carry a fixed time and mode.
 
+    Args:
+        files: The local file of every path that the artifact lists.
+        artifact: The package.
+        target: The zip to make.
+
     Raises:
         ReleaseError: A file is not, or no longer, the one the manifest lists.
     """
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for entry in archive_order(artifact):
+    with zipfile.ZipFile(target, "x", zipfile.ZIP_STORED) as archive:
+        for entry in sorted(artifact.files, key=lambda entry: entry.path.encode()):
             info = zipfile.ZipInfo(entry.path, _EPOCH)
-            info.create_system = UNIX
-            info.external_attr = MODE << 16
+            info.create_system = _UNIX
+            info.external_attr = _MODE << 16
             info.file_size = entry.bytes
-            with (directory / entry.path).open("rb") as source, archive.open(info, "w") as sink:
-                digest = _copy_within(source, sink, entry)
-            if digest != entry.sha256:
-                raise ReleaseError(f"{entry.path} changed while it was packed: publish again")
-
-
-def archive_order(artifact: ArtifactEntry) -> tuple[FileEntry, ...]:
-    """The files of a package in the order in which `pack` writes them."""
-    return tuple(sorted(artifact.files, key=lambda entry: entry.path.encode()))
+            with files[entry.path].open("rb") as source, archive.open(info, "w") as sink:
+                copied = copy_verified(source, sink, entry)
+            if not copied:
+                raise ReleaseError(f"{entry.path} changed while it was packed: try again")
 
 
 def unpack(archive: Path, artifact: ArtifactEntry, directory: Path) -> None:
@@ -132,16 +136,20 @@ def _extract(
     target = directory / entry.path
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(info) as source, target.open("xb") as sink:
-        digest = _copy_within(source, sink, entry)
-    if digest != entry.sha256:
+        copied = copy_verified(source, sink, entry)
+    if not copied:
         raise ReleaseError(
             f"{entry.path} in its archive is not the file that the manifest lists "
             "(its SHA-256 differs)"
         )
 
 
-def _copy_within(source: IO[bytes], sink: IO[bytes], entry: FileEntry) -> str:
-    """Copies at most the expected bytes: an archive's own sizes are claims."""
+def copy_verified(source: IO[bytes], sink: IO[bytes], entry: FileEntry) -> bool:
+    """Copies at most the expected bytes; says whether they are the ones the entry describes.
+
+    Raises:
+        ReleaseError: There are more bytes than the entry says.
+    """
     digest = hashlib.sha256()
     left = entry.bytes
     while block := source.read(_BLOCK):
@@ -150,4 +158,4 @@ def _copy_within(source: IO[bytes], sink: IO[bytes], entry: FileEntry) -> str:
             raise ReleaseError(f"{entry.path} holds more than its {entry.bytes} bytes")
         digest.update(block)
         sink.write(block)
-    return digest.hexdigest()
+    return digest.hexdigest() == entry.sha256

@@ -1,4 +1,4 @@
-"""Putting a release together from an export directory: archives, card, bill, document, signature.
+"""Putting a release together from an export directory: files, card, bill, document, signature.
 
 The same directory gives the same files, the time of publishing and the signature apart.
 """
@@ -11,13 +11,11 @@ from pathlib import Path
 
 from semver import Version
 
-from sqsam_deploy.artifact.files import file_entries, hash_file
+from sqsam_deploy.artifact.files import FileEntry, file_entries, hash_file
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, verify_files
 from sqsam_deploy.errors import ArtifactError, SqsamError
-from sqsam_deploy.release.archive import pack
 from sqsam_deploy.release.card import CardContent, model_card
 from sqsam_deploy.release.document import (
-    ARCHIVE_SUFFIX,
     CARD_NAME,
     RELEASE_NAME,
     SBOM_NAME,
@@ -161,16 +159,11 @@ def _store(
     parity: ParityResult | None,
     latency: tuple[Latency, ...],
 ) -> ReleasedArtifact:
-    """Copies or zips one artifact and describes it."""
-    if artifact.is_directory:
-        stored_as = artifact.path + ARCHIVE_SUFFIX
-        pack(directory, artifact, workspace / stored_as)
-    else:
-        stored_as = artifact.path
-        _copy(directory, workspace, stored_as, artifact.sha256)
+    """Copies one artifact's files and describes it."""
+    for entry in artifact.files:
+        _copy(directory, workspace, entry)
     return ReleasedArtifact(
         path=artifact.path,
-        stored_as=stored_as,
         runtime=artifact.metadata.runtime,
         precision=artifact.metadata.precision,
         sha256=artifact.sha256,
@@ -181,17 +174,17 @@ def _store(
     )
 
 
-def _copy(directory: Path, workspace: Path, path: str, sha256: str) -> None:
-    target = workspace / path
+def _copy(directory: Path, workspace: Path, entry: FileEntry) -> None:
+    target = workspace / entry.path
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(directory / path, target)
-    if hash_file(target) != sha256:
-        raise ArtifactError(f"{directory / path} changed while it was copied: publish again")
+    shutil.copyfile(directory / entry.path, target)
+    if hash_file(target) != entry.sha256:
+        raise ArtifactError(f"{directory / entry.path} changed while it was copied: publish again")
 
 
 def _copy_documents(workspace: Path, request: PublishRequest, manifest: Manifest) -> None:
     for entry in manifest.extra_files:
-        _copy(request.directory, workspace, entry.path, entry.sha256)
+        _copy(request.directory, workspace, entry)
     shutil.copyfile(request.directory / MANIFEST_NAME, workspace / MANIFEST_NAME)
     for name in REPORT_NAMES:
         report = request.directory / name

@@ -1,14 +1,16 @@
 """Files by their content on this machine: downloaded once, verified at every use.
 
-blobs/sha256/ab/abcd…    whole files; of a package directory its files, not the archive they came in
+blobs/sha256/ab/abcd…    whole files
 partial/abcd…            what a cut-off download left; the next one goes on from there
 records/STORE/…          which files a version has, and what tags last named, for offline use
 """
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqsam_deploy._internal.atomic import atomic_write
@@ -16,10 +18,8 @@ from sqsam_deploy.artifact.files import FileEntry, hash_bytes, hash_file
 from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import MissingDependencyError, ReleaseError
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.archive import unpack
-from sqsam_deploy.release.download import Advance, download
-from sqsam_deploy.release.packed import PackedArchive
-from sqsam_deploy.release.pieces import Pieces
+from sqsam_deploy.release.archive import copy_verified, unpack
+from sqsam_deploy.release.download import Advance, download, file_identity, is_ours, stamp
 from sqsam_deploy.release.store import Store
 
 #: Environment variable that moves the cache.
@@ -34,19 +34,83 @@ def default_cache() -> Path:
     return Path(override) if override else user_cache_path("sqsam", appauthor=False)
 
 
+@dataclass(frozen=True)
+class CachedFile:
+    """A file of the cache, and what the file system said of it when it was verified.
+
+    Attributes:
+        entry: What it was verified against.
+        status: `os.stat` of it then: whoever writes to it or replaces it changes that.
+    """
+
+    path: Path
+    entry: FileEntry
+    status: os.stat_result
+
+    def place(self, target: Path) -> None:
+        """Puts the verified bytes at `target`: as a hard link where nobody else may change it.
+
+        Copying would write every byte a second time, and half of a pull's time is writing. A file
+        of another user in a shared cache is copied, and hashed on the way: its owner could still
+        write to it through the cache when it is in place.
+
+        Raises:
+            ReleaseError: The file in the cache is not the one that was verified any more.
+            FileExistsError: There is something at `target`.
+        """
+        if not is_ours(self.status) or not self._link(target):
+            self.copy(target)
+
+    def copy(self, target: Path) -> None:
+        """Copies the verified bytes to `target`, a new file that may be edited.
+
+        Raises:
+            ReleaseError: The file in the cache is not the one that was verified any more.
+            FileExistsError: There is something at `target`.
+        """
+        with self.path.open("rb") as source, target.open("xb") as sink:
+            if not copy_verified(source, sink, self.entry):
+                raise self._changed()
+
+    def _link(self, target: Path) -> bool:
+        """False where a link does not reach: onto another file system, mostly."""
+        status = self.path.lstat()
+        # Another pull that makes or removes a link changes the time of the last change, too.
+        if file_identity(status) != file_identity(self.status) and not _holds(
+            self.path, status, self.entry
+        ):
+            raise self._changed()
+        try:
+            target.hardlink_to(self.path)
+        except FileExistsError:
+            raise
+        except OSError:
+            return False
+        if file_identity(target.lstat())[:-1] != file_identity(status)[:-1]:
+            target.unlink()
+            raise self._changed()
+        return True
+
+    def _changed(self) -> ReleaseError:
+        return ReleaseError(
+            f"{self.entry.path} was changed in the cache ({self.path}) after it was verified: "
+            "find out by whom, and pull again"
+        )
+
+
 class Cache:
     """A directory of verified files; several processes may use it at once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
 
-    def fetch(self, store: Store, entry: FileEntry, advance: Advance) -> Path:
+    def fetch(self, store: Store, entry: FileEntry, advance: Advance) -> CachedFile:
         """A local file with exactly these bytes, from the cache or from the store.
 
         Args:
             store: Where to get what is missing.
             entry: The file, by hash and size.
-            advance: Told how many bytes came closer.
+            advance: Told the progress in bytes.
 
         Raises:
             ReleaseError: The store's file is not the one the entry describes.
@@ -55,27 +119,48 @@ class Cache:
         with self._lock(entry.sha256):
             return self._fetch(store, entry, advance)
 
-    def fetch_package(
+    def fetch_archived(
         self, store: Store, archive: FileEntry, artifact: ArtifactEntry, advance: Advance
-    ) -> dict[str, Path]:
-        """A local, verified copy of every file of a package directory, by its path.
+    ) -> list[CachedFile]:
+        """The files of a package directory that version 1 of the format stored as a zip.
 
         Args:
             store: Where to get what is missing.
-            archive: The zip that holds the package, by hash and size.
+            archive: The zip, by hash and size.
             artifact: What is in it, from a manifest that was itself verified.
-            advance: Told how many bytes of the archive came closer.
+            advance: Told the progress in bytes of the zip.
 
         Raises:
             ReleaseError: The archive is not that, holds anything else, or is damaged.
             StoreError: The store cannot be reached; what came so far is kept.
         """
-        files = {entry.path: self._blob(entry) for entry in artifact.files}
         with self._lock(archive.sha256):
-            if all(_holds(files[entry.path], entry) for entry in artifact.files):
+            found = [self._find(entry) for entry in artifact.files]
+            there = [file for file in found if file is not None]
+            if len(there) == len(found):
                 advance(archive.bytes)
-            elif not self._fetch_in_pieces(store, archive, artifact, advance):
-                self._fetch_and_unpack(store, archive, artifact, advance)
+                return there
+            return self._unpack(self._fetch(store, archive, advance), artifact)
+
+    def _fetch(self, store: Store, entry: FileEntry, advance: Advance) -> CachedFile:
+        found = self._find(entry)
+        if found is not None:
+            advance(entry.bytes)
+            return found
+        partial = self._partial(entry)
+        download(store, entry, partial, advance)
+        return self._keep(partial, entry)
+
+    def _unpack(self, archive: CachedFile, artifact: ArtifactEntry) -> list[CachedFile]:
+        folder = self._partial(archive.entry).with_suffix(".unpacked")
+        shutil.rmtree(folder, ignore_errors=True)  # of a killed pull
+        try:
+            folder.mkdir(parents=True)
+            unpack(archive.path, artifact, folder)
+            files = [self._keep(folder / entry.path, entry) for entry in artifact.files]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        archive.path.unlink()
         return files
 
     def document(self, store: Store, digest: str, limit: int) -> bytes:
@@ -126,59 +211,27 @@ class Cache:
         finally:
             partial.unlink(missing_ok=True)
 
-    def _partial(self, entry: FileEntry, suffix: str = "") -> Path:
-        return self.root / "partial" / f"{entry.sha256}{suffix}"
+    def _partial(self, entry: FileEntry) -> Path:
+        return self.root / "partial" / entry.sha256
 
-    def _fetch(self, store: Store, entry: FileEntry, advance: Advance) -> Path:
-        target = self._blob(entry)
-        if _holds(target, entry):
-            advance(entry.bytes)
-            return target
-        target.unlink(missing_ok=True)
-        pieces = Pieces([self._partial(entry)], [entry.bytes])
-        if not download(store, entry, pieces, lambda sums: sums[0].sha256 == entry.sha256, advance):
-            raise ReleaseError(_not_the_file(store, entry.sha256, entry.path))
-        _keep(pieces.paths[0], target)
-        return target
-
-    def _fetch_in_pieces(
-        self, store: Store, archive: FileEntry, artifact: ArtifactEntry, advance: Advance
-    ) -> bool:
-        """Downloads an archive as the files in it; False where it is not one that `pack` makes.
-
-        A plain zip of uncompressed files holds each of them as it is: what comes only has to be
-        cut at the right places, and no byte is written or hashed a second time. The files are
-        compared with the manifest's hashes, and all the rest of the archive, byte by byte, with
-        what belongs around these files; that nobody needs to parse it.
-        """
-        packed = PackedArchive(artifact)
-        if not packed.may_have(archive.bytes) or self._blob(archive).is_file():
-            return False
-        sizes = packed.sizes
-        paths = [self._partial(archive, f".{number}") for number in range(len(sizes))]
-        pieces = Pieces(paths, sizes)
-        if not download(store, archive, pieces, packed.is_made_of, advance):
-            return False
-        for path, entry in zip(paths[1::2], packed.files, strict=True):
-            _keep(path, self._blob(entry))
-        pieces.remove()
-        return True
-
-    def _fetch_and_unpack(
-        self, store: Store, archive: FileEntry, artifact: ArtifactEntry, advance: Advance
-    ) -> None:
-        """The way for any zip: as a whole, and then its files out of it."""
-        whole = self._fetch(store, archive, advance)
-        folder = self._partial(archive, ".unpacked")
-        shutil.rmtree(folder, ignore_errors=True)  # of a killed pull
+    def _find(self, entry: FileEntry) -> CachedFile | None:
+        """The file if the cache has it, undamaged."""
+        path = self._blob(entry)
         try:
-            folder.mkdir(parents=True)
-            unpack(whole, artifact, folder)
-            for entry in artifact.files:
-                _keep(folder / entry.path, self._blob(entry))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        whole.unlink()
+            status = path.lstat()
+        except FileNotFoundError:
+            return None
+        return CachedFile(path, entry, status) if _holds(path, status, entry) else None
+
+    def _keep(self, path: Path, entry: FileEntry) -> CachedFile:
+        """Moves a verified file to its place, where pulled directories link to it: read-only."""
+        target = self._blob(entry)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+        # Not before: what a pull killed in between left could not be opened for writing.
+        target.chmod(0o444)
+        stamp(target)
+        return CachedFile(target, entry, target.lstat())
 
     @contextmanager
     def _lock(self, digest: str) -> Iterator[None]:
@@ -195,22 +248,13 @@ class Cache:
             yield
 
 
-def _keep(path: Path, target: Path) -> None:
-    """Moves a verified file to its place. Pulled directories link to it: it becomes read-only."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    path.replace(target)
-    # Not before: what a pull killed in between left could not be opened for writing.
-    target.chmod(0o444)
+def _holds(path: Path, status: os.stat_result, entry: FileEntry) -> bool:
+    plain = stat.S_ISREG(status.st_mode) and status.st_size == entry.bytes
+    return plain and hash_file(path) == entry.sha256
 
 
-def _holds(path: Path, entry: FileEntry) -> bool:
-    if not path.is_file() or path.stat().st_size != entry.bytes:
-        return False
-    return hash_file(path) == entry.sha256
-
-
-def _not_the_file(store: Store, digest: str, name: str = "a document") -> str:
+def _not_the_file(store: Store, digest: str) -> str:
     return (
-        f"{name} in {store.url} is not the file that was published (its SHA-256 is not "
+        f"a document in {store.url} is not the file that was published (its SHA-256 is not "
         f"{digest[:12]}…): it is refused"
     )

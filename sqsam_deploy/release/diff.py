@@ -72,15 +72,10 @@ def compare(before: Release, after: Release) -> ReleaseDiff:
 
 
 def _files(before: Release, after: Release) -> tuple[FileChange, ...]:
-    old, new = _documents(before), _documents(after)
+    old, new = before.documents, after.documents
     return tuple(
         FileChange(path, _change(old.get(path), new.get(path))) for path in sorted(old.keys() | new)
     )
-
-
-def _documents(release: Release) -> dict[str, str]:
-    stored = {artifact.stored_as for artifact in release.artifacts}
-    return {entry.path: entry.sha256 for entry in release.files if entry.path not in stored}
 
 
 def _change(before: str | None, after: str | None) -> Change:

@@ -1,5 +1,10 @@
-"""`release.json`: what one published version is and holds. This is what a signature signs."""
+"""`release.json`: what one published version is and holds. This is what a signature signs.
 
+Version 2 stores every file of an artifact under its own path. In version 1 a package directory
+is one file of the release, a zip, which `ReleasedArtifact.stored_as` names.
+"""
+
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,9 +20,8 @@ RELEASE_NAME = "release.json"
 SIGNATURE_NAME = "release.json.sig"
 CARD_NAME = "README.md"
 SBOM_NAME = "sbom.cdx.json"
-ARCHIVE_SUFFIX = ".zip"
-#: The newest `release_version` this package reads.
-RELEASE_VERSION = 1
+#: The newest `release_version` this package reads, and the one it writes.
+RELEASE_VERSION = 2
 #: No release document is larger; a longer one is not read to its end.
 DOCUMENT_LIMIT = 16 << 20
 
@@ -51,15 +55,13 @@ class ReleasedArtifact(Frozen):
 
     Attributes:
         path: File or package directory, as the manifest and a pulled release name it.
-        stored_as: The release's file that holds it; a package directory is stored as a zip.
-        sha256: `ArtifactEntry.sha256` of the unpacked artifact.
-        bytes: Its size, unpacked.
+        sha256: `ArtifactEntry.sha256`.
+        bytes: Size of all its files.
         minimum_runtime: Lowest version of the runtime, or of iOS, that reads it.
         drift: Against the float network, in mIoU points; None where it was not measured.
     """
 
     path: RelativePath
-    stored_as: RelativePath
     runtime: RuntimeName
     precision: Precision
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -67,6 +69,12 @@ class ReleasedArtifact(Frozen):
     minimum_runtime: str
     drift: Drift | None = None
     latency: tuple[Latency, ...] = ()
+    #: Version 1 only: the release's file that holds it, for a package directory a zip.
+    stored_as: RelativePath | None = Field(default=None, exclude=True)
+
+    def holds(self, path: str) -> bool:
+        """Whether a file of the release is this artifact, or a part of it."""
+        return path in (self.path, self.stored_as) or path.startswith(f"{self.path}/")
 
 
 class Release(Frozen):
@@ -77,7 +85,7 @@ class Release(Frozen):
         files: Every file of the release but this document and its signature.
     """
 
-    release_version: Literal[1] = 1
+    release_version: Literal[1, 2] = 2
     name: str
     version: str
     published: str
@@ -93,18 +101,43 @@ class Release(Frozen):
         Raises:
             ReleaseError: It has none of that name.
         """
-        for entry in self.files:
-            if entry.path == path:
-                return entry
-        raise ReleaseError(f"{self.name} {self.version} has no file {path}")
+        try:
+            return self._by_path[path]
+        except KeyError:
+            raise ReleaseError(f"{self.name} {self.version} has no file {path}") from None
+
+    @cached_property
+    def documents(self) -> dict[str, str]:
+        """Path -> SHA-256 of every file that belongs to no artifact."""
+        return {
+            entry.path: entry.sha256
+            for entry in self.files
+            if not any(artifact.holds(entry.path) for artifact in self.artifacts)
+        }
+
+    def archive(self, artifact: str) -> FileEntry | None:
+        """The zip that holds a package directory, which only version 1 has."""
+        stored = next(a.stored_as for a in self.artifacts if a.path == artifact)
+        return self.file(stored) if stored not in (None, artifact) else None
 
     def same_content(self, other: "Release") -> bool:
-        """Whether both say the same of the same files; the time of publishing may differ."""
-        return self.model_copy(update={"published": other.published}) == other
+        """Whether both say the same of the same files.
+
+        The time of publishing and the format version may differ.
+        """
+        return self.documents == other.documents and self._described() == other._described()
+
+    def _described(self) -> dict[str, object]:
+        """Everything but the files, which the artifacts' hashes and `documents` stand for."""
+        return self.model_dump(exclude={"release_version", "published", "files"})
+
+    @cached_property
+    def _by_path(self) -> dict[str, FileEntry]:
+        return {entry.path: entry for entry in self.files}
 
     @property
     def bytes(self) -> int:
-        """Size of all artifacts, unpacked."""
+        """Size of all artifacts."""
         return sum(artifact.bytes for artifact in self.artifacts)
 
     @model_validator(mode="after")
@@ -114,7 +147,9 @@ class Release(Frozen):
         if clash is not None:
             raise ValueError(f"two files would be stored as {clash!r}")
         for artifact in self.artifacts:
-            if artifact.stored_as not in names:
+            if (artifact.stored_as is None) != (self.release_version > 1):
+                raise ValueError(f"{artifact.path!r} is stored in the way of another version")
+            if artifact.stored_as is not None and artifact.stored_as not in names:
                 raise ValueError(f"{artifact.stored_as!r} is not among its files")
         return self
 

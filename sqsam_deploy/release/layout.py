@@ -23,7 +23,7 @@ To fetch a release without a tool, inside an empty directory:
 
   curl -fsO STORE/models/NAME/VERSION/SHA256SUMS
   while read -r sum file; do
-    curl -fso "$file" "STORE/blobs/sha256/$(echo "$sum" | cut -c1-2)/$sum"
+    curl -fs --create-dirs -o "$file" "STORE/blobs/sha256/$(echo "$sum" | cut -c1-2)/$sum"
   done < SHA256SUMS
   sha256sum -c SHA256SUMS
 

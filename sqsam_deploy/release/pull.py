@@ -15,8 +15,10 @@ from sqsam_deploy._internal.staging import staged_directory
 from sqsam_deploy.artifact.files import FileEntry
 from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import ReleaseError, UsageError
+from sqsam_deploy.release.cache import CachedFile
+from sqsam_deploy.release.delivery import Delivery
 from sqsam_deploy.release.document import CARD_NAME, Release
-from sqsam_deploy.release.formats import Delivery, find_format
+from sqsam_deploy.release.formats import find_format
 from sqsam_deploy.release.lock import LockedModel
 from sqsam_deploy.release.signature import Verifier
 from sqsam_deploy.release.source import OpenedRelease, Source
@@ -141,7 +143,7 @@ def _deliver(
                 "what the lock file pins cannot be made again: another version of sqsam-deploy "
                 f"lays {request.format} out differently; pull without --locked to lock it anew"
             )
-        _write_receipt(staging, opened, written)
+        _write_receipt(delivery, written)
     return Pulled(opened, artifacts, written)
 
 
@@ -157,22 +159,21 @@ def _select(opened: OpenedRelease, selection: Selection) -> tuple[ArtifactEntry,
 
 def _fetch(
     source: Source, opened: OpenedRelease, artifacts: tuple[ArtifactEntry, ...], watch: Watch
-) -> dict[str, Path]:
+) -> dict[str, CachedFile]:
     """Verified local copies, by path: of the artifacts' files, and of the model card."""
     release = opened.release
-    stored = {a.path: release.file(a.stored_as) for a in release.artifacts}
     card = release.file(CARD_NAME)
-    total = sum(stored[artifact.path].bytes for artifact in artifacts) + card.bytes
-    advance = watch(str(release.name), total)
-    files: dict[str, Path] = {}
-    for artifact in artifacts:
-        entry = stored[artifact.path]
-        if artifact.is_directory:
-            files |= source.fetch_package(entry, artifact, advance)
-        else:
-            files[artifact.path] = source.fetch(entry, advance)
-    files[CARD_NAME] = source.fetch(card, advance)
-    return files
+    archives = (release.archive(artifact.path) for artifact in artifacts)
+    sizes = (
+        archive.bytes if archive else artifact.bytes
+        for archive, artifact in zip(archives, artifacts, strict=True)
+    )
+    advance = watch(str(release.name), sum(sizes) + card.bytes)
+    files = [
+        file for artifact in artifacts for file in source.fetch_artifact(release, artifact, advance)
+    ]
+    files.append(source.fetch(card, advance))
+    return {file.entry.path: file for file in files}
 
 
 def _refuse_strange_files(output: Path) -> None:
@@ -192,12 +193,12 @@ def _refuse_strange_files(output: Path) -> None:
             )
 
 
-def _write_receipt(staging: Path, opened: OpenedRelease, files: tuple[FileEntry, ...]) -> None:
-    release = opened.release
+def _write_receipt(delivery: Delivery, files: tuple[FileEntry, ...]) -> None:
+    release = delivery.opened.release
     content = {
         "name": release.name,
         "version": release.version,
-        "release_sha256": opened.sha256,
+        "release_sha256": delivery.opened.sha256,
         "files": {entry.path: entry.sha256 for entry in files},
     }
-    (staging / RECEIPT_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    delivery.write(RECEIPT_NAME, (json.dumps(content, indent=2) + "\n").encode())

@@ -10,13 +10,14 @@ from sqsam_deploy.artifact.files import FileEntry
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, parse_manifest
 from sqsam_deploy.errors import ReleaseError, StoreError
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.cache import Cache
+from sqsam_deploy.release.cache import Cache, CachedFile
 from sqsam_deploy.release.catalog import resolve, unknown
 from sqsam_deploy.release.document import (
     DOCUMENT_LIMIT,
     RELEASE_NAME,
     SIGNATURE_NAME,
     Release,
+    ReleasedArtifact,
     parse_record,
     parse_release,
 )
@@ -136,15 +137,18 @@ class Source:
             signed_by=verifier.described if verifier else None,
         )
 
-    def fetch(self, entry: FileEntry, advance: Advance) -> Path:
+    def fetch(self, entry: FileEntry, advance: Advance) -> CachedFile:
         """A local, verified copy of one of a release's files."""
         return self._cache.fetch(self.store, entry, advance)
 
-    def fetch_package(
-        self, archive: FileEntry, artifact: ArtifactEntry, advance: Advance
-    ) -> dict[str, Path]:
-        """Local, verified copies of a package's files, by path, out of the archive of it."""
-        return self._cache.fetch_package(self.store, archive, artifact, advance)
+    def fetch_artifact(
+        self, release: Release, artifact: ArtifactEntry, advance: Advance
+    ) -> list[CachedFile]:
+        """Local, verified copies of all files of an artifact."""
+        archive = release.archive(artifact.path)
+        if archive is not None:
+            return self._cache.fetch_archived(self.store, archive, artifact, advance)
+        return [self.fetch(entry, advance) for entry in artifact.files]
 
     def _document(self, digest: str) -> bytes:
         return self._cache.document(self.store, digest, DOCUMENT_LIMIT)
@@ -174,18 +178,23 @@ class Source:
         manifest = parse_manifest(self._document(entry.sha256), f"the manifest of {release.name}")
         described = {artifact.path: artifact for artifact in manifest.artifacts}
         for artifact in release.artifacts:
-            listed = described.get(artifact.path)
-            stored = release.file(artifact.stored_as).sha256
-            if (
-                listed is None
-                or listed.sha256 != artifact.sha256
-                or (not listed.is_directory and stored != artifact.sha256)
-            ):
+            if not _is_described(release, artifact, described.get(artifact.path)):
                 raise ReleaseError(
                     f"{release.name} {release.version} contradicts itself: its manifest has "
                     f"another {artifact.path}"
                 )
         return manifest
+
+
+def _is_described(
+    release: Release, artifact: ReleasedArtifact, listed: ArtifactEntry | None
+) -> bool:
+    """Whether the manifest's entry is of this artifact, and its files are the release's."""
+    if listed is None or listed.sha256 != artifact.sha256:
+        return False
+    if release.archive(artifact.path) is not None:
+        return listed.is_directory
+    return all(release.file(entry.path) == entry for entry in listed.files)
 
 
 def _verify_signature(

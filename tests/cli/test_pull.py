@@ -103,7 +103,7 @@ def test_diff_shows_what_changed(pull: Command) -> None:
     ("arguments", "code", "reason"),
     [
         ([], 2, "say what to pull"),
-        (["squeezesam-nano", "--format", "zip"], 2, "choose plain, swift-package"),
+        (["squeezesam-nano", "--format", "rar"], 2, "choose plain, zip, swift-package"),
         (["squeezesam-nano", "--runtime", "tflite"], 2, "has no tflite: it has executorch int8"),
         (["squeezesam-nano", "--verify-key", "none.pem"], 2, "none.pem is no file"),
         (["squeezesam-nano", "--verify-key", "x", "--identity", "y"], 2, "exclude each other"),

@@ -29,6 +29,10 @@ def target(tmp_path: Path) -> Path:
     return path
 
 
+def paths(export: Path, package: ArtifactEntry) -> dict[str, Path]:
+    return {entry.path: export / entry.path for entry in package.files}
+
+
 def add(archive: zipfile.ZipFile, name: str, content: bytes, mode: int = stat.S_IFREG) -> None:
     info = zipfile.ZipInfo(name)
     info.create_system = 3
@@ -47,7 +51,7 @@ def rebuilt(export: Path, package: ArtifactEntry, path: Path) -> zipfile.ZipFile
 def test_unpacking_gives_the_packed_files_back(
     export: Path, package: ArtifactEntry, tmp_path: Path, target: Path
 ) -> None:
-    pack(export, package, tmp_path / "a.zip")
+    pack(paths(export, package), package, tmp_path / "a.zip")
     unpack(tmp_path / "a.zip", package, target)
     for entry in package.files:
         assert (target / entry.path).read_bytes() == (export / entry.path).read_bytes()
@@ -57,18 +61,18 @@ def test_unpacking_gives_the_packed_files_back(
 def test_archive_does_not_depend_on_times_modes_or_order(
     export: Path, package: ArtifactEntry, tmp_path: Path
 ) -> None:
-    pack(export, package, tmp_path / "a.zip")
+    pack(paths(export, package), package, tmp_path / "a.zip")
     os.utime(export / WEIGHTS, (1e9, 1e9))
     (export / WEIGHTS).chmod(0o600)
     reordered = package.model_copy(update={"files": package.files[::-1]})
-    pack(export, reordered, tmp_path / "b.zip")
+    pack(paths(export, package), reordered, tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 
 def test_archive_is_a_plain_zip_for_other_tools(
     export: Path, package: ArtifactEntry, tmp_path: Path, target: Path
 ) -> None:
-    pack(export, package, tmp_path / "a.zip")
+    pack(paths(export, package), package, tmp_path / "a.zip")
     command = ["python3", "-m", "zipfile", "-e", str(tmp_path / "a.zip"), str(target)]
     subprocess.run(command, check=True)
     assert (target / WEIGHTS).read_bytes() == (export / WEIGHTS).read_bytes()
@@ -79,7 +83,7 @@ def test_file_that_changed_since_the_manifest_is_not_packed(
 ) -> None:
     (export / WEIGHTS).write_bytes(b"y" * 4000)
     with pytest.raises(ReleaseError, match=r"weight\.bin changed"):
-        pack(export, package, tmp_path / "a.zip")
+        pack(paths(export, package), package, tmp_path / "a.zip")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +185,7 @@ def test_damaged_archive_is_refused_in_one_sentence(
     tmp_path: Path,
     target: Path,
 ) -> None:
-    pack(export, package, tmp_path / "a.zip")
+    pack(paths(export, package), package, tmp_path / "a.zip")
     (tmp_path / "a.zip").write_bytes(damage((tmp_path / "a.zip").read_bytes()))
     with pytest.raises(ReleaseError, match=r"the archive of nano-int8\.mlpackage"):
         unpack(tmp_path / "a.zip", package, target)
@@ -190,7 +194,7 @@ def test_damaged_archive_is_refused_in_one_sentence(
 def test_no_flipped_bytes_bring_anything_but_the_right_files_or_a_refusal(
     export: Path, package: ArtifactEntry, tmp_path: Path
 ) -> None:
-    pack(export, package, tmp_path / "a.zip")
+    pack(paths(export, package), package, tmp_path / "a.zip")
     whole = (tmp_path / "a.zip").read_bytes()
     # Around the headers: everything but the 4,000 bytes of weights.
     places = [n for n in range(len(whole)) if whole.find(b"weight.bin") + 4000 < n or n < 1500]

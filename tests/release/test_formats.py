@@ -2,21 +2,22 @@ import json
 import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 from semver import Version
 
-from sqsam_deploy.artifact.manifest import read_manifest
+from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.formats import find_format
-from sqsam_deploy.release.formats.swift_package import property_name, swift_string, type_name
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.pull import PullRequest, Selection, pull
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import open_store
+from sqsam_deploy.release.swift_package import property_name, swift_string, type_name
 from sqsam_deploy.release.version import parse_reference
 
 
@@ -32,6 +33,19 @@ def bring(export: Path, tmp_path: Path, layout: str, **selected: str) -> Path:
     )
     pull(source, request, lambda what, total: lambda count: None)
     return tmp_path / "out"
+
+
+def test_zip_holds_the_package_as_other_tools_unpack_it(export: Path, tmp_path: Path) -> None:
+    out = bring(export, tmp_path, "zip", precision="int8")
+    with zipfile.ZipFile(out / "nano-int8.mlpackage.zip") as archive:
+        archive.extractall(tmp_path / "unpacked")
+    verify_files(
+        tmp_path / "unpacked",
+        read_manifest(out).model_copy(
+            update={"artifacts": tuple(a for a in read_manifest(out).artifacts if a.is_directory)}
+        ),
+    )
+    assert (out / "nano-int8.pte").read_bytes() == (export / "nano-int8.pte").read_bytes()
 
 
 def test_swift_package_holds_models_as_resources(export: Path, tmp_path: Path) -> None:
@@ -119,5 +133,5 @@ def test_nothing_for_android_is_said(export: Path, tmp_path: Path) -> None:
 
 
 def test_unknown_format_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="choose plain, swift-package, android-assets"):
+    with pytest.raises(UsageError, match="choose plain, zip, swift-package, android-assets"):
         find_format("tarball")

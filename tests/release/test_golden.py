@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy.artifact.manifest import MANIFEST_VERSION, read_manifest, verify_files
+from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import Indexer, read_index
+from sqsam_deploy.release.document import RELEASE_VERSION
 from sqsam_deploy.release.pull import PullRequest, pull
 from sqsam_deploy.release.signature import KeyVerifier
 from sqsam_deploy.release.source import Source
@@ -15,12 +16,16 @@ from sqsam_deploy.release.store import FolderStore
 from sqsam_deploy.release.version import parse_reference
 
 GOLDEN = Path(__file__).parent / "golden"
-VERSIONS = [f"v{number}" for number in range(1, MANIFEST_VERSION + 1)]
+VERSIONS = [f"v{number}" for number in range(1, RELEASE_VERSION + 1)]
 #: SHA-256 of `nano-int8.pte` of 1.0.0 and 1.1.0, noted when the stores were made.
 MODELS = {
     "v1": {
         "1.0.0": "39a8b7208bc82b7e9529b09381559bc09bd96448c5edf7246ed021e9a4151693",
         "1.1.0": "6fa6366f8586f4c61e3b7e6ac689c1d21ace4a739c2ff6bd55d3aa35a5b704e7",
+    },
+    "v2": {
+        "1.0.0": "f0d289d3fd3b3013e3f80a5586d6aadda9e604c57473aadf42b7d0c79f62f842",
+        "1.1.0": "fad50fcc28fc8fd2403c3e844b4cdef311adbf28673852c640a89e7e6424d328",
     },
 }
 

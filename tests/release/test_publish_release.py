@@ -52,7 +52,9 @@ def test_published_release_holds_every_document(store: FolderStore, export: Path
         "README.md",
         "manifest.json",
         "nano-fp32.pte",
-        "nano-int8.mlpackage.zip",
+        "nano-int8.mlpackage/Data/com.apple.CoreML/model.mlmodel",
+        "nano-int8.mlpackage/Data/com.apple.CoreML/weights/weight.bin",
+        "nano-int8.mlpackage/Manifest.json",
         "nano-int8.onnx",
         "nano-int8.pte",
         "parity.json",
@@ -76,7 +78,7 @@ def test_store_is_readable_with_the_commands_its_readme_shows(
     done = subprocess.run(
         ["sh", "-ec", script], cwd=tmp_path / "by-hand", capture_output=True, text=True, check=True
     )
-    assert done.stdout.count(": OK") == 10
+    assert done.stdout.count(": OK") == 12
     pulled = (tmp_path / "by-hand" / "nano-int8.pte").read_bytes()
     assert pulled == (export / "nano-int8.pte").read_bytes()
 
@@ -114,6 +116,27 @@ def test_version_is_never_overwritten(
         put(store, other)
     after = {path: path.read_bytes() for path in Path(store.url).rglob("*") if path.is_file()}
     assert after == before
+
+
+def test_release_of_format_version_1_is_recognized_as_the_same(
+    store: FolderStore, export: Path
+) -> None:
+    """There a package directory is one file, a zip, and every artifact says where it is."""
+    put(store, export)
+    document = json.loads(stored(store, "release.json"))
+    for artifact in document["artifacts"]:
+        is_file = (export / artifact["path"]).is_file()
+        artifact["stored_as"] = artifact["path"] if is_file else artifact["path"] + ".zip"
+    zipped = {"path": "nano-int8.mlpackage.zip", "bytes": 9, "sha256": "0" * 64}
+    parts = [file for file in document["files"] if "mlpackage/" in file["path"]]
+    files = [*(file for file in document["files"] if file not in parts), zipped]
+    content = json.dumps(document | {"release_version": 1, "files": files}).encode()
+    old = parse_release(content, "release.json")
+    assert old.same_content(release_of(store))
+    assert release_of(store).same_content(old)
+    document["artifacts"][0]["sha256"] = "1" * 64
+    content = json.dumps(document | {"release_version": 1, "files": files}).encode()
+    assert not parse_release(content, "release.json").same_content(release_of(store))
 
 
 def test_publishing_the_same_again_changes_nothing_and_succeeds(

@@ -27,6 +27,8 @@ from tests.release.http_server import RangeServer
 from tests.release.release_keys import Keys
 
 NAME = "squeezesam-nano"
+GOLDEN = Path(__file__).parent / "golden"
+WEIGHTS = "nano-int8.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
 
 
 class Bytes:
@@ -65,6 +67,13 @@ def store(published: Path, tmp_path: Path) -> FolderStore:
     """A copy of it that a test may damage."""
     shutil.copytree(published / "store", tmp_path / "store")
     return FolderStore(tmp_path / "store")
+
+
+@pytest.fixture
+def old_store(tmp_path: Path) -> FolderStore:
+    """One of format version 1, where a package directory is a zip."""
+    shutil.copytree(GOLDEN / "v1" / "store", tmp_path / "old-store")
+    return FolderStore(tmp_path / "old-store")
 
 
 @pytest.fixture
@@ -149,12 +158,12 @@ def test_selection_without_a_match_says_what_there_is(
 
 
 def test_progress_adds_up_to_what_was_announced(
-    store: FolderStore, cache: Cache, tmp_path: Path
+    store: FolderStore, old_store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    for output in ("first", "from-cache"):
+    for output, used in (("first", store), ("from-cache", store), ("old", old_store)):
         watch = Bytes()
         request = PullRequest(parse_reference(NAME), tmp_path / output)
-        pull(Source(store, cache, lambda message: None), request, watch)
+        pull(Source(used, cache, lambda message: None), request, watch)
         assert watch.done == watch.total > 15_000
 
 
@@ -222,7 +231,11 @@ def tampered(content: bytes) -> bytes:
     return content[:1000] + bytes([content[1000] ^ 1]) + content[1001:]
 
 
-@pytest.mark.parametrize("file", ["nano-int8.pte", "nano-int8.mlpackage.zip", "README.md"])
+def cut_short(content: bytes) -> bytes:
+    return content[:10]
+
+
+@pytest.mark.parametrize("file", ["nano-int8.pte", WEIGHTS, "README.md"])
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -287,16 +300,16 @@ def test_damaged_record_is_refused(
 
 
 def test_malicious_archive_is_refused_though_every_hash_agrees(
-    store: FolderStore, cache: Cache, tmp_path: Path
+    old_store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
     """A publisher who lies: the archive is the one that document and record name."""
     forged = tmp_path / "forged.zip"
-    shutil.copy(blob_of(store, "nano-int8.mlpackage.zip"), forged)
+    shutil.copy(blob_of(old_store, "nano-int8.mlpackage.zip"), forged)
     with zipfile.ZipFile(forged, "a") as opened:
         opened.writestr("../../outside", "evil")
-    replace_stored(store, "nano-int8.mlpackage.zip", forged.read_bytes())
+    replace_stored(old_store, "nano-int8.mlpackage.zip", forged.read_bytes())
     with pytest.raises(ReleaseError, match="climbs out of its directory"):
-        bring(store, cache, tmp_path / "out")
+        bring(old_store, cache, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob("**/outside"))
 
@@ -321,15 +334,13 @@ def repacked(archive: Path, target: Path, method: int) -> bytes:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_package_in_a_zip_by_another_hand_is_pulled_too(
-    method: int, store: FolderStore, cache: Cache, tmp_path: Path
+    method: int, old_store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    archive = blob_of(store, "nano-int8.mlpackage.zip")
+    archive = blob_of(old_store, "nano-int8.mlpackage.zip")
     content = repacked(archive, tmp_path / "other.zip", method)
-    # Stored, it has the very size of the one that sqsam-publish makes.
-    assert (len(content) == archive.stat().st_size) == (method == zipfile.ZIP_STORED)
-    replace_stored(store, "nano-int8.mlpackage.zip", content)
+    replace_stored(old_store, "nano-int8.mlpackage.zip", content)
     for output in ("out", "from-cache"):
-        bring(store, cache, tmp_path / output)
+        bring(old_store, cache, tmp_path / output)
         verify_files(tmp_path / output, read_manifest(tmp_path / output))
 
 
@@ -357,24 +368,23 @@ def test_files_of_a_package_are_written_once(
         status = (tmp_path / "out" / entry.path).stat()
         assert cached[status.st_ino] == entry.sha256
         assert status.st_mode & 0o222 == 0
-    assert blob_of(store, "nano-int8.mlpackage.zip").name not in cached.values()
     assert list((cache.root / "partial").iterdir()) == []
 
 
 def test_archive_in_the_cache_of_an_earlier_version_is_used(
-    store: FolderStore, cache: Cache, tmp_path: Path
+    old_store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
     """Earlier versions kept the zip, not the files in it."""
     selected = Selection(runtime="coreml")
-    bring(store, cache, tmp_path / "out", selection=selected)
+    bring(old_store, cache, tmp_path / "out", selection=selected)
     for entry in next(iter(read_manifest(tmp_path / "out").artifacts)).files:
         (cache.root / layout.blob(entry.sha256)).unlink()
-    archive = blob_of(store, "nano-int8.mlpackage.zip")
+    archive = blob_of(old_store, "nano-int8.mlpackage.zip")
     cached = cache.root / layout.blob(archive.name)
     cached.parent.mkdir(exist_ok=True)
     shutil.copy(archive, cached)
     for output in ("again", "once-more"):
-        bring(OfflineStore(store.url), cache, tmp_path / output, selection=selected)
+        bring(OfflineStore(old_store.url), cache, tmp_path / output, selection=selected)
         assert files_of(tmp_path / output) == files_of(tmp_path / "out")
     assert not cached.exists()
 
@@ -392,8 +402,8 @@ def test_newer_release_document_is_refused_in_one_sentence(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
     document = json.loads(blob_of(store, "release.json").read_bytes())
-    put_blob(store, "release.json", json.dumps(document | {"release_version": 2}).encode())
-    with pytest.raises(ArtifactError, match=r"release_version 2 .* install a newer sqsam-deploy$"):
+    put_blob(store, "release.json", json.dumps(document | {"release_version": 3}).encode())
+    with pytest.raises(ArtifactError, match=r"release_version 3 .* install a newer sqsam-deploy$"):
         bring(store, cache, tmp_path / "out")
 
 
@@ -423,12 +433,12 @@ def test_file_damaged_in_the_cache_is_fetched_again(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
     bring(store, cache, tmp_path / "first")
-    for damage in (tampered, lambda content: content[:10]):
+    for damage in (tampered, cut_short):
         path = cache.root / layout.blob(blob_of(store, "nano-int8.pte").name)
         path.chmod(0o644)
         path.write_bytes(damage(path.read_bytes()))
-        bring(store, cache, tmp_path / "first")
-        verify_files(tmp_path / "first", read_manifest(tmp_path / "first"))
+        bring(store, cache, tmp_path / damage.__name__)
+        verify_files(tmp_path / damage.__name__, read_manifest(tmp_path / damage.__name__))
 
 
 def test_cut_off_download_goes_on_where_it_stopped(
@@ -456,48 +466,6 @@ def test_cut_off_download_goes_on_where_it_stopped(
     ranges = [asked for path, asked in http_server.requests if path.endswith(digest)]
     assert ranges == ["bytes=2000-2999", "bytes=3000-3999", "bytes=4000-4999"]
     verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))
-
-
-def test_cut_off_package_goes_on_where_it_stopped(
-    store: FolderStore,
-    cache: Cache,
-    http_server: RangeServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Its first file has 900 bytes, its second 4,000: the cut is inside the second."""
-    monkeypatch.setattr(download, "CHUNK", 1000)
-    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.0)
-    remote = open_store(f"{http_server.url}/store")
-    selection = Selection(runtime="coreml")
-    Source(remote, cache, lambda message: None).open(NAME, Version(1, 0, 0))
-    http_server.cut_after = 2500
-    with pytest.raises(StoreError, match="cannot be read"):
-        bring(remote, cache, tmp_path / "out", selection=selection)
-    left = [path.stat().st_size for path in sorted((cache.root / "partial").iterdir())]
-    assert sum(left) == 2000
-    http_server.cut_after = None
-    http_server.requests.clear()
-    bring(remote, cache, tmp_path / "out", selection=selection)
-    digest = blob_of(store, "nano-int8.mlpackage.zip").name
-    ranges = [asked for path, asked in http_server.requests if path.endswith(digest)]
-    assert ranges[0] == "bytes=2000-2999"
-    assert len(ranges) == 4
-    verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))
-
-
-def test_left_over_of_a_package_that_is_no_beginning_of_it_is_thrown_away(
-    store: FolderStore, cache: Cache, tmp_path: Path
-) -> None:
-    digest = blob_of(store, "nano-int8.mlpackage.zip").name
-    partial = cache.root / "partial"
-    for name, left in {"3": b"y" * 100, "1": b"y" * 2000, "0": b"y"}.items():
-        shutil.rmtree(cache.root, ignore_errors=True)
-        partial.mkdir(parents=True)
-        (partial / f"{digest}.{name}").write_bytes(left)
-        bring(store, cache, tmp_path / "out", selection=Selection(runtime="coreml"))
-        verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))
-        assert list(partial.iterdir()) == []
 
 
 def test_left_over_of_other_bytes_is_thrown_away(

@@ -1,6 +1,6 @@
-"""Made the golden store of format version 1, once: releases of it must be readable for ever.
+"""Makes the golden store of a format version, once: releases of it must be readable for ever.
 
-    python tests/release/golden/make_golden.py tests/release/golden/v1
+    python tests/release/golden/make_golden.py tests/release/golden/v2
 
 A new format version gets a folder of its own; an existing one is never made again.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from semver import Version
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.signature import KeySigner

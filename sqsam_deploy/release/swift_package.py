@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import MissingDependencyError, UsageError
-from sqsam_deploy.release.formats.delivery import Delivery
+from sqsam_deploy.release.delivery import Delivery
 
 _RUNTIMES = ("executorch", "executorch-coreml", "coreml", "onnx")
 #: Names a property cannot have without backquotes; only those that could arise here.
@@ -49,8 +49,7 @@ class SwiftPackage:
             f"{sources}/{module}.swift": "Models.swift.j2",
         }
         for path, template in outputs.items():
-            content = _render(template, variables)
-            (delivery.directory / path).write_text(content, encoding="utf-8", newline="\n")
+            delivery.write(path, _render(template, variables).encode())
 
 
 def type_name(text: str) -> str:

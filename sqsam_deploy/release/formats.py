@@ -1,0 +1,99 @@
+"""How a pulled release is laid out for whoever uses it: as it is, zipped, for Xcode, for Gradle."""
+
+from typing import Protocol
+
+from sqsam_deploy.errors import UsageError
+from sqsam_deploy.release.delivery import Delivery
+from sqsam_deploy.release.swift_package import SwiftPackage
+
+_ANDROID_RUNTIMES = ("executorch", "onnx")
+
+
+class Format(Protocol):
+    """One layout."""
+
+    name: str
+
+    def write(self, delivery: Delivery) -> None:
+        """Lays the delivered artifacts out in the delivery's directory."""
+
+
+class Plain:
+    """A directory as `sqsam-export` writes it, of the selected artifacts."""
+
+    name = "plain"
+
+    def write(self, delivery: Delivery) -> None:
+        """See `Format.write`."""
+        for artifact in delivery.artifacts:
+            delivery.place(artifact)
+        delivery.place_documents()
+
+
+class Zipped:
+    """The same with each package directory as one plain zip, for places that keep only files."""
+
+    name = "zip"
+
+    def write(self, delivery: Delivery) -> None:
+        """See `Format.write`."""
+        for artifact in delivery.artifacts:
+            if artifact.is_directory:
+                delivery.pack(artifact)
+            else:
+                delivery.place(artifact)
+        delivery.place_documents()
+
+
+class AndroidAssets:
+    """A Gradle module's assets folder.
+
+        sqsam/<model>/<artifact>        what `AssetManager.open("sqsam/<model>/<artifact>")` reads
+        sqsam/<model>/<artifact>.json   its inputs, outputs and prompt rules
+        sqsam/<model>/release.json …    where it came from
+
+    The folder is a whole that a pull replaces; add it to the module beside the app's own assets:
+
+        android {
+            sourceSets["main"].assets.srcDir("sqsam-assets")
+            androidResources { noCompress += listOf("pte", "onnx") }
+        }
+
+    Without `noCompress` the models cannot be memory-mapped out of the APK.
+    """
+
+    name = "android-assets"
+
+    def write(self, delivery: Delivery) -> None:
+        """See `Format.write`.
+
+        Raises:
+            UsageError: None of them runs on Android.
+        """
+        usable = [a for a in delivery.artifacts if a.metadata.runtime in _ANDROID_RUNTIMES]
+        if not usable:
+            raise UsageError(
+                f"none of the selected artifacts runs on Android: choose --runtime "
+                f"{' or '.join(_ANDROID_RUNTIMES)}"
+            )
+        folder = f"sqsam/{delivery.opened.release.name}"
+        for artifact in usable:
+            delivery.place(artifact, folder)
+            description = artifact.metadata.model_dump_json(indent=2) + "\n"
+            delivery.write(f"{folder}/{artifact.path}.json", description.encode())
+        delivery.place_documents(folder)
+
+
+_FORMATS: tuple[Format, ...] = (Plain(), Zipped(), SwiftPackage(), AndroidAssets())
+
+
+def find_format(name: str) -> Format:
+    """The layout of this name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for known in _FORMATS:
+        if known.name == name:
+            return known
+    raise UsageError(f"there is no format {name}: choose {', '.join(f.name for f in _FORMATS)}")
