@@ -3,11 +3,25 @@
 The command line prints the message and exits with `exit_code`, without a traceback.
 """
 
+#: A sentence is shorter; what is longer repeats something that a file says of itself.
+_LONGEST = 2000
+
 
 class SqsamError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    A message may repeat what a file or a store says. Characters that could steer a terminal are
+    shown as escapes, and what is longer than any sentence is cut.
+    """
 
     exit_code = 3
+
+    def __str__(self) -> str:
+        shown = "".join(
+            c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
+            for c in super().__str__()
+        )
+        return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 class UsageError(SqsamError):

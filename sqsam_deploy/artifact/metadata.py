@@ -4,10 +4,12 @@ The same JSON travels inside every artifact (ONNX metadata, Core ML user-defined
 ExecuTorch constant method) and in the manifest.
 """
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sqsam_deploy.artifact.documents import parse_json, validate_document
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.config import ModelConfig, preset
 from sqsam_deploy.model.saliency import SaliencyConfig
@@ -105,6 +107,27 @@ class ArtifactMetadata(_Frozen):
                 "another artifact and makes no masks itself"
             )
         return preset(self.preset)
+
+
+#: Values of one input or output; the largest preset's image has 5 million.
+_MOST_VALUES = 1 << 28
+
+
+def stored_metadata(text: bytes | str, source: str) -> ArtifactMetadata:
+    """The metadata that an artifact, `source`, carries.
+
+    Raises:
+        ArtifactError: It is damaged, of another version, or of a network that nothing can hold.
+    """
+    found = validate_document(
+        ArtifactMetadata, parse_json(text, f"the metadata of {source}"), f"the metadata of {source}"
+    )
+    for spec in (*found.inputs, *found.outputs):
+        if min(spec.shape, default=1) < 1 or math.prod(spec.shape) > _MOST_VALUES:
+            raise ArtifactError(f"the metadata of {source} gives {spec.name} an impossible shape")
+    if not all(0 < size < 1 << 14 for size in (found.image_size, found.mask_size)):
+        raise ArtifactError(f"the metadata of {source} gives an impossible size of image or mask")
+    return found
 
 
 def describe(

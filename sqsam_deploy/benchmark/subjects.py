@@ -1,6 +1,5 @@
 """Everything one run measures: artifacts of directories, torch, peers and peak kernels."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sqsam_deploy.artifact.documents import Frozen, validate_document
+from sqsam_deploy.artifact.documents import Frozen, parse_json, validate_document
 from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.artifact.manifest import ArtifactEntry, read_manifest
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
@@ -139,13 +138,11 @@ def peer_targets(directory: Path) -> list[Target]:
     """
     path = directory / PEERS_NAME
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise ArtifactError(
             f"{directory} has no {PEERS_NAME}: build it with benchmarks/peers/build.py"
         ) from None
-    except ValueError:
-        raise ArtifactError(f"{path} is damaged: it is not JSON") from None
     return [
         _peer(directory, entry) for entry in validate_document(Peers, document, str(path)).peers
     ]

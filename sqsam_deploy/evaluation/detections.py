@@ -1,6 +1,5 @@
 """A detector's boxes as prompts (the paper's Table 1): reading and matching them."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from sqsam_deploy.artifact.documents import first_problem, parse_json
 from sqsam_deploy.datasets import ImageRecord
 from sqsam_deploy.errors import DataError
 
@@ -72,15 +72,14 @@ def read_detections(path: Path, categories: Mapping[int, str]) -> dict[str, tupl
 
 def _read_entries(path: Path) -> list[_ResultEntry]:
     try:
-        return _ENTRIES.validate_python(json.loads(path.read_bytes()))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"detections {path} do not exist") from None
+    try:
+        return _ENTRIES.validate_python(parse_json(content, str(path), DataError))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path} is not a COCO results file: {where}: {first['msg']}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+        problem = first_problem(error)
+        raise DataError(f"{path} is not a COCO results file: {problem}") from None
 
 
 def _best(found: Sequence[Detection]) -> tuple[Detection, ...]:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.artifact.documents import parse_json, validate_document
 from sqsam_deploy.artifact.metadata import Precision, RuntimeName
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.evaluation.gate import Outcome
@@ -231,13 +232,12 @@ def read_report(path: Path) -> ParityReport:
         DataError: The file is missing or not in this schema.
     """
     try:
-        return ParityReport.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path} is not a '{SCHEMA}' report: {where}: {first['msg']}") from error
+    return validate_document(
+        ParityReport, parse_json(content, str(path), DataError), f"the report {path}", DataError
+    )
 
 
 def json_schema() -> str:

@@ -28,9 +28,7 @@ class ResumeLog:
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         self._path = path
-        lines = _read_lines(path)
-        fresh = not lines or lines[0].get("fingerprint") != fingerprint
-        self.done = {} if fresh else {line["image"]: _parse(line) for line in lines[1:]}
+        self.done = _read_done(path, fingerprint)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8")
         self._write({"fingerprint": fingerprint})
@@ -63,6 +61,16 @@ class ResumeLog:
         os.fsync(self._file.fileno())
 
 
+def _read_done(path: Path, fingerprint: str) -> dict[str, ImageResult]:
+    lines = _read_lines(path)
+    try:
+        if not lines or lines[0].get("fingerprint") != fingerprint:
+            return {}
+        return {line["image"]: _parse(line) for line in lines[1:]}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}  # not written by this package; the run begins anew
+
+
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
@@ -70,7 +78,7 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     for text in path.read_text("utf-8", errors="replace").splitlines():
         try:
             lines.append(json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             break  # cut off in the middle; what comes before it is whole
     return lines
 

@@ -1,12 +1,11 @@
 """What `sqsam-parity` found out about an export, as far as publishing depends on it."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from sqsam_deploy.artifact.documents import Frozen
+from sqsam_deploy.artifact.documents import Frozen, parse_json, validate_document
 from sqsam_deploy.artifact.manifest import ArtifactEntry, Manifest
 from sqsam_deploy.errors import ArtifactError, GateError
 
@@ -57,17 +56,13 @@ def read_parity(path: Path) -> ParityResult:
         ArtifactError: It is missing, damaged, or of another format.
     """
     try:
-        return ParityResult.model_validate(json.loads(path.read_bytes()))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ArtifactError(
             f"there is no parity result {path}: run sqsam-parity on the directory first, "
             "or publish with --allow-unverified"
         ) from None
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise ArtifactError(f"{path} is no sqsam-parity/1 result: see its key {where}") from None
-    except ValueError:
-        raise ArtifactError(f"{path} is damaged: it is not JSON") from None
+    return validate_document(ParityResult, parse_json(content, str(path)), str(path))
 
 
 def require_passed(result: ParityResult, manifest: Manifest) -> None:

@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from sqsam_deploy.artifact.documents import parse_json, validate_document
 from sqsam_deploy.errors import ArtifactError, MissingDependencyError, UsageError
 from sqsam_deploy.model.config import PIXEL_MEAN, PIXEL_STD
 from sqsam_deploy.prompts.image import check_image, stretch_filtered
@@ -45,12 +46,8 @@ def format_beside(path: Path) -> OnnxSaliencyFormat:
     declared = path.with_suffix(".json")
     if not declared.is_file():
         return OnnxSaliencyFormat()
-    try:
-        return OnnxSaliencyFormat.model_validate_json(declared.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"{declared} does not declare a format: {where}: {first['msg']}") from None
+    content = parse_json(declared.read_bytes(), str(declared), UsageError)
+    return validate_document(OnnxSaliencyFormat, content, str(declared), UsageError)
 
 
 def embedded_metadata(path: Path) -> dict[str, str]:

@@ -169,7 +169,7 @@ def test_the_file_is_what_publishing_reads(make_report, tmp_path):
 def test_a_file_of_another_schema_is_named(tmp_path):
     path = tmp_path / "parity.json"
     path.write_text('{"schema": "sqsam-parity/9"}')
-    with pytest.raises(DataError, match=r"parity\.json is not a 'sqsam-parity/1' report: schema"):
+    with pytest.raises(DataError, match=r"parity\.json.*schema"):
         read_report(path)
 
 

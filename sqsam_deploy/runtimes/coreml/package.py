@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqsam_deploy.artifact.documents import parse_json
 from sqsam_deploy.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def read_package(path: Path) -> Package:
 def _manifest_items(path: Path) -> tuple[str, str]:
     """Paths of the model and of the weights, below `Data`."""
     try:
-        content = json.loads((path / "Manifest.json").read_bytes())
+        content = parse_json((path / "Manifest.json").read_bytes(), f"{path}: Manifest.json")
         entries = content["itemInfoEntries"]
         model = str(entries[content["rootModelIdentifier"]]["path"])
         others = [str(e["path"]) for e in entries.values() if str(e["path"]) != model]

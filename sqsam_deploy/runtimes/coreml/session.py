@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from sqsam_deploy._internal.upstream.coremltools import coremltools
-from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata
+from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, stored_metadata
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.coreml.images import image_layouts, to_program_inputs
 from sqsam_deploy.runtimes.coreml.package import Package, read_package
@@ -94,14 +93,7 @@ def parse_metadata(package: Package, path: Path) -> ArtifactMetadata:
     text = package.model.description.metadata.userDefined.get(METADATA_KEY)
     if not text:
         raise ArtifactError(f"{path} was not written by sqsam-export: it has no '{METADATA_KEY}'")
-    try:
-        return ArtifactMetadata.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ArtifactError(
-            f"{path}: its metadata cannot be understood ({where}: {first['msg']})"
-        ) from None
+    return stored_metadata(text, str(path))
 
 
 def executor() -> str:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata
+from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, stored_metadata
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.executorch.container import check_container
 from sqsam_deploy.runtimes.executorch.quiet import quiet_cpp
@@ -83,13 +82,7 @@ def _metadata_of(program: Any, path: Path) -> ArtifactMetadata:
     if METADATA_KEY not in program.method_names:
         raise ArtifactError(f"{path} has no '{METADATA_KEY}' metadata: no artifact of this tool")
     (stored,) = program.load_method(METADATA_KEY).execute([])
-    try:
-        return ArtifactMetadata.model_validate_json(stored)
-    except ValidationError as error:
-        raise ArtifactError(
-            f"{path} has metadata that this version does not understand: "
-            f"{error.error_count()} wrong fields, the first at {error.errors()[0]['loc']}"
-        ) from None
+    return stored_metadata(stored, str(path))
 
 
 def _set_threads(threads: int) -> None:

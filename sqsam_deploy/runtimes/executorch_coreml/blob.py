@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqsam_deploy.artifact.documents import parse_json
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.coreml.package import Package, read_package, write_package
 from sqsam_deploy.runtimes.executorch_coreml.filesystem import ROOT_NAME, flatten
@@ -71,9 +72,9 @@ def unpacked(blob: bytes) -> Iterator[DelegateModel]:
     """
     with _unflattened(blob) as directory:
         try:
-            metadata = json.loads((directory / _METADATA).read_text())
+            metadata = parse_json((directory / _METADATA).read_bytes(), _METADATA)
             inputs, outputs = tuple(metadata["inputNames"]), tuple(metadata["outputNames"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ArtifactError, TypeError, KeyError):
             raise ArtifactError("the Core ML delegate in the .pte has no metadata.json") from None
         yield DelegateModel(read_package(directory / _MODEL), inputs, outputs)
 

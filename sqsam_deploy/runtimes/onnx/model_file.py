@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata
+from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, stored_metadata
 from sqsam_deploy.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -51,10 +49,4 @@ def metadata_of(model: "ModelProto", path: Path) -> ArtifactMetadata:
         raise ArtifactError(
             f"{path} has no '{METADATA_KEY}' metadata: it is cut short or no artifact of this tool"
         )
-    try:
-        return ArtifactMetadata.model_validate_json(stored[METADATA_KEY])
-    except ValidationError as error:
-        raise ArtifactError(
-            f"{path} has metadata that this version does not understand: "
-            f"{error.error_count()} wrong fields, the first at {error.errors()[0]['loc']}"
-        ) from None
+    return stored_metadata(stored[METADATA_KEY], str(path))
