@@ -10,7 +10,6 @@ import argparse
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -71,7 +70,7 @@ def measure(scheme: QuantizationScheme, folded: FoldedModel, probes: list[Probe]
     return Quality(float(np.mean(ious)), min(ious), float(snr), max(iou_differences), worst)
 
 
-def rows(names: list[str], checkpoint: Path | None, images: int) -> Iterator[str]:
+def rows(names: list[str], checkpoint: str, images: int) -> Iterator[str]:
     loaded = load_checkpoint(checkpoint)
     folded = fold(loaded.model)
     records = itertools.islice(bundled_dataset("sample"), images)
@@ -89,7 +88,7 @@ def rows(names: list[str], checkpoint: Path | None, images: int) -> Iterator[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, help="weights; the bundled ones by default")
+    parser.add_argument("--checkpoint", default="paper", help="bundled weights by name, or a file")
     parser.add_argument("--images", type=int, default=16, help="sample photos to compare on")
     parser.add_argument("--scheme", action="append", choices=SCHEMES, help="all by default")
     chosen = parser.parse_args()

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sqsam_deploy.checkpoint.bundled import DEFAULT, weights_file
 from sqsam_deploy.checkpoint.matching import (
     as_float32,
     expected_shapes,
@@ -15,7 +16,6 @@ from sqsam_deploy.checkpoint.matching import (
     match_keys,
 )
 from sqsam_deploy.checkpoint.reading import StateFile, read_state_file
-from sqsam_deploy.errors import CheckpointError
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.model.network import SqueezeSAM
 
@@ -41,35 +41,21 @@ class Checkpoint:
     licence: str | None
 
 
-def bundled_checkpoint() -> Path:
-    """The reference checkpoint that the package carries.
-
-    Raises:
-        CheckpointError: This copy of the package has none.
-    """
-    path = Path(__file__).parent / "bundled" / "nano.safetensors"
-    if not path.is_file():
-        raise CheckpointError(
-            "this copy of the package carries no reference checkpoint "
-            f"({path.name} is missing): name a weights file with --checkpoint"
-        )
-    return path
-
-
-def load_checkpoint(path: Path | None = None) -> Checkpoint:
+def load_checkpoint(source: Path | str = DEFAULT) -> Checkpoint:
     """Reads a weights file and builds the network it belongs to.
 
     Args:
-        path: `.safetensors`, or `.pt` / `.pth` with plain tensors, in this project's layout or
-            one of the two of December 2023, bare or in the wrappers of training code
-            (`{"model": ...}`, `state_dict`, `module.`, `_orig_mod.`, Lightning's `model.`).
-            Averaged weights (`model_ema`, `ema`, `average`) are taken before raw ones. None takes
-            the bundled reference checkpoint.
+        source: The name of bundled weights (`paper`, `nano`), or a file: `.safetensors`, or `.pt`
+            / `.pth` with plain tensors, in this project's layout or one of the two of December
+            2023, bare or in the wrappers of training code (`{"model": ...}`, `state_dict`,
+            `module.`, `_orig_mod.`, Lightning's `model.`). Averaged weights (`model_ema`, `ema`,
+            `average`) are taken before raw ones.
 
     Raises:
+        UsageError: No bundled weights have that name.
         CheckpointError: The file is missing, damaged, unsafe or of another network.
     """
-    path = bundled_checkpoint() if path is None else path
+    path = weights_file(source)
     return build_checkpoint(read_state_file(path), path)
 
 

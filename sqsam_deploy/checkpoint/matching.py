@@ -31,6 +31,10 @@ def find_preset(tensors: Mapping[str, Tensor], path: Path) -> ModelConfig:
     """
     best = max(PRESETS.values(), key=lambda config: _shared(tensors, config))
     if _shared(tensors, best) < 0.5:
+        if "head.weight" in tensors:
+            raise CheckpointError(
+                f"{path} is a saliency network, which takes no prompts: give it to --saliency"
+            )
         raise CheckpointError(
             f"{path} is not a SqueezeSAM network of a known preset ({', '.join(PRESETS)}): "
             f"its {len(tensors)} tensors start with {_listed(sorted(tensors))}"

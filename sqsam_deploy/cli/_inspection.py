@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sqsam_deploy.artifact.files import files_in
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, Agreement, Manifest, read_manifest
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
+from sqsam_deploy.checkpoint.bundled import weights_file
 from sqsam_deploy.checkpoint.loading import build_checkpoint
 from sqsam_deploy.checkpoint.reading import read_state_file
 from sqsam_deploy.errors import ArtifactError
@@ -73,6 +74,7 @@ def examine(path: Path) -> Facts:
         CheckpointError: It is a weights file that cannot be used, or nothing this tool knows.
         ArtifactError: It is an artifact or manifest that cannot be read.
     """
+    path = weights_file(path)
     if path.name == MANIFEST_NAME:
         return ExportFacts(path=str(path), manifest=read_manifest(path.parent))
     if path.suffix in ARTIFACT_SUFFIXES:

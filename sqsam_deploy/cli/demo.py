@@ -16,8 +16,8 @@ def demo(
     artifact: Annotated[
         Path | None,
         typer.Argument(
-            help=".pte, .onnx, .mlpackage or a checkpoint; without it the bundled one.",
-            show_default=False,
+            help=".pte, .onnx, .mlpackage or a checkpoint: a file, or paper or nano by name.",
+            show_default="paper",
         ),
     ] = None,
     saliency: Annotated[

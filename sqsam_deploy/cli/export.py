@@ -31,7 +31,11 @@ def export(
     context: typer.Context,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Weights (.safetensors or .pt); without it the bundled reference."),
+        typer.Option(
+            metavar="paper|nano|FILE",
+            help="Bundled weights by name, or a .safetensors or .pt file.",
+            show_default="paper",
+        ),
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Quantize to int8 after training (the default).")
@@ -119,6 +123,7 @@ def export(
         targets, saliency, recipe_name = found.targets, found.with_saliency, found.name
     _quiet_libraries()
     from sqsam_deploy._internal.progress import shown_steps
+    from sqsam_deploy.checkpoint.bundled import DEFAULT
     from sqsam_deploy.cli._export_tables import show_artifacts
     from sqsam_deploy.pipeline.export import ExportRequest, step_count
     from sqsam_deploy.pipeline.export import export as run_export
@@ -126,7 +131,7 @@ def export(
     request = ExportRequest(
         targets,
         output,
-        checkpoint,
+        checkpoint or DEFAULT,
         calibration,
         calibration_size,
         seed,

@@ -23,8 +23,8 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="[ARTIFACT] IMAGE",
-            help=".pte, .onnx, .mlpackage or a checkpoint (without it the bundled one), "
-            "and the photo.",
+            help=".pte, .onnx, .mlpackage or a checkpoint (a file, or paper or nano, the bundled "
+            "ones; without it paper), and the photo.",
             show_default=False,
         ),
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqsam_deploy.artifact.files import files_in, hash_file, sums_text
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, read_manifest
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
+from sqsam_deploy.checkpoint.bundled import weights_file
 from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.evaluation.plan import Loaded
 from sqsam_deploy.runtimes import CHECKPOINT_SUFFIXES, open_session, read_metadata
@@ -54,6 +55,7 @@ def load(name: str, path: Path) -> Loaded:
     Raises:
         ArtifactError: It is missing or damaged.
     """
+    path = weights_file(path)
     if not path.exists():
         raise ArtifactError(f"{path} does not exist")
     return Loaded(name, path, artifact_sha256(path), _metadata(path))

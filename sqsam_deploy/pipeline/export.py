@@ -23,6 +23,7 @@ from sqsam_deploy.artifact.manifest import (
 from sqsam_deploy.artifact.metadata import ArtifactMetadata, RuntimeName, describe
 from sqsam_deploy.artifact.provenance import git_revision, tool_versions
 from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
+from sqsam_deploy.checkpoint.bundled import DEFAULT
 from sqsam_deploy.datasets import Dataset, ImageRecord, bundled_dataset, open_dataset, subset
 from sqsam_deploy.folding import fold
 from sqsam_deploy.pipeline.agreement import Probe, make_probes, measure
@@ -59,7 +60,7 @@ class ExportRequest:
     Attributes:
         targets: Artifacts to build.
         output: Directory to make or replace.
-        checkpoint: Weights; None is the bundled reference.
+        checkpoint: Weights: a file, or bundled ones by name.
         calibration: Image-and-mask folder or COCO JSON; None is the bundled calibration set.
         calibration_size: Images that the int8 ranges are measured on; None is all of them.
         seed: Of the prompts drawn for calibration, and of the choice of images.
@@ -69,7 +70,7 @@ class ExportRequest:
 
     targets: tuple[Target, ...]
     output: Path
-    checkpoint: Path | None = None
+    checkpoint: Path | str = DEFAULT
     calibration: Path | None = None
     calibration_size: int | None = None
     seed: int = 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy.artifact.manifest import ArtifactEntry, CalibrationEntry, Manifest
 from sqsam_deploy.checkpoint import load_checkpoint
+from sqsam_deploy.checkpoint.bundled import DEFAULT, NAMES
 from sqsam_deploy.datasets import bundled_dataset, open_dataset, subset
 from sqsam_deploy.errors import ArtifactError, CheckpointError, UsageError
 from sqsam_deploy.model.config import ModelConfig
@@ -22,7 +23,7 @@ class RebuildSource:
     """What a manifest only names: the files an export is made from.
 
     Attributes:
-        checkpoint: Weights; None is the bundled reference.
+        checkpoint: Weights; None takes the bundled ones that the manifest names.
         calibration: Images that int8 ranges are measured on; None is the bundled set.
     """
 
@@ -61,7 +62,7 @@ def _rebuild(manifest: Manifest, source: RebuildSource, output: Path) -> None:
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore")
     request = request_of(manifest, source, output)
-    config = _refuse_other_weights(manifest, source.checkpoint)
+    config = _refuse_other_weights(manifest, request.checkpoint)
     _refuse_other_calibration(manifest, source.calibration, config)
     with shown_steps(artifact_step_count(request)) as steps:
         export_artifacts(request, steps)
@@ -83,13 +84,18 @@ def request_of(manifest: Manifest, source: RebuildSource, output: Path) -> Expor
     return ExportRequest(
         targets=tuple(map(_target, networks)),
         output=output,
-        checkpoint=source.checkpoint,
+        checkpoint=source.checkpoint or _bundled_name(manifest),
         calibration=source.calibration,
         calibration_size=calibration.images if calibration else None,
         seed=calibration.seed if calibration else 0,
         with_saliency=len(networks) < len(manifest.artifacts),
         recipe=manifest.recipe,
     )
+
+
+def _bundled_name(manifest: Manifest) -> str:
+    name = Path(manifest.weights.name).stem
+    return name if name in NAMES else DEFAULT
 
 
 def _target(entry: ArtifactEntry) -> Target:
@@ -113,12 +119,12 @@ def _target(entry: ArtifactEntry) -> Target:
     return target
 
 
-def _refuse_other_weights(manifest: Manifest, path: Path | None) -> ModelConfig:
-    checkpoint = load_checkpoint(path)
+def _refuse_other_weights(manifest: Manifest, source: Path | str) -> ModelConfig:
+    checkpoint = load_checkpoint(source)
     if checkpoint.sha256 != manifest.weights.sha256:
         raise UsageError(
             f"the export was made from {manifest.weights.name} (SHA-256 "
-            f"{manifest.weights.sha256[:12]}...), and {path or 'the bundled reference'} is another "
+            f"{manifest.weights.sha256[:12]}...), and {source} is another "
             f"file ({checkpoint.sha256[:12]}...): name the right one with --checkpoint"
         )
     saliency = manifest.saliency_weights

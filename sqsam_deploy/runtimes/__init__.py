@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
+from sqsam_deploy.checkpoint.bundled import weights_file
 from sqsam_deploy.errors import ArtifactError, MissingDependencyError
 from sqsam_deploy.runtimes.session import Session
 
@@ -20,14 +21,16 @@ def open_session(path: Path, threads: int | None = None) -> Session:
     """Loads an artifact or a checkpoint so that it can be run.
 
     Args:
-        path: `.pte`, `.onnx`, `.mlpackage`, or a checkpoint.
+        path: `.pte`, `.onnx`, `.mlpackage`, or a checkpoint: a file, or bundled weights by name.
         threads: CPU threads; None leaves the runtime's default.
 
     Raises:
         ArtifactError: The file is missing, damaged or of no known kind.
+        UsageError: No bundled weights have that name.
         CheckpointError: A checkpoint cannot be used.
         MissingDependencyError: The runtime is not installed.
     """
+    path = weights_file(path)
     is_checkpoint = path.suffix in CHECKPOINT_SUFFIXES
     runtime = "torch" if is_checkpoint else read_metadata(path).runtime
     session: Session = runtime_package(runtime).open_session(path, threads)

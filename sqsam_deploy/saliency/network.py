@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sqsam_deploy.checkpoint.bundled import weights_file
 from sqsam_deploy.checkpoint.matching import as_float32, match_keys
 from sqsam_deploy.checkpoint.reading import read_state_file
-from sqsam_deploy.errors import CheckpointError
 from sqsam_deploy.model.saliency import SALIENCY, SaliencyConfig, SaliencyNet
 from sqsam_deploy.prompts.image import check_image, stretch_filtered
 from sqsam_deploy.runtimes.session import Session
@@ -39,30 +39,13 @@ class SaliencyCheckpoint:
         return self.model.config
 
 
-def bundled_saliency() -> Path:
-    """The saliency weights that the package carries.
-
-    Raises:
-        CheckpointError: This copy of the package has none.
-    """
-    import sqsam_deploy.checkpoint
-
-    path = Path(sqsam_deploy.checkpoint.__file__).parent / "bundled" / "saliency.safetensors"
-    if not path.is_file():
-        raise CheckpointError(
-            f"this copy of the package carries no saliency network ({path.name} is missing): "
-            "name one with --saliency"
-        )
-    return path
-
-
-def load_saliency(path: Path | None = None) -> SaliencyCheckpoint:
-    """Reads a saliency network's weights; None takes the bundled ones.
+def load_saliency(source: Path | str = "saliency") -> SaliencyCheckpoint:
+    """Reads a saliency network's weights: the bundled ones, or a file.
 
     Raises:
         CheckpointError: The file is missing, damaged, unsafe or of another network.
     """
-    path = bundled_saliency() if path is None else path
+    path = weights_file(source)
     state = read_state_file(path)
     with torch.random.fork_rng(devices=[]):
         model = SaliencyNet(SALIENCY)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sqsam_deploy.artifact.metadata import METADATA_KEY
+from sqsam_deploy.checkpoint.bundled import weights_file
 from sqsam_deploy.runtimes import CHECKPOINT_SUFFIXES, open_session
 from sqsam_deploy.saliency.model import SaliencyModel
 from sqsam_deploy.saliency.network import ArtifactSaliency, TorchSaliency, load_saliency
@@ -22,7 +23,8 @@ def open_saliency(path: Path | None, threads: int | None = None) -> SaliencyMode
         CheckpointError: The weights are missing, damaged or of another network.
         UsageError: An ONNX file's declaration is missing or wrong.
     """
-    if path is None or path.suffix in CHECKPOINT_SUFFIXES:
+    path = weights_file("saliency" if path is None else path)
+    if path.suffix in CHECKPOINT_SUFFIXES:
         return TorchSaliency(load_saliency(path).model)
     if path.suffix == ".onnx" and METADATA_KEY not in embedded_metadata(path):
         return OnnxSaliency(path, threads=threads)

@@ -453,18 +453,3 @@ def test_refuses_a_safetensors_header_that_lies(state: State, tmp_path: Path) ->
     header = json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 4]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0\0\0")
     _refused(path, "truncated or damaged safetensors")
-
-
-def test_without_a_path_the_bundled_weights_or_one_sentence() -> None:
-    from sqsam_deploy.checkpoint import bundled_checkpoint
-
-    try:
-        path = bundled_checkpoint()
-    except CheckpointError as error:
-        assert "--checkpoint" in str(error)
-        with pytest.raises(CheckpointError, match="no reference checkpoint"):
-            load_checkpoint()
-        return
-    checkpoint = load_checkpoint()
-    assert checkpoint.name == path.name
-    assert checkpoint.config == NANO

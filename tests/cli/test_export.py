@@ -127,7 +127,7 @@ def _small_files_only() -> None:
 def test_no_room_for_the_files(command: Run, tmp_path: Path) -> None:
     """A file that may not grow stands for a full disk: the write fails half way."""
     out = tmp_path / "out"
-    arguments = ("--fp32", "--runtime", "onnx", "-o", out)
+    arguments = ("--checkpoint", "nano", "--fp32", "--runtime", "onnx", "-o", out)
     done = command("export", *arguments, preexec_fn=_small_files_only)
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
@@ -138,7 +138,7 @@ def test_a_network_that_int8_ruins_is_refused(command: Run, tmp_path: Path) -> N
     """Channels of wildly different size in one tensor leave int8 nothing to tell them apart by."""
     from sqsam_deploy.checkpoint import load_checkpoint, save_checkpoint
 
-    checkpoint = load_checkpoint()
+    checkpoint = load_checkpoint("nano")
     norm = checkpoint.model.encoder.stem[0].norm
     with np.errstate(all="ignore"):
         norm.weight.data[0] *= 3e4

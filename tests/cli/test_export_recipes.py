@@ -34,7 +34,8 @@ def built(command: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipe")
     (folder / "mine.toml").write_text(RECIPE)
     out = folder / "out"
-    arguments = ("--recipe", "mine.toml", "--calibration-size", 2, "--seed", 5, "-o", out)
+    arguments = ("--checkpoint", "nano", "--recipe", "mine.toml", "--calibration-size", 2)
+    arguments += ("--seed", 5, "-o", out)
     done = command("export", *arguments, cwd=folder)
     assert done.returncode == 0, done.stderr
     return out
@@ -157,7 +158,7 @@ def test_wrong_usage_is_refused_in_one_sentence(
 
 def test_a_pattern_that_no_module_matches(command: Run, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(RECIPE.replace("mask_head", "mask_hed"))
-    done = command("export", "--recipe", "mine.toml", cwd=tmp_path)
+    done = command("export", "--checkpoint", "nano", "--recipe", "mine.toml", cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "keep_float: no module of the nano network is called 'mask_hed.*'" in done.stderr
     assert not (tmp_path / "artifacts").exists()

@@ -28,7 +28,7 @@ BROKEN = (
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     directory = tmp_path_factory.mktemp("artifacts")
-    checkpoint = load_checkpoint()
+    checkpoint = load_checkpoint("nano")
     save_checkpoint(checkpoint.model, directory / FLOAT, {})
     _quantize(bundled_dataset("calibration"), 8, directory / SOUND)
     # In the decoder: at the deepest maps such an error changes too little to see (docs/parity.md).
@@ -61,7 +61,7 @@ def _quantize(dataset: Dataset, size: int, path: Path) -> None:
     from sqsam_deploy.quantization import build_calibration, quantize
     from sqsam_deploy.runtimes import onnx
 
-    checkpoint = load_checkpoint()
+    checkpoint = load_checkpoint("nano")
     calibration = build_calibration(dataset, NANO, size=size)
     program = quantize(fold(checkpoint.model), calibration).program
     metadata = describe(

@@ -94,12 +94,12 @@ def _refusal(manifest: Manifest, source: RebuildSource, folder: Path) -> str:
 def test_other_weights_are_refused(manifest: Manifest, tmp_path: Path) -> None:
     message = _refusal(manifest, RebuildSource(), tmp_path)
     assert "made from nano.safetensors (SHA-256" in message
-    assert f"bundled reference is another file ({load_checkpoint().sha256[:12]}...)" in message
+    assert f"nano is another file ({load_checkpoint('nano').sha256[:12]}...)" in message
     assert message.endswith("name the right one with --checkpoint")
 
 
 def test_other_calibration_photos_are_refused(manifest: Manifest, tmp_path: Path) -> None:
-    weights = WeightsEntry(name="nano.safetensors", sha256=load_checkpoint().sha256)
+    weights = WeightsEntry(name="nano.safetensors", sha256=load_checkpoint("nano").sha256)
     drawn = CalibrationEntry(source="mine", images=2, samples=4, seed=0, images_sha256="ab" * 32)
     changed = manifest.model_copy(update={"weights": weights, "calibration": drawn})
     message = _refusal(changed, RebuildSource(), tmp_path)

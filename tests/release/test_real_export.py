@@ -24,7 +24,7 @@ def real_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     output = tmp_path_factory.mktemp("real") / "out"
     targets = (Target("onnx", "fp32"), Target("coreml", "fp32"))
-    export(ExportRequest(targets=targets, output=output))
+    export(ExportRequest(targets=targets, output=output, checkpoint="nano"))
     return output
 
 

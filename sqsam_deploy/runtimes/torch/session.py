@@ -38,8 +38,8 @@ class TorchSession(Session):
         return {"low_res_masks": masks.cpu().numpy(), "iou_predictions": iou.cpu().numpy()}
 
 
-def open_session(path: Path | None, threads: int | None = None) -> TorchSession:
-    """A session over a checkpoint file (None: the bundled one); `threads` holds for the process."""
+def open_session(path: Path, threads: int | None = None) -> TorchSession:
+    """A session over a checkpoint; `threads` holds for the process."""
     if threads is not None:
         torch.set_num_threads(threads)
     return TorchSession(load_checkpoint(path))

@@ -24,7 +24,7 @@ def photo() -> Photo:
 
 @pytest.fixture(scope="session")
 def folded() -> FoldedModel:
-    return fold(load_checkpoint().model)
+    return fold(load_checkpoint("nano").model)
 
 
 @pytest.fixture(scope="session")
