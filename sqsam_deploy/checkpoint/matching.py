@@ -33,7 +33,7 @@ def find_preset(tensors: Mapping[str, Tensor], path: Path) -> ModelConfig:
     if _shared(tensors, best) < 0.5:
         if "head.weight" in tensors:
             raise CheckpointError(
-                f"{path} is a saliency network, which takes no prompts: give it to --saliency"
+                f"{path} is a saliency network, which takes no prompts (it is for --saliency)"
             )
         raise CheckpointError(
             f"{path} is not a SqueezeSAM network of a known preset ({', '.join(PRESETS)}): "
