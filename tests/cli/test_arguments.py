@@ -55,7 +55,7 @@ def cores() -> int:
 
 EXPORT_DEFAULTS = {
     "output": Path("artifacts"),
-    "checkpoint": None,
+    "checkpoint": "paper",
     "calibration": None,
     "calibration_size": None,
     "seed": 0,
