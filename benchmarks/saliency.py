@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.artifact.manifest import ArtifactEntry, read_manifest
 from sqsam_deploy.datasets import ImageRecord, bundled_dataset, load_image, open_dataset
-from sqsam_deploy.evaluation.metrics import mask_iou
 from sqsam_deploy.evaluation.sampling import draw_points, object_generator
 from sqsam_deploy.pictures import overlay
 from sqsam_deploy.predictor import Predictor, upsample_masks

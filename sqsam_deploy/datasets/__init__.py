@@ -1,18 +1,25 @@
-"""Images with object masks: COCO, LVIS, image-and-mask folders, and two small bundled sets."""
+"""Images with object masks: COCO, LVIS, SA-1B, image-and-mask folders, and two bundled sets."""
 
+from sqsam_deploy.datasets.annotated import AnnotatedImage, load_all, load_annotated
 from sqsam_deploy.datasets.bundled import bundled_dataset
-from sqsam_deploy.datasets.images import load_image
+from sqsam_deploy.datasets.images import decode_image, load_image, read_image, read_photo
 from sqsam_deploy.datasets.opening import open_dataset
 from sqsam_deploy.datasets.overlap import replace_overlapped
 from sqsam_deploy.datasets.records import Dataset, ImageRecord, ObjectRecord, subset
 
 __all__ = [
+    "AnnotatedImage",
     "Dataset",
     "ImageRecord",
     "ObjectRecord",
     "bundled_dataset",
+    "decode_image",
+    "load_all",
+    "load_annotated",
     "load_image",
     "open_dataset",
+    "read_image",
+    "read_photo",
     "replace_overlapped",
     "subset",
 ]

@@ -33,7 +33,8 @@ def replace_overlapped(coco: Dataset, lvis: Dataset) -> Dataset:
     images = tuple(
         _replaced(record, by_id[record.id]) if record.id in by_id else record for record in coco
     )
-    return Dataset(f"{coco.name} with {lvis.name}", images)
+    problems = (*coco.problems, *lvis.problems)
+    return Dataset(f"{coco.name} with {lvis.name}", images, problems)
 
 
 def _replaced(coco: ImageRecord, lvis: ImageRecord) -> ImageRecord:

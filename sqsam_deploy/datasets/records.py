@@ -1,15 +1,19 @@
 """What every dataset reader returns: images, their objects, and masks that decode on demand."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sqsam_deploy.datasets.masks import MaskSource
+from sqsam_deploy.datasets.problems import Problem
 from sqsam_deploy.errors import UsageError
+
+#: The box of an object whose data set states none; `measured` replaces it.
+NO_BOX = (float("nan"),) * 4
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,9 @@ class ObjectRecord:
     Attributes:
         id: Unique in the dataset.
         category: Name of what it is.
-        area: Pixels of the mask, as the dataset states it.
-        box: (x0, y0, x1, y1) in pixels; edges, so a pixel column x spans x to x + 1.
+        area: Pixels of the mask, as the dataset states it; NaN where it states none.
+        box: (x0, y0, x1, y1) in pixels; edges, so a pixel column x spans x to x + 1. NaN where
+            the dataset states none.
         source: How to get at the mask.
     """
 
@@ -36,7 +41,7 @@ class ObjectRecord:
         Raises:
             DataError: The mask's file or encoding is damaged.
         """
-        return self.source.decode()
+        return self.source.decode().mask
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,11 @@ class ImageRecord:
         path: The image file.
         width: Pixels, as the masks have them.
         height: Pixels, as the masks have them.
-        objects: In the dataset's order.
+        objects: In the dataset's order; those that can be told to be unusable are not among them.
+        source: The dataset it is from, where one folder holds several.
+        group: Photos of one group (a video, a burst) never fall into two splits.
+        stored_pixels: Whether the masks were drawn without looking at EXIF orientation.
+        problems: What was left out of `objects`, or read otherwise than written.
     """
 
     id: str
@@ -56,6 +65,10 @@ class ImageRecord:
     width: int
     height: int
     objects: tuple[ObjectRecord, ...]
+    source: str = ""
+    group: str = ""
+    stored_pixels: bool = False
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,10 +78,12 @@ class Dataset:
     Attributes:
         name: For reports.
         images: Every record; a mask in it takes memory only while it is in use.
+        problems: What belongs to no record: photos that were left out, what was decided for all.
     """
 
     name: str
-    images: tuple[ImageRecord, ...]
+    images: Sequence[ImageRecord]
+    problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -98,9 +113,13 @@ def subset(dataset: Dataset, count: int, seed: int) -> Dataset:
     """
     if count < 1:
         raise UsageError(f"a subset needs at least 1 image, not {count}")
-    drawn = sorted(dataset.images, key=lambda record: _rank(seed, record.id))[:count]
-    kept = {record.id for record in drawn}
-    return Dataset(dataset.name, tuple(r for r in dataset.images if r.id in kept))
+    kept = set(draw_ids((record.id for record in dataset), count, seed))
+    return replace(dataset, images=tuple(r for r in dataset.images if r.id in kept))
+
+
+def draw_ids(ids: Iterable[str], count: int, seed: int) -> list[str]:
+    """The `count` ids that `subset` would draw."""
+    return sorted(ids, key=lambda image_id: _rank(seed, image_id))[:count]
 
 
 def _rank(seed: int, image_id: str) -> bytes:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from sqsam_deploy._internal.geometry import box_iou
 from sqsam_deploy.artifact.documents import first_problem, parse_json
 from sqsam_deploy.datasets import ImageRecord
 from sqsam_deploy.errors import DataError
@@ -37,7 +37,8 @@ class Detection:
 class _ResultEntry(BaseModel):
     image_id: int
     category_id: int
-    bbox: tuple[float, float, float, float] = Field(description="x, y, width, height")
+    #: x, y, width, height
+    bbox: tuple[float, float, float, float]
     score: float
 
 
@@ -108,12 +109,3 @@ def match_detections(
         free.discard(-1 if best is None else best)
         matches.append(best)
     return tuple(matches)
-
-
-def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes (x0, y0, x1, y1)."""
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    intersection = float(np.prod(np.maximum(sides, 0)))
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    union = sum(areas) - intersection
-    return intersection / union if union > 0 else 0.0

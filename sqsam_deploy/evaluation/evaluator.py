@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.datasets import ImageRecord, load_image
+from sqsam_deploy._internal.geometry import mask_iou
+from sqsam_deploy.datasets import ImageRecord, load_annotated
+from sqsam_deploy.datasets.problems import Problem
 from sqsam_deploy.errors import ArtifactError, DataError
-from sqsam_deploy.evaluation.metrics import mask_iou
 from sqsam_deploy.evaluation.noc import simulate_clicks
 from sqsam_deploy.evaluation.plan import Artifact, Plan
 from sqsam_deploy.evaluation.protocols import Query, Scene
@@ -43,6 +44,7 @@ class ImageResult:
         clicking: Rows in the order of objects, then artifacts.
         segments: One per detection and artifact.
         broken: Why the image could not be used, or None.
+        problems: What of it was left out, or read otherwise than written.
         seconds: Time it took, and that part of it spent inside the runtimes.
     """
 
@@ -51,6 +53,7 @@ class ImageResult:
     clicking: tuple[ClickingResult, ...] = ()
     segments: tuple[SegmentResult, ...] = ()
     broken: str | None = None
+    problems: tuple[Problem, ...] = ()
     seconds: tuple[float, float] = (0.0, 0.0)
 
 
@@ -88,18 +91,16 @@ class Evaluator:
         """
         start, self._runtime_seconds = time.perf_counter(), 0.0
         try:
-            result = self._evaluate(record)
+            scene = open_scene(record)
+            result = self._evaluate(scene)
         except DataError as error:
             return ImageResult(record.id, broken=str(error))
-        elapsed = time.perf_counter() - start
-        return ImageResult(
-            record.id, *result, broken=None, seconds=(elapsed, self._runtime_seconds)
-        )
+        seconds = (time.perf_counter() - start, self._runtime_seconds)
+        return ImageResult(record.id, *result, problems=scene.problems, seconds=seconds)
 
     def _evaluate(
-        self, record: ImageRecord
+        self, scene: Scene
     ) -> tuple[tuple[ObjectResult, ...], tuple[ClickingResult, ...], tuple[SegmentResult, ...]]:
-        scene = open_scene(record)
         squares = self._squares(scene)
         objects: list[ObjectResult] = []
         segments: list[SegmentResult] = []
@@ -202,17 +203,13 @@ class Evaluator:
 
 
 def open_scene(record: ImageRecord) -> Scene:
-    """Decodes an image and its masks.
+    """Decodes an image and its masks; objects that cannot be used are not among the scene's.
 
     Raises:
-        DataError: One of them is damaged, or a mask is empty.
+        DataError: The image is damaged, or none of its objects can be used.
     """
-    image = load_image(record)
-    masks = tuple(item.mask() for item in record.objects)
-    for item, mask in zip(record.objects, masks, strict=True):
-        if mask.shape != image.shape[:2] or not mask.any():
-            raise DataError(f"image {record.path}: the mask of object {item.id} is unusable")
-    return Scene(record, image, masks)
+    photo = load_annotated(record)
+    return Scene(photo.record, photo.image, photo.masks, photo.problems)
 
 
 def prompt_digest(prompt: Prompt) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.evaluation.metrics import mask_iou
+from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.prompts.encoding import BACKGROUND, FOREGROUND
 

@@ -13,7 +13,7 @@ from sqsam_deploy.datasets import (
     replace_overlapped,
     subset,
 )
-from sqsam_deploy.datasets.coco import read_coco_json
+from sqsam_deploy.datasets.coco import category_names, read_coco_json
 from sqsam_deploy.errors import DataError, MissingDependencyError, UsageError
 from sqsam_deploy.evaluation.detections import read_detections
 from sqsam_deploy.evaluation.discovery import find_artifacts, load
@@ -31,7 +31,7 @@ from sqsam_deploy.evaluation.reports.junit import junit
 from sqsam_deploy.evaluation.reports.markdown import markdown
 from sqsam_deploy.evaluation.results import ObjectResult, read_results, write_results
 from sqsam_deploy.evaluation.runner import Progress, Run, finish, run_plan
-from sqsam_deploy.evaluation.summary import MIN_AGREEMENT, Settings, collect, summarize
+from sqsam_deploy.evaluation.summary import MIN_AGREEMENT, Settings, collect, summarize, tally_run
 from sqsam_deploy.evaluation.worst_cases import worst_objects
 
 RESULTS_NAME = "parity-objects.csv"
@@ -134,6 +134,9 @@ def evaluate_parity(
     )
     progress = stage("evaluating", len(dataset))
     run = run_plan(plan, dataset, request.output, jobs=request.jobs, progress=progress)
+    tally = tally_run(dataset, run.images)
+    tally.report(dataset.name)
+    tally.require_most(dataset.name)
     report = summarize(plan, dataset, run.images, settings)
     stage("writing the report", 0)
     files = _write(request.output, report, plan, dataset, run)
@@ -186,8 +189,7 @@ def _protocols(request: ParityRequest) -> Iterator[PromptProtocol]:
     if request.detections is not None:
         if request.dataset is None or request.dataset.suffix != ".json":
             raise UsageError("--detections belong to a COCO or LVIS file: name it with --dataset")
-        entries = read_coco_json(request.dataset)["categories"]
-        categories = {entry["id"]: str(entry["name"]) for entry in entries}
+        categories = category_names(read_coco_json(request.dataset))
         yield DetectorBoxes(read_detections(request.detections, categories))
     if request.saliency_maps is not None:
         yield SaliencyPoints(request.saliency_maps)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqsam_deploy.datasets import ImageRecord
+from sqsam_deploy.datasets.problems import Problem
 from sqsam_deploy.evaluation.detections import Detection, match_detections
 from sqsam_deploy.evaluation.saliency import read_saliency_map, salient_object
 from sqsam_deploy.evaluation.sampling import draw_points, jitter_points, object_generator
@@ -25,14 +26,16 @@ class Scene:
     """One image with everything decoded.
 
     Attributes:
-        record: The dataset's entry.
+        record: The dataset's entry, with the objects that can be used.
         image: HxWx3 uint8 RGB.
         masks: HxW bool, one per object of the record.
+        problems: What of the dataset's entry was left out, or read otherwise than written.
     """
 
     record: ImageRecord
     image: NDArray[np.uint8]
     masks: tuple[NDArray[np.bool_], ...]
+    problems: tuple[Problem, ...] = ()
 
     @property
     def image_hw(self) -> tuple[int, int]:

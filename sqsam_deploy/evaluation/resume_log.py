@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sqsam_deploy.datasets.problems import Problem
 from sqsam_deploy.evaluation.evaluator import ImageResult, SegmentResult
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
 
@@ -90,10 +91,13 @@ def _line(result: ImageResult) -> dict[str, Any]:
         "objects": _rows(result.objects),
         "clicking": _rows(result.clicking),
         "segments": _rows(result.segments),
+        "problems": _rows(result.problems),
     }
 
 
-def _rows(rows: Sequence[ObjectResult | ClickingResult | SegmentResult]) -> list[list[Any]]:
+def _rows(
+    rows: Sequence[ObjectResult | ClickingResult | SegmentResult | Problem],
+) -> list[list[Any]]:
     return [list(asdict(row).values()) for row in rows]
 
 
@@ -107,4 +111,5 @@ def _parse(line: dict[str, Any]) -> ImageResult:
         ),
         segments=tuple(SegmentResult(*row) for row in line["segments"]),
         broken=line["broken"],
+        problems=tuple(Problem(*row) for row in line["problems"]),
     )

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sqsam_deploy.errors import DataError
-from sqsam_deploy.evaluation.metrics import mask_iou
+from sqsam_deploy._internal.geometry import mask_iou
+from sqsam_deploy.datasets.images import opened
 
 #: Of its 5 points the saliency start must have put this many on the object.
 POINTS_INSIDE = 4
@@ -53,9 +53,6 @@ def read_saliency_map(folder: Path, image: Path, image_hw: tuple[int, int]) -> N
         DataError: There is none, or it is damaged.
     """
     path = folder / f"{image.stem}.png"
-    try:
-        with Image.open(path) as stored:
-            gray = stored.convert("L").resize(image_hw[::-1], Image.Resampling.BILINEAR)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"saliency map {path} cannot be read: {error}") from error
+    with opened(path, f"saliency map {path}") as stored:
+        gray = stored.convert("L").resize(image_hw[::-1], Image.Resampling.BILINEAR)
     return np.asarray(gray, np.float32) / np.float32(255)

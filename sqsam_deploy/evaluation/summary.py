@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sqsam_deploy.datasets import Dataset
+from sqsam_deploy.datasets.problems import Problem, Tally
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.evaluation.bootstrap import (
     CONFIDENCE,
@@ -129,6 +130,30 @@ def summarize(
     )
 
 
+def tally_run(dataset: Dataset, images: Sequence[ImageResult]) -> Tally:
+    """What a run used, and what it left out.
+
+    Args:
+        dataset: On what.
+        images: One result an image, in the dataset's order.
+    """
+    tally = Tally()
+    tally.add(dataset.problems)
+    for record, image in zip(dataset, images, strict=True):
+        if image.broken is not None:
+            tally.add([Problem("photo", "cannot be used", image.broken)])
+            continue
+        tally.add(image.problems)
+        # The reader's own losses are not among the record's objects.
+        lost = _lost(image.problems) - _lost(record.problems)
+        tally.photos, tally.objects = tally.photos + 1, tally.objects + len(record.objects) - lost
+    return tally
+
+
+def _lost(problems: Sequence[Problem]) -> int:
+    return sum(problem.cost == "object" for problem in problems)
+
+
 def _dataset_report(
     dataset: Dataset, results: Results, images: Sequence[ImageResult]
 ) -> DatasetReport:
@@ -136,7 +161,7 @@ def _dataset_report(
     return DatasetReport(
         name=dataset.name,
         images=len(used),
-        objects=sum(len(record.objects) for record in dataset if record.id in used),
+        objects=tally_run(dataset, images).objects,
         broken=tuple(
             BrokenImage(image=image.image, reason=image.broken)
             for image in images

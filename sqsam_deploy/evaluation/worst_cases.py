@@ -89,7 +89,7 @@ def _exhibit(
     record = next(record for record in dataset if record.id == pair.after.image)
     scene = open_scene(record)
     query = _find_query(plan, scene, pair.after)
-    index = next(i for i, item in enumerate(record.objects) if item.id == pair.after.object)
+    index = next(i for i, item in enumerate(scene.record.objects) if item.id == pair.after.object)
     return WorstCase(
         artifact=artifact.name,
         reference=reference.name,

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.artifact.manifest import Agreement
-from sqsam_deploy.datasets import ImageRecord, load_image
+from sqsam_deploy.datasets import AnnotatedImage, ImageRecord, load_annotated
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
 from sqsam_deploy.runtimes.session import RawPrediction, Session
@@ -45,19 +46,21 @@ def make_probes(
     """One probe per prompt kind and image: a click, a box, a box with a click, nothing."""
     probes = []
     for record in records:
-        image = load_image(record)
-        square = prepare_image(image, config)
-        for prompt in _prompts(record):
-            encoded = encode_prompt(prompt, image.shape[:2], config)
+        photo = load_annotated(record)
+        square = prepare_image(photo.image, config)
+        for prompt in _prompts(photo):
+            encoded = encode_prompt(prompt, (record.height, record.width), config)
             expected = reference.run(square, encoded)
             probes.append(Probe(record, prompt, square, encoded, expected))
     return probes
 
 
-def _prompts(record: ImageRecord) -> Iterator[Prompt]:
+def _prompts(photo: AnnotatedImage) -> Iterator[Prompt]:
     """Prompts of an image's largest object; the click is the object's innermost pixel."""
-    largest = max(record.objects, key=lambda item: item.area)
-    click = _innermost(largest.mask())
+    largest, mask = max(
+        zip(photo.record.objects, photo.masks, strict=True), key=lambda pair: pair[0].area
+    )
+    click = _innermost(mask)
     box = tuple(float(edge) for edge in largest.box)
     label = np.ones(1, np.int64)
     yield Prompt(click, label)
@@ -100,13 +103,7 @@ def _compare(actual: RawPrediction, expected: RawPrediction) -> _Difference:
     # The mask a user would see is the one the float network ranks first.
     best = int(expected.iou_predictions.argmax())
     return _Difference(
-        mask_iou=_iou(actual.low_res_masks[best] > 0, expected.low_res_masks[best] > 0),
+        mask_iou=mask_iou(actual.low_res_masks[best] > 0, expected.low_res_masks[best] > 0),
         logit=float(np.abs(actual.low_res_masks - expected.low_res_masks).max()),
         predicted_iou=float(np.abs(actual.iou_predictions - expected.iou_predictions).max()),
     )
-
-
-def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Intersection over union; two empty masks agree."""
-    union = np.count_nonzero(a | b)
-    return float(np.count_nonzero(a & b) / union) if union else 1.0

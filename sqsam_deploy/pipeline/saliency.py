@@ -17,7 +17,8 @@ from sqsam_deploy.artifact.metadata import (
     TensorSpec,
     describe_saliency,
 )
-from sqsam_deploy.datasets import Dataset, ImageRecord, load_image
+from sqsam_deploy.datasets import Dataset, ImageRecord
+from sqsam_deploy.datasets.annotated import load_photos
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.saliency import SaliencyConfig
 from sqsam_deploy.pipeline.artifact import ArtifactPlan, build_artifact
@@ -100,8 +101,8 @@ def _programs(
     return made
 
 
-def _squares(records: Sequence[ImageRecord] | Dataset, size: int) -> list[NDArray[np.uint8]]:
-    return [square_of(load_image(record), size) for record in records]
+def _squares(photos: Dataset, size: int) -> list[NDArray[np.uint8]]:
+    return [square_of(image, size) for image in load_photos(photos)]
 
 
 def _probes(checkpoint: SaliencyCheckpoint, comparison: Sequence[ImageRecord]) -> list[_Probe]:
@@ -112,7 +113,9 @@ def _probes(checkpoint: SaliencyCheckpoint, comparison: Sequence[ImageRecord]) -
     with torch.inference_mode():
         return [
             _Probe(square, checkpoint.model(*saliency_sample(square))[0, 0].numpy())
-            for square in _squares(comparison, checkpoint.config.image_size)
+            for square in _squares(
+                Dataset("comparison", tuple(comparison)), checkpoint.config.image_size
+            )
         ]
 
 

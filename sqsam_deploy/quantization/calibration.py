@@ -12,11 +12,11 @@ from torch import Tensor
 
 from sqsam_deploy.artifact.manifest import CalibrationEntry
 from sqsam_deploy.artifact.metadata import describe
-from sqsam_deploy.datasets import Dataset, ImageRecord, load_image, subset
+from sqsam_deploy.datasets import AnnotatedImage, Dataset, load_all, subset
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.prompts import EncodedPrompt, encode_prompt, prepare_image
-from sqsam_deploy.quantization.prompting import PROMPT_KINDS, draw_prompt
+from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
+from sqsam_deploy.quantization.prompting import draw_prompt
 from sqsam_deploy.runtimes.session import bind_inputs
 
 #: Prompts drawn for each image; the kinds count through from image to image.
@@ -96,25 +96,25 @@ def build_calibration(
     """Draws images and prompts, the same ones for the same seed.
 
     Args:
-        dataset: Images with objects; images without a usable object get no prompt.
+        dataset: Images with objects; what cannot be used is left out, counted and logged, and an
+            image that has no object to begin with gets no prompt.
         config: The preset.
         size: Images to use; None is all of them.
         seed: Of the draw.
 
     Raises:
-        DataError: An image cannot be read, or the dataset is empty.
+        DataError: Most images or objects cannot be used, or the dataset has none.
         UsageError: `size` is below 1.
     """
     drawn = dataset if size is None else subset(dataset, size, seed)
     rng = np.random.default_rng(seed)
     digest = hashlib.sha256()
     images, prompts = [], []
-    for number, record in enumerate(drawn):
-        pixels = load_image(record)
-        digest.update(record.id.encode() + pixels.tobytes())
-        images.append(prepare_image(pixels, config))
+    for number, photo in enumerate(load_all(drawn)):
+        digest.update(photo.record.id.encode() + photo.image.tobytes())
+        images.append(prepare_image(photo.image, config))
         kinds = range(number * PROMPTS_PER_IMAGE, (number + 1) * PROMPTS_PER_IMAGE)
-        prompts.append(tuple(_encoded(record, kinds, config, rng)))
+        prompts.append(tuple(_encoded(photo, kinds, config, rng)))
     if not images:
         raise DataError(f"dataset '{dataset.name}' has no images to calibrate on")
     return CalibrationSet(
@@ -123,17 +123,13 @@ def build_calibration(
 
 
 def _encoded(
-    record: ImageRecord, kinds: Iterable[int], config: ModelConfig, rng: np.random.Generator
+    photo: AnnotatedImage, kinds: Iterable[int], config: ModelConfig, rng: np.random.Generator
 ) -> Iterator[EncodedPrompt]:
+    image_hw = (photo.record.height, photo.record.width)
     for kind in kinds:
-        mask = _random_mask(record, rng)
-        # Without an object there is nothing to point at: the last kind is the empty prompt.
-        usable = kind if mask.any() else PROMPT_KINDS - 1
-        prompt = draw_prompt(mask, usable, rng)
-        yield encode_prompt(prompt, (record.height, record.width), config)
-
-
-def _random_mask(record: ImageRecord, rng: np.random.Generator) -> NDArray[np.bool_]:
-    if not record.objects:
-        return np.zeros((record.height, record.width), bool)
-    return record.objects[rng.integers(len(record.objects))].mask()
+        if photo.masks:
+            mask = photo.masks[rng.integers(len(photo.masks))]
+            yield encode_prompt(draw_prompt(mask, kind, rng), image_hw, config)
+        else:
+            # Without an object there is nothing to point at.
+            yield encode_prompt(Prompt(), image_hw, config)

@@ -17,7 +17,7 @@ from sqsam_deploy.errors import DataError
 from sqsam_deploy.training.augment import nested_masks
 from sqsam_deploy.training.readers import Item, MaskedImage, SkipList
 
-FORMAT = "sqsam-prepared/1"
+FORMAT = "sqsam-prepared/2"
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,8 @@ def _write(items: Iterable[Item], folder: Path, max_side: int) -> None:
     if not images:
         reasons = "; ".join(skipped.entries[:3]) or "the folder is empty"
         raise DataError(f"no usable image with a mask in the training data: {reasons}")
+    skipped.tally.require_most("training data")
+    skipped.tally.report("training data")
     skipped.write(folder / "skipped.txt")
     index = {
         "format": FORMAT,

@@ -1,18 +1,23 @@
-"""Photos with object masks from disk: image-and-mask folders and SA-1B's layout.
+"""Photos with object masks as training takes them: what can be read, and a list of what cannot.
 
-A reader yields what it can read and hands what it cannot to a `SkipList`; it never stops a run.
+The formats are those of `sqsam_deploy.datasets`; a photo that cannot be used never stops a run.
 """
 
-import json
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from sqsam_deploy.datasets.annotated import load_annotated
+from sqsam_deploy.datasets.mask_files import FileMask
+from sqsam_deploy.datasets.opening import read_dataset
+from sqsam_deploy.datasets.problems import Problem, Tally, printable
+from sqsam_deploy.datasets.records import Dataset, ImageRecord
+from sqsam_deploy.datasets.sa1b import Pairs
 from sqsam_deploy.errors import DataError
 
 
@@ -37,13 +42,21 @@ class MaskedImage:
 
 @dataclass
 class SkipList:
-    """What could not be used, and why."""
+    """What could not be used, and why.
+
+    Attributes:
+        entries: One line each.
+        tally: The same by kind, and how much was used.
+    """
 
     entries: list[str] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
 
-    def add(self, name: str, reason: str) -> None:
-        """Notes one file or object."""
-        self.entries.append(f"{name}: {reason}")
+    def add(self, problem: Problem) -> None:
+        """Notes one photo or object."""
+        self.tally.add([problem])
+        if "note" not in problem.cost:
+            self.entries.append(str(problem))
 
     def write(self, path: Path) -> None:
         """Writes one line an entry."""
@@ -56,7 +69,7 @@ class Item:
 
     Attributes:
         id: Name of the photo in its dataset.
-        version: Changes when the photo's file does.
+        version: Changes when the photo, one of its masks, or the list of its masks does.
         read: Reads it; None when nothing of it is usable.
     """
 
@@ -65,8 +78,50 @@ class Item:
     read: Callable[[SkipList], MaskedImage | None]
 
 
-def _version(path: Path) -> str:
-    """Changes when the file does; reading every photo to hash it would take minutes."""
+def find_items(folder: Path) -> list[Item]:
+    """Every photo of a data set, in a fixed order.
+
+    Args:
+        folder: A folder with `index.json`, one in SA-1B's layout, or a COCO or LVIS file.
+
+    Raises:
+        DataError: It is none of these, or most of the masks in a sample cannot be used.
+    """
+    dataset = read_dataset(folder)
+    listed = SkipList()
+    for problem in dataset.problems:
+        listed.add(problem)
+    listed.tally.report(dataset.name)
+    return list(_items(dataset))
+
+
+def _items(dataset: Dataset) -> Iterator[Item]:
+    if isinstance(dataset.images, Pairs):
+        for pair in dataset.images.pairs:
+            version = f"{_stamp(pair.image)} {_stamp(pair.annotations)}"
+            yield Item(pair.id, version, lambda skipped, pair=pair: _read(pair.record(), skipped))  # type: ignore[misc]
+        return
+    for record in dataset.images:
+        yield Item(record.id, _version(record), partial(_read, record))
+
+
+def _version(record: ImageRecord) -> str:
+    """Reading every file to hash it would take minutes; the stamps of all of them do not."""
+    digest = hashlib.sha256(f"{_stamp(record.path)} {record.stored_pixels}".encode())
+    for item in record.objects:
+        stored = item.source
+        file = f"{stored.path} {_stamp(stored.path)} " if isinstance(stored, FileMask) else ""
+        digest.update(f"{item.id} {file}".encode() + _content(stored))
+    return digest.hexdigest()
+
+
+def _content(source: object) -> bytes:
+    """Masks that are stored in the annotation file itself."""
+    with np.printoptions(threshold=2**31):
+        return b"" if isinstance(source, FileMask) else repr(source).encode()
+
+
+def _stamp(path: Path) -> str:
     try:
         status = path.stat()
     except OSError:
@@ -74,137 +129,19 @@ def _version(path: Path) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def find_items(folder: Path) -> list[Item]:
-    """Every photo of a data folder, in a fixed order.
-
-    Args:
-        folder: Holds `index.json` (this project's layout), or pairs of JPEG and JSON
-            (SA-1B's layout, at any depth).
-
-    Raises:
-        DataError: The folder is of neither layout, or its index cannot be read.
-    """
-    index = folder / "index.json"
-    if index.is_file():
-        return _folder_items(index)
-    items = list(_sa1b_items(folder))
-    if not items:
-        raise DataError(
-            f"{folder} holds neither index.json nor JPEG files with a JSON file beside each: "
-            "give a folder of images and masks or one in SA-1B's layout"
-        )
-    return items
-
-
-def _folder_items(index: Path) -> list[Item]:
+def _read(record: ImageRecord, skipped: SkipList) -> MaskedImage | None:
     try:
-        entries = json.loads(index.read_text(encoding="utf-8"))
-        return [_folder_item(index.parent, entry) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{index} is not a list of images with masks: {error}") from error
-
-
-def _folder_item(folder: Path, entry: dict[str, Any]) -> Item:
-    name = str(entry["id"])
-    image, masks = folder / entry["image"], [folder / file for file in entry["masks"]]
-    source, group = str(entry.get("dataset", folder.name)), str(entry.get("group", name))
-
-    def read(skipped: SkipList) -> MaskedImage | None:
-        pixels = read_rgb(image, skipped)
-        if pixels is None:
-            return None
-        found = [read_mask(path, pixels.shape[:2], skipped) for path in masks]
-        return _masked_image(name, source, group, pixels, found, skipped)
-
-    return Item(name, _version(image), read)
-
-
-def _sa1b_items(folder: Path) -> Iterator[Item]:
-    for image in sorted(folder.rglob("*.jpg")):
-        annotation = image.with_suffix(".json")
-        if annotation.is_file():
-            yield _sa1b_item(image, annotation)
-
-
-def _sa1b_item(image: Path, annotation: Path) -> Item:
-    def read(skipped: SkipList) -> MaskedImage | None:
-        pixels = read_rgb(image, skipped)
-        if pixels is None:
-            return None
-        found = _decode_sa1b(annotation, pixels.shape[:2], skipped)
-        return _masked_image(image.stem, "SA-1B", image.stem, pixels, found, skipped)
-
-    return Item(image.stem, _version(image), read)
-
-
-def _decode_sa1b(
-    path: Path, image_hw: tuple[int, ...], skipped: SkipList
-) -> list[NDArray[np.bool_] | None]:
-    """Masks of an SA-1B annotation: `annotations[i].segmentation` is a compressed COCO RLE."""
-    from pycocotools import mask as coco_mask
-
-    try:
-        annotations = json.loads(path.read_text(encoding="utf-8"))["annotations"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        skipped.add(str(path), f"unreadable annotations ({error})")
-        return []
-    masks: list[NDArray[np.bool_] | None] = []
-    for number, annotation in enumerate(annotations):
-        name = f"{path}#{number}"
-        try:
-            rle = annotation["segmentation"]
-            size = tuple(int(side) for side in rle["size"])
-            # pycocotools trusts the size and crashes the process on a wrong one.
-            if size != tuple(image_hw):
-                skipped.add(name, f"mask is {size[0]}x{size[1]}, image is {image_hw}")
-                continue
-            masks.append(_usable(coco_mask.decode(rle).astype(bool), name, skipped))
-        except (ValueError, KeyError, TypeError) as error:
-            skipped.add(name, f"unreadable mask ({error})")
-    return masks
-
-
-def read_rgb(path: Path, skipped: SkipList) -> NDArray[np.uint8] | None:
-    """An image file as HxWx3 uint8 RGB, or None when it cannot be read."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        skipped.add(str(path), f"unreadable image ({error})")
+        photo = load_annotated(record)
+    except DataError as error:
+        for problem in record.problems:
+            skipped.add(problem)
+        skipped.add(Problem("photo", "cannot be used", printable(f"{record.path.name}: {error}")))
         return None
-
-
-def read_mask(path: Path, image_hw: tuple[int, ...], skipped: SkipList) -> NDArray[np.bool_] | None:
-    """A 0/255 mask file as HxW bool, or None when it is unreadable, empty or of another size."""
-    try:
-        with Image.open(path) as image:
-            mask = np.asarray(image.convert("L")) >= 128
-    except (OSError, ValueError, SyntaxError) as error:
-        skipped.add(str(path), f"unreadable mask ({error})")
+    for problem in photo.problems:
+        skipped.add(problem)
+    if not photo.masks:
+        skipped.add(Problem("skipped photo", "no object", str(record.path)))
         return None
-    if mask.shape != tuple(image_hw):
-        skipped.add(str(path), f"mask is {mask.shape}, image is {tuple(image_hw)} (height, width)")
-        return None
-    return _usable(mask, str(path), skipped)
-
-
-def _usable(mask: NDArray[np.bool_], name: str, skipped: SkipList) -> NDArray[np.bool_] | None:
-    if mask.any():
-        return mask
-    skipped.add(name, "empty object")
-    return None
-
-
-def _masked_image(
-    name: str,
-    source: str,
-    group: str,
-    pixels: NDArray[np.uint8],
-    found: list[NDArray[np.bool_] | None],
-    skipped: SkipList,
-) -> MaskedImage | None:
-    masks = [mask for mask in found if mask is not None]
-    if not masks:
-        skipped.add(name, "no usable object")
-        return None
-    return MaskedImage(name, source, group, pixels, np.stack(masks))
+    skipped.tally.photos += 1
+    skipped.tally.objects += len(photo.masks)
+    return MaskedImage(record.id, record.source, record.group, photo.image, np.stack(photo.masks))

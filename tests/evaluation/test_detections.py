@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sqsam_deploy._internal.geometry import box_iou
 from sqsam_deploy.datasets import ImageRecord, ObjectRecord
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.evaluation.detections import (
     MAX_DETECTIONS,
     Detection,
-    box_iou,
     match_detections,
     read_detections,
 )

@@ -75,7 +75,7 @@ def test_prompts_do_not_depend_on_what_was_evaluated_before(plan, sessions, smal
 def test_each_image_is_decoded_once_and_each_prompt_encoded_once(
     plan, sessions, small_dataset, monkeypatch
 ):
-    counts = {"load_image": 0, "prepare_image": 0, "encode_prompt": 0}
+    counts = {"load_annotated": 0, "prepare_image": 0, "encode_prompt": 0}
     for name in counts:
         original = getattr(evaluator_module, name)
 
@@ -87,7 +87,7 @@ def test_each_image_is_decoded_once_and_each_prompt_encoded_once(
     record = small_dataset.images[0]
     Evaluator(plan, sessions).evaluate(record)
     prompts = 3 * len(record.objects)
-    assert counts == {"load_image": 1, "prepare_image": 1, "encode_prompt": prompts}
+    assert counts == {"load_annotated": 1, "prepare_image": 1, "encode_prompt": prompts}
     assert sessions["int8"].calls == prompts
 
 
@@ -102,11 +102,15 @@ def test_a_broken_image_is_named_and_the_others_go_on(plan, sessions, small_data
     assert results[1].objects
 
 
-def test_a_mask_of_another_size_breaks_its_image(plan, sessions, small_dataset):
+def test_an_object_that_cannot_be_used_does_not_cost_the_others(plan, sessions, small_dataset):
     record = small_dataset.images[0]
     other = small_dataset.images[1].objects[0]
-    wrong = replace(record, objects=(replace(record.objects[0], source=other.source),))
-    assert "unusable" in Evaluator(plan, sessions).evaluate(wrong).broken
+    wrong = replace(record.objects[0], source=other.source)
+    evaluator = Evaluator(plan, sessions)
+    mixed = evaluator.evaluate(replace(record, objects=(wrong, *record.objects[1:])))
+    assert {row.object for row in mixed.objects} == {item.id for item in record.objects[1:]}
+    assert [problem.cost for problem in mixed.problems] == ["object"]
+    assert "size" in evaluator.evaluate(replace(record, objects=(wrong,))).broken
 
 
 def test_an_artifact_that_fails_is_named(plan, sessions, small_dataset):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from sqsam_deploy.evaluation.metrics import mask_iou, size_class
+from sqsam_deploy._internal.geometry import mask_iou
+from sqsam_deploy.evaluation.metrics import size_class
 
 
 def test_iou_is_that_of_pycocotools():

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from sqsam_deploy.datasets.opening import open_dataset
+from sqsam_deploy.datasets.folder import INDEX_NAME, open_folder
 from sqsam_deploy.datasets.records import Dataset
 
 BundledName = Literal["calibration", "sample"]
@@ -19,4 +19,4 @@ def bundled_dataset(name: BundledName) -> Dataset:
     Returns:
         The dataset; `ATTRIBUTION.md` in its folder names the source of every photo.
     """
-    return open_dataset(Path(__file__).parent / name)
+    return open_folder(Path(__file__).parent / name / INDEX_NAME, name)

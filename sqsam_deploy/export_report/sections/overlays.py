@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.datasets import load_image
 from sqsam_deploy.pages.drawing import (
@@ -63,7 +64,7 @@ def _least_alike(shown: Sequence[str], evidence: Evidence) -> Iterator[int]:
     """Positions of the probes to show, one a photo."""
     expected = evidence.expected()
     lowest = [
-        min((mask_iou(evidence.answers[name][i], expected[i]) for name in shown), default=1.0)
+        min((_logits_iou(evidence.answers[name][i], expected[i]) for name in shown), default=1.0)
         for i in range(len(expected))
     ]
     photos: dict[str, list[int]] = {}
@@ -73,11 +74,8 @@ def _least_alike(shown: Sequence[str], evidence: Evidence) -> Iterator[int]:
         yield min(indices, key=lambda index: lowest[index])
 
 
-def mask_iou(a: Logits, b: Logits) -> float:
-    """IoU of two masks at the network's resolution; two empty ones agree."""
-    first, second = a > 0, b > 0
-    union = np.count_nonzero(first | second)
-    return float(np.count_nonzero(first & second) / union) if union else 1.0
+def _logits_iou(a: Logits, b: Logits) -> float:
+    return mask_iou(a > 0, b > 0)
 
 
 def _exhibit(index: int, shown: Sequence[str], evidence: Evidence) -> WorstCase:
@@ -90,7 +88,7 @@ def _exhibit(index: int, shown: Sequence[str], evidence: Evidence) -> WorstCase:
     ]
     for name in shown:
         logits = evidence.answers[name][index]
-        caption = f"{name}: IoU {mask_iou(logits, expected):.3f}"
+        caption = f"{name}: IoU {_logits_iou(logits, expected):.3f}"
         after = _mask(logits, photo)
         pictures.append(Picture(caption, _drawn(_compared(photo, before, after))))
     return WorstCase(_title(probe), tuple(pictures))
