@@ -85,6 +85,8 @@ def object_record(
     try:
         source = mask_source(annotation.get("segmentation"), label, width, height)
         area, box = finite(annotation.get("area")), four(annotation.get("bbox"))
+        if box is None and annotation.get("bbox"):
+            raise MaskError(label, "a box that is not four finite numbers")
         problems = []
         if area is None or not 0 < area <= 1.05 * width * height:
             stated = "no area" if area is None else "an area that cannot be"
