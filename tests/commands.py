@@ -1,9 +1,10 @@
-"""Runs a console command as a user would, in this process: arguments in, exit code and text out."""
+"""Runs a console command as a user would: arguments in, exit code and text out."""
 
 import contextlib
 import importlib
 import io
 import os
+import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -29,9 +30,8 @@ def run_command(
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Done:
-    """`sqsam-NAME ARGUMENTS`, by the entry point that the project declares for it."""
-    scripts = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["scripts"]
-    module, function = scripts[f"sqsam-{name}"].split(":")
+    """`sqsam-NAME ARGUMENTS` in this process, which has the libraries already."""
+    module, function = _entry_point(name)
     main = getattr(importlib.import_module(module), function)
     stdout, stderr, code = io.StringIO(), io.StringIO(), 0
     with (
@@ -46,3 +46,19 @@ def run_command(
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return Done(code, stdout.getvalue(), stderr.getvalue())
+
+
+def run_process(name: str, *arguments: object, cwd: Path | None = None) -> Done:
+    """The same in a process of its own: for what forks, and for what is killed."""
+    module, function = _entry_point(name)
+    entry = f"from {module} import {function}; {function}()"
+    command = [sys.executable, "-c", entry, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, cwd=cwd)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def _entry_point(name: str) -> tuple[str, str]:
+    """Module and function that the project declares for a command."""
+    scripts = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["scripts"]
+    module, function = scripts[f"sqsam-{name}"].split(":")
+    return module, function

@@ -24,9 +24,6 @@ def command() -> Run:
 
 
 @pytest.fixture(scope="session")
-def exported(command: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The main job, run once: bundled weights as int8 artifacts for three runtimes."""
-    output = tmp_path_factory.mktemp("export") / "artifacts"
-    done = command("export", "--checkpoint", "nano", "--int8", "-o", output)
-    assert done.returncode == 0, done.stderr
-    return output
+def exported(nano_export: Path) -> Path:
+    """The main job, run once."""
+    return nano_export

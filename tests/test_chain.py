@@ -1,0 +1,97 @@
+"""The whole way on real files: export, parity, publish, pull, and then use what was pulled."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sqsam_deploy.datasets import bundled_dataset
+from tests.commands import run_command, run_process
+
+#: Far below what the weights reach on the bundled sample with a box (0.75): the floor of "works".
+LEAST_BOX_MIOU = 70.0
+
+
+@pytest.fixture(scope="module")
+def verified(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a parity report over every segmentation artifact of the export."""
+    report = tmp_path_factory.mktemp("parity")
+    done = run_process(
+        *("parity", nano_export, "--reference", "nano", "--prompts", "box", "--output", report)
+    )
+    assert done.code == 0, done.stdout + done.stderr
+    return report
+
+
+@pytest.fixture(scope="module")
+def pulled(nano_export: Path, verified: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The release of that export, published to a folder and pulled from there."""
+    folder = tmp_path_factory.mktemp("release")
+    store = folder / "store"
+    parity = verified / "parity.json"
+    done = run_command(
+        *("publish", nano_export, store, "--version", "1.0.0", "--name", "cutter"),
+        *("--parity", parity, "--tag", "stable"),
+    )
+    assert done.code == 0, done.stdout + done.stderr
+    environment = {"XDG_CACHE_HOME": str(folder / "cache")}
+    done = run_command(
+        *("pull", "cutter@stable", "--store", store, "--output", folder / "models"),
+        cwd=folder,
+        environment=environment,
+    )
+    assert done.code == 0, done.stdout + done.stderr
+    return folder / "models"
+
+
+@pytest.mark.parametrize("artifact", ["nano-int8.pte", "nano-int8.onnx", "nano-int8.mlpackage"])
+def test_masks_of_every_runtime_are_good_in_absolute_terms(verified: Path, artifact: str) -> None:
+    report = json.loads((verified / "parity.json").read_text(encoding="utf-8"))
+    (box,) = [row for row in report["artifacts"][artifact]["miou"] if row["kind"] == "box"]
+    assert box["overall"] > LEAST_BOX_MIOU
+
+
+def test_a_pulled_release_holds_the_exported_bytes(nano_export: Path, pulled: Path) -> None:
+    for name in ("nano-int8.pte", "nano-int8.onnx", "saliency-int8.onnx"):
+        assert (pulled / name).read_bytes() == (nano_export / name).read_bytes()
+    package = "nano-int8.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
+    assert (pulled / package).read_bytes() == (nano_export / package).read_bytes()
+
+
+@pytest.mark.parametrize("prompt", [("--box",), ("--auto",)])
+def test_a_pulled_artifact_cuts_an_object_out(
+    pulled: Path, tmp_path: Path, prompt: tuple[str, ...]
+) -> None:
+    record = next(iter(bundled_dataset("sample")))
+    largest = max(record.objects, key=lambda item: item.area)
+    if prompt == ("--box",):
+        prompt = ("--box", ",".join(str(edge) for edge in largest.box))
+    done = run_command(
+        "predict", pulled / "nano-int8.pte", record.path, *prompt, "-o", tmp_path / "out"
+    )
+    assert done.code == 0, done.stdout + done.stderr
+    (mask_file,) = (tmp_path / "out").glob("*mask*.png")
+    mask, truth = np.asarray(Image.open(mask_file).convert("L")) > 127, largest.mask()
+    assert np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth) > 0.5
+
+
+def test_a_pulled_artifact_says_what_it_is(pulled: Path) -> None:
+    done = run_command("inspect", pulled / "nano-int8.mlpackage")
+    assert done.code == 0, done.stderr
+    assert "coreml" in done.stdout.lower()
+    assert "int8" in done.stdout
+
+
+def test_a_pulled_release_is_measured(pulled: Path, tmp_path: Path) -> None:
+    done = run_process(
+        *("bench", pulled, "--threads", "1", "--rounds", "3", "--processes", "1"),
+        *("--no-torch", "--no-peak", "--no-profile", "--output", tmp_path),
+    )
+    assert done.code == 0, done.stdout + done.stderr
+    (file,) = tmp_path.glob("*.json")
+    rows = json.loads(file.read_text(encoding="utf-8"))["measurements"]
+    measured = {row["subject"]["name"]: row["stages"]["inference"]["summary"] for row in rows}
+    assert {"nano-int8.pte", "nano-int8.onnx"} <= measured.keys()
+    assert all(summary["median"]["value"] > 0 for summary in measured.values())
