@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
@@ -99,8 +99,8 @@ def test_scaling_and_shifting_the_heat_changes_nothing(heat, scale, shift):
 def test_first_click_is_scipys_centre_of_mass_where_that_is_on_the_blob(heat):
     found = saliency_clicks(heat)
     centre = ndimage_centre(found.blob)
-    if found.blob[pixel_of(centre[None])].all():
-        np.testing.assert_allclose(found.point_coords[0], centre, atol=1e-4)
+    assume(found.blob[pixel_of(centre[None])].all())
+    np.testing.assert_allclose(found.point_coords[0], centre, atol=1e-4)
 
 
 @quick
@@ -115,6 +115,7 @@ def test_sections_are_those_of_a_finely_sampled_blob(heat):
     sections = [
         (a, b) for b in (y < centre[1], y >= centre[1]) for a in (x < centre[0], x >= centre[0])
     ]
+    compared = 0
     for click, (across, down) in zip(found.point_coords[1:], sections, strict=True):
         inside = across & down
         if not inside.any():
@@ -123,6 +124,8 @@ def test_sections_are_those_of_a_finely_sampled_blob(heat):
         # Sampling moves the lines by up to a sample; thin sections feel that most.
         if inside.sum() > factor**2 and found.blob[pixel_of(expected[None])].all():
             np.testing.assert_allclose(click, expected, atol=2 / factor)
+            compared += 1
+    assume(compared)
 
 
 def test_a_rectangle_is_clicked_at_its_centre_and_the_centres_of_its_quarters():

@@ -28,6 +28,18 @@ def _as_done(array: np.ndarray, shape: list[int], order: list[int]) -> np.ndarra
 @pytest.mark.parametrize("seed", range(60))
 def test_a_series_is_one_reshape_and_one_transposition(seed: int) -> None:
     rng = random.Random(seed)
+    series = None
+    while series is None:  # a reshape that cannot be joined ends a series: another one is drawn
+        series = _series(rng)
+    array, expected, (shape, order) = series
+    np.testing.assert_array_equal(_as_done(array, shape, order).ravel(), expected.ravel())
+
+
+Joined = tuple[list[int], list[int]]
+
+
+def _series(rng: random.Random) -> tuple[np.ndarray, np.ndarray, Joined] | None:
+    """An array, the same after five random moves, and what those moves were joined to."""
     array = np.arange(math.prod([2, 3, 4, 6])).reshape(_random_shape(144, rng))
     arrangement, expected = Arrangement(array.shape), array
     for _ in range(5):
@@ -38,10 +50,9 @@ def test_a_series_is_one_reshape_and_one_transposition(seed: int) -> None:
         else:
             shape = _random_shape(144, rng)
             if not arrangement.reshape(shape):
-                return
+                return None
             expected = expected.reshape(shape)
-    shape, order = arrangement.as_one()
-    np.testing.assert_array_equal(_as_done(array, shape, order).ravel(), expected.ravel())
+    return array, expected, arrangement.as_one()
 
 
 def test_there_and_back_is_nothing() -> None:
