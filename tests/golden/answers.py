@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sqsam_deploy.checkpoint import bundled_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.prompts import Prompt, encode_prompt, prepare_image
 from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.runtimes.session import Session
+from sqsam_deploy.saliency import open_saliency
 from tests.tiny_network import TINY
 
 _ONE_CLICK = np.array([(320, 200)], np.float32)
@@ -45,6 +47,24 @@ def answers(session: Session, config: ModelConfig) -> dict[str, np.ndarray]:
     return found
 
 
+def bundled_answers(name: str) -> dict[str, np.ndarray]:
+    """Answers of bundled weights in torch; of their logits every fourth row and column."""
+    session = open_session(bundled_checkpoint(name))
+    found = answers(session, session.metadata.config)
+    return {key: value[..., ::4, ::4] if value.ndim > 1 else value for key, value in found.items()}
+
+
+def bundled_saliency() -> dict[str, np.ndarray]:
+    """The bundled saliency network's map of the photo, hxw, 0 to 1."""
+    return {"map": open_saliency(None).saliency_map(photo())}
+
+
+def _write_bundled(folder: Path) -> None:
+    for name in ("nano", "paper"):
+        np.savez_compressed(folder / f"{name}.npz", **bundled_answers(name))
+    np.savez_compressed(folder / "saliency.npz", **bundled_saliency())
+
+
 def _write_artifacts(folder: Path) -> None:
     for artifact in sorted(folder.glob("tiny-*")):
         if artifact.suffix != ".npz":
@@ -54,4 +74,4 @@ def _write_artifacts(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    _write_artifacts(Path(sys.argv[2]))
+    {"artifacts": _write_artifacts, "bundled": _write_bundled}[sys.argv[1]](Path(sys.argv[2]))
