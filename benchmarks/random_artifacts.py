@@ -18,7 +18,8 @@ from sqsam_deploy.benchmark.random_network import random_network
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.model.network import SqueezeSAM
-from sqsam_deploy.pipeline.export import ExportRequest, export, step_count
+from sqsam_deploy.pipeline.export import export, step_count
+from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import (
     AGREEMENT_LIMITS,
     DEFAULT_RUNTIMES,
@@ -61,7 +62,9 @@ def main() -> None:
         weights = Path(folder) / f"random-{options.preset}.safetensors"
         save_checkpoint(calibrated_network(options.preset), weights, {"licence": "random weights"})
         AGREEMENT_LIMITS.update(dict.fromkeys(AGREEMENT_LIMITS, 0.0))
-        request = ExportRequest(targets, options.output, weights, calibration_size=_PHOTOS)
+        request = ExportRequest(
+            targets, options.output, weights, calibration_size=_PHOTOS, with_saliency=False
+        )
         with shown_steps(step_count(request)) as steps:
             export(request, steps)
 

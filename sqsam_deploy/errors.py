@@ -49,9 +49,7 @@ class ArtifactError(SqsamError):
 
 
 class MissingDependencyError(SqsamError):
-    """An optional package is not installed (exit code 2)."""
-
-    exit_code = 2
+    """An optional package is not installed (exit code 3)."""
 
 
 class StoreError(SqsamError):

@@ -10,10 +10,25 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
 )
 from rich.progress import TimeElapsedColumn as Elapsed
+from rich.text import Text
+
+from sqsam_deploy._internal.terminal import printable, stderr
+
+
+class DescriptionColumn(TextColumn):
+    """What a progress bar is named after, which may be a file's name."""
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+
+    def render(self, task: Task) -> Text:
+        """The description as it is, with control characters escaped."""
+        return Text(printable(task.description))
 
 
 class Steps(Protocol):
@@ -96,13 +111,13 @@ class _Lines:
 @contextmanager
 def shown_steps(total: int, console: Console | None = None) -> Iterator[Steps]:
     """Steps on stderr, for a command that knows how many there will be."""
-    console = console or Console(stderr=True)
+    console = console or stderr()
     if not console.is_terminal:
         yield _Lines(console, total)
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        DescriptionColumn(),
         BarColumn(),
         MofNCompleteColumn(),
         Elapsed(),

@@ -1,45 +1,207 @@
-"""What every command shares: one-sentence errors and their exit codes."""
+"""What every command shares: its options' style, and how it ends.
 
+Exit codes: 0 done, 1 a gate failed, 2 wrong usage, 3 could not be done, 70 unexpected
+(`EX_SOFTWARE`); 130 after Ctrl-C and 141 for a pipe that nobody reads, as a shell counts signals.
+"""
+
+import logging
+import os
+import platform
+import re
 import sys
-from collections.abc import Callable
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
 
-import typer
+from cyclopts import App, CycloptsError, Group, Parameter
 
+from sqsam_deploy._internal.terminal import PlainConsole, note, stderr
 from sqsam_deploy.errors import SqsamError
 from sqsam_deploy.version import __version__
 
+PROGRAM_VERSION = f"sqsam-deploy {__version__}"
 
-def show_version(value: bool) -> None:
-    """Callback of `--version`."""
-    if value:
-        typer.echo(f"sqsam-deploy {__version__}")
-        raise typer.Exit
+_UNEXPECTED, _INTERRUPTED, _BROKEN_PIPE = 70, 130, 141
+#: Distributions whose name is not that of the module they bring.
+_DISTRIBUTIONS = {
+    "OpenSSL": "pyopenssl",
+    "PIL": "pillow",
+    "cyclonedx": "cyclonedx-python-lib",
+    "packageurl": "packageurl-python",
+}
 
 
-def run(command: Callable[..., None]) -> None:
-    """Runs a single-command Typer app and turns `SqsamError` into one line and an exit code.
+def make_app(
+    name: str,
+    usage: str,
+    *,
+    validator: Callable[[Any], None] | None = None,
+    version_flags: tuple[str, ...] = ("--version",),
+) -> App:
+    """A command whose options are made from the signatures and dataclasses given to it.
 
-    Exit codes: 0 done, 1 a gate failed, 2 wrong usage, 3 could not be done.
+    Args:
+        name: Of the command, as a user types it.
+        usage: The words after the name, in short.
+        validator: Told the options (`cyclopts.ArgumentCollection`) before anything runs.
+        version_flags: Options that show the version of the program.
     """
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
-    run_app(app)
+    app = App(
+        name=name,
+        usage=f"Usage: {name} {usage}",
+        version=PROGRAM_VERSION,
+        version_flags=version_flags,
+        help_format="markdown",
+        default_parameter=Parameter(
+            # A flag has no opposite unless it names one. An option may be given twice: the last
+            # one counts.
+            negative=(),
+            allow_repeating=True,
+            show_default=_shown_default,
+        ),
+        group_arguments=Group("Arguments", sort_key=0, validator=validator),
+        group_parameters=Group("Options", sort_key=1, validator=validator),
+        group_commands=Group("Other commands", sort_key=2),
+        result_action="return_value",
+        console=PlainConsole(),
+    )
+    app.register_install_completion_command()
+    general = Group("General options", sort_key=3)
+    texts = {
+        "--help": "Show this help.",
+        "--install-completion": "Install completion for this shell.",
+        **dict.fromkeys(version_flags, "Show the version of the program."),
+    }
+    for flag, text in texts.items():
+        app[flag].help = text
+        app[flag].group = general
+    return app
 
 
-def run_app(app: typer.Typer) -> None:
-    """The same for an app with several commands."""
+def _shown_default(value: object) -> str | None:
+    if value is None or value is False or value is True or value == ():
+        return None
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def run(app: App) -> None:
+    """Runs a command on the words it was started with, and ends the process.
+
+    What a command returns is its exit code; None is 0.
+    """
+    sys.exit(exit_code(app))
+
+
+def exit_code(app: App) -> int:
+    """Runs a command; every exception becomes a sentence on standard error and an exit code."""
+    _silence_dependencies()
     try:
-        app()
-    except SqsamError as error:
-        _fail(str(error), error.exit_code)
-    except OSError as error:
+        code = app(exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes once more when it ends, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except Exception as error:
+        sentence, code = _explained(error)
+        note(f"error: {sentence}")
+        return code
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    if isinstance(error, SqsamError):
+        return str(error), error.exit_code
+    if isinstance(error, CycloptsError):
+        return str(error), 2
+    if isinstance(error, ModuleNotFoundError) and _is_foreign(error.name):
+        return missing_package(str(error.name)), 3
+    if isinstance(error, OSError):
         # Full disk, missing permission: the operating system's own words are the clearest.
         where = f" ({error.filename})" if error.filename else ""
-        _fail(f"{error.strerror or error}{where}", 3)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        return f"{error.strerror or error}{where}", 3
+    kind = type(error).__name__
+    return (
+        f"something unexpected happened ({kind}: {error}): please report it, with the file "
+        f"{_write_report()}"
+    ), _UNEXPECTED
 
 
-def _fail(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(code)
+def _is_foreign(module: str | None) -> bool:
+    return module is not None and module.split(".")[0] != "sqsam_deploy"
+
+
+def missing_package(module: str) -> str:
+    """A sentence that says what brings a module that cannot be imported."""
+    root = module.split(".")[0]
+    distribution = _DISTRIBUTIONS.get(root, root.replace("_", "-"))
+    extra = _extra_with(distribution)
+    wanted = f"'sqsam-deploy[{extra}]'" if extra else distribution
+    return f"the package {distribution} is not installed: pip install {wanted}"
+
+
+def _extra_with(distribution: str) -> str | None:
+    """The extra of this package, other than the collective ones, that brings a distribution."""
+    import importlib.metadata  # it takes as long to load as the rest of --help
+
+    needed = re.compile(rf"{re.escape(distribution)}\b(?!-).*extra == ['\"]([\w-]+)['\"]", re.I)
+    matches = map(needed.match, importlib.metadata.requires("sqsam-deploy") or ())
+    extras = [match[1] for match in matches if match]
+    return next((extra for extra in extras if extra not in ("all", "dev")), None)
+
+
+def _write_report() -> Path:
+    """A file with the traceback that is being handled, for a report."""
+    lines = (
+        f"{PROGRAM_VERSION}, Python {platform.python_version()}, {platform.platform()}",
+        f"command: {sys.argv}",
+        traceback.format_exc(),
+    )
+    handle, name = tempfile.mkstemp(prefix="sqsam-error-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write("\n".join(lines))
+    return Path(name)
+
+
+def _silence_dependencies() -> None:
+    """Only this package's own warnings are shown, each as one line.
+
+    Dependencies warn of what a user cannot change; with `PYTHONWARNINGS=error` such a warning
+    would end the command. Processes that are started later inherit this.
+    """
+    logging.disable(logging.WARNING)
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    sys.warnoptions[:] = ["ignore"]
+    warnings.resetwarnings()
+    warnings.simplefilter("ignore")
+    warnings.filterwarnings("default", module=r"sqsam_deploy(\.|$)")
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    note(f"warning: {message}")
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Says that a command has begun, while the libraries it needs are imported."""
+    console = stderr()
+    if console.is_terminal:
+        with console.status("loading the libraries"):
+            yield
+    else:
+        console.print("loading the libraries")
+        yield

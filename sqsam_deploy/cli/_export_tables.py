@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
+
+from sqsam_deploy._internal.terminal import say, stdout
 
 if TYPE_CHECKING:
     from sqsam_deploy.artifact.manifest import Manifest
@@ -22,7 +23,7 @@ def show_recipes(recipes: "Sequence[Recipe]") -> None:
     table.add_column("builds")
     for recipe in recipes:
         table.add_row(recipe.name, recipe.summary, _builds(recipe))
-    Console().print(table)
+    stdout().print(table)
 
 
 def _builds(recipe: "Recipe") -> str:
@@ -34,8 +35,7 @@ def _builds(recipe: "Recipe") -> str:
 
 
 def show_artifacts(manifest: "Manifest", output: Path) -> None:
-    """What was written, and how well it agrees with the float network."""
-    console = Console()
+    """The artifacts that were written, and how well they agree with the float network."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("artifact", overflow="fold")
     for heading in ("MB", "mask IoU", "logit difference"):
@@ -48,15 +48,14 @@ def show_artifacts(manifest: "Manifest", output: Path) -> None:
             f"{agreement.mean_mask_iou:.4f}",
             f"{agreement.max_logit_difference:.2g}",
         )
-    console.print(table)
+    stdout().print(table)
     executors = dict.fromkeys(entry.agreement.executor for entry in manifest.artifacts)
     probes = manifest.artifacts[0].agreement
-    console.print(
+    say(
         f"Mean mask IoU and largest logit difference against the float network on {probes.prompts} "
-        f"prompts, executed by {'; '.join(executors)}.",
-        highlight=False,
+        f"prompts, executed by {'; '.join(executors)}."
     )
-    console.print(f"Written: {output}", highlight=False, soft_wrap=True)
+    say(f"Written: {output}")
 
 
 def show_comparison(result: "Reproduction") -> None:
@@ -73,7 +72,7 @@ def show_comparison(result: "Reproduction") -> None:
     manifest = ", ".join(result.manifest_changes)
     verdict = f"differs: {manifest}" if manifest else "same, versions and measurements apart"
     table.add_row(MANIFEST_NAME, "", verdict)
-    Console().print(table)
+    stdout().print(table)
 
 
 def _verdict(file: "FileComparison") -> str:

@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterable
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn as Bar
-from rich.progress import Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
+from sqsam_deploy._internal.progress import DescriptionColumn
+from sqsam_deploy._internal.terminal import PlainConsole, stdout
 from sqsam_deploy.training.evaluate import ScoreTable
 from sqsam_deploy.training.log import LogRow
 from sqsam_deploy.training.prepared import PreparedData
@@ -26,8 +27,9 @@ class TrainingDisplay:
             samples: Samples of the whole run.
             visible: Only one of several processes shows anything.
         """
-        self._console = Console(stderr=True, quiet=not visible)
-        columns = (TextColumn("{task.description}"), Bar(), TimeRemainingColumn())
+        self._console = PlainConsole(stderr=True)
+        self._console.quiet = not visible
+        columns = (DescriptionColumn(), Bar(), TimeRemainingColumn())
         self._progress = Progress(
             *columns, console=self._console, disable=not self._console.is_terminal
         )
@@ -77,7 +79,7 @@ class TrainingDisplay:
         )
         self._progress.update(self._training, completed=row.samples, description=text)
         if not self._console.is_terminal:
-            self._console.print(f"{row.minutes:.1f} min  {text}", highlight=False, soft_wrap=True)
+            self._console.print(f"{row.minutes:.1f} min  {text}", soft_wrap=True)
 
     def show_scores(self, scores: ScoreTable) -> None:
         """Prints scores as a table on standard output."""
@@ -86,4 +88,4 @@ class TrainingDisplay:
         for row, values in scores.items():
             numbers = (values[name] for name in names)
             table.add_row(row, *(f"{n:.3f}" if isinstance(n, float) else str(n) for n in numbers))
-        Console().print(table)
+        stdout().print(table)

@@ -1,13 +1,14 @@
 """`sqsam-bench`: measure artifacts, compare two runs, take in a phone's, write the tables."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-from typer.core import TyperGroup
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from sqsam_deploy.cli._app import run_app, show_version
+from sqsam_deploy._internal.requests import POSITIVE
+from sqsam_deploy._internal.terminal import say, stdout
+from sqsam_deploy.cli._app import loading, make_app, run
 from sqsam_deploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,84 +16,52 @@ if TYPE_CHECKING:
     from sqsam_deploy.benchmark.result import BenchmarkResult
     from sqsam_deploy.benchmark.tables import Table
 
-_RUN = "run"
-#: Columns of a table that is not shown on a terminal.
-_LOG_WIDTH = 160
-Output = Annotated[
-    Path, typer.Option("--output", "-o", help="Directory that the result file is put in.")
-]
 _RESULTS = Path("benchmarks/results")
+Directories = Annotated[tuple[Path, ...], Parameter(metavar="DIR")]
+Rounds = Annotated[int, Parameter(validator=Number(gte=3))]
+Output = Annotated[Path, Parameter(alias="-o", metavar="DIR")]
+ResultFile = Annotated[Path, Parameter(metavar="FILE")]
+
+app = make_app("sqsam-bench", "[OPTIONS] DIR... | COMMAND")
 
 
-class _RunByDefault(TyperGroup):
-    """`sqsam-bench DIR` is `sqsam-bench run DIR`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "--version"):
-            args = [_RUN, *args]
-        return super().parse_args(ctx, args)
-
-
-app = typer.Typer(
-    cls=_RunByDefault,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-)
-
-
-@app.callback()
-def bench(
-    version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Latency, memory, load time and size of artifacts, with intervals.
-
-    `sqsam-bench DIR` measures what a directory of `sqsam-export` holds on this machine.
-
-    Exit codes: 0 done or passed, 1 a regression, 2 wrong usage, 3 could not be measured or is too
-    noisy to say.
-    """
-
-
-@app.command(_RUN)
+@app.default
+@app.command(name="run")
 def measure_artifacts(
-    directories: Annotated[
-        list[Path], typer.Argument(help="Directories with a manifest.json from sqsam-export.")
-    ],
-    threads: Annotated[
-        str | None,
-        typer.Option(help="Thread counts, joined by commas; without it 1, 2, 4 … up to all cores."),
-    ] = None,
-    rounds: Annotated[
-        int, typer.Option(min=3, help="Turns of every artifact: more narrow the intervals.")
-    ] = 12,
-    processes: Annotated[
-        int, typer.Option(min=1, help="Fresh processes that load times come from.")
-    ] = 3,
-    torch: Annotated[
-        bool, typer.Option(help="Also measure torch on the CPU, with random weights.")
-    ] = True,
-    peak: Annotated[bool, typer.Option(help="Also measure this processor's peak.")] = True,
-    profile: Annotated[bool, typer.Option(help="Also profile by operator.")] = True,
-    peers: Annotated[
-        Path | None,
-        typer.Option(help="Directory of other networks, written by benchmarks/peers/build.py."),
-    ] = None,
+    directories: Directories,
+    /,
+    *,
+    threads: Annotated[str | None, Parameter(metavar="N,N,...")] = None,
+    rounds: Rounds = 12,
+    processes: Annotated[int, POSITIVE] = 3,
+    torch: Annotated[bool, Parameter(negative="--no-torch")] = True,
+    peak: Annotated[bool, Parameter(negative="--no-peak")] = True,
+    profile: Annotated[bool, Parameter(negative="--no-profile")] = True,
+    peers: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Output = _RESULTS,
 ) -> None:
-    """Measure every artifact of one or more directories on this machine (the default)."""
-    from sqsam_deploy.benchmark.suite import Suite, run_suite
+    """Measure latency, memory, load time and size of artifacts on this machine, with intervals.
 
-    suite = Suite(
-        directories=tuple(directories),
-        plan=_plan(threads, rounds, processes, profiled=10 if profile else 0),
-        torch=torch,
-        peak=peak,
-        peers=peers,
-    )
-    _keep(run_suite(suite), output)
+    Exit codes: 0 done or passed, 1 a regression, 2 wrong usage, 3 could not be measured, or is too
+    noisy to tell.
+
+    Args:
+        directories: Directories that sqsam-export wrote.
+        threads: Numbers of threads, joined by commas. Without it 1, 2, 4 and so on, up to the
+            number of cores.
+        rounds: Number of turns that every artifact takes. More turns narrow the intervals.
+        processes: Number of new processes in which loading is timed.
+        torch: Also measure torch on the CPU, with random weights.
+        peak: Also measure the peak rate of this processor.
+        profile: Also profile each artifact by operator.
+        peers: Directory of other networks, written by benchmarks/peers/build.py.
+        output: Directory for the result file.
+    """
+    plan = _plan(threads, rounds, processes, profiled=10 if profile else 0)
+    with loading():
+        from sqsam_deploy.benchmark.suite import Suite, run_suite
+
+    _keep(run_suite(Suite(directories, plan, torch, peak, peers)), output)
 
 
 def _plan(threads: str | None, rounds: int, processes: int, profiled: int) -> "Plan":
@@ -121,24 +90,28 @@ def _counts(text: str, cores: int) -> tuple[int, ...]:
     return counts
 
 
-@app.command("cuda")
+@app.command(name="cuda")
 def measure_gpu(
-    preset: Annotated[str, typer.Option(help="The network; its weights are random.")] = "paper",
-    modes: Annotated[str, typer.Option(help="Of eager, compiled, cuda-graph.")] = (
-        "eager,compiled,cuda-graph"
-    ),
-    precisions: Annotated[str, typer.Option(help="Of fp32, tf32, fp16, bf16.")] = (
-        "fp32,tf32,fp16,bf16"
-    ),
-    batches: Annotated[str, typer.Option(help="Images in one inference.")] = "1,8,64",
-    onnx: Annotated[
-        Path | None,
-        typer.Option(help="Float ONNX artifact for ONNX Runtime's CUDA and TensorRT providers."),
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=3, help="Turns of every case.")] = 10,
+    *,
+    preset: str = "paper",
+    modes: Annotated[str, Parameter(metavar="MODES")] = "eager,compiled,cuda-graph",
+    precisions: Annotated[str, Parameter(metavar="PRECISIONS")] = "fp32,tf32,fp16,bf16",
+    batches: Annotated[str, Parameter(metavar="N,N,...")] = "1,8,64",
+    onnx: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    rounds: Rounds = 10,
     output: Output = _RESULTS,
 ) -> None:
-    """Measure a preset on this machine's CUDA GPU, in torch and in ONNX Runtime."""
+    """Measure a preset on the CUDA GPU of this machine, in torch and in ONNX Runtime.
+
+    Args:
+        preset: Network to measure, with random weights.
+        modes: Ways to run it, joined by commas: eager, compiled, cuda-graph.
+        precisions: Precisions, joined by commas: fp32, tf32, fp16, bf16.
+        batches: Numbers of images in one inference, joined by commas.
+        onnx: Float ONNX artifact to run in ONNX Runtime with its CUDA and TensorRT providers.
+        rounds: Number of turns that every case takes.
+        output: Directory for the result file.
+    """
     from sqsam_deploy.benchmark.cuda.grid import cases
 
     if not batches.replace(",", "").isdigit():
@@ -156,20 +129,22 @@ def measure_gpu(
     _keep(result, output)
 
 
-@app.command()
+@app.command
 def compare(
-    before: Annotated[Path, typer.Argument(help="Result file of the earlier run.")],
-    after: Annotated[Path, typer.Argument(help="Result file of the later run.")],
-    max_regression: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PERCENT",
-            help="Make it a gate: 1 if any row is surely slower by more (5%), 3 if that cannot "
-            "be told, else 0.",
-        ),
-    ] = None,
+    before: ResultFile,
+    after: ResultFile,
+    /,
+    *,
+    max_regression: Annotated[str | None, Parameter(metavar="PERCENT")] = None,
 ) -> None:
-    """Compare two runs on one device, row by row, with intervals."""
+    """Compare two runs on one device, row by row, with intervals.
+
+    Args:
+        before: Result file of the earlier run.
+        after: Result file of the later run.
+        max_regression: Make the comparison a gate, with a limit such as 5%. The exit code is 1 if
+            any row is surely slower by more, and 3 if the runs are too noisy to tell.
+    """
     limit = None if max_regression is None else _percent(max_regression)
     from sqsam_deploy.benchmark.compare import compare as compare_results
     from sqsam_deploy.benchmark.compare import overall
@@ -196,16 +171,21 @@ def _percent(text: str) -> float:
     return value
 
 
-@app.command("import")
+@app.command(name="import")
 def import_result(
-    file: Annotated[Path, typer.Argument(help="Result file that an iPhone wrote.")],
-    artifacts: Annotated[
-        list[Path],
-        typer.Option(help="Directory of the artifacts that were measured; may be repeated."),
-    ],
+    file: ResultFile,
+    /,
+    *,
+    artifacts: Annotated[tuple[Path, ...], Parameter(metavar="DIR")],
     output: Output = _RESULTS,
 ) -> None:
-    """Check an iPhone's result file against the artifacts' manifests and add it."""
+    """Check an iPhone's result file against the manifests of the artifacts, and keep it.
+
+    Args:
+        file: Result file that an iPhone wrote.
+        artifacts: Directory of artifacts that were measured. May be given several times.
+        output: Directory for the result file.
+    """
     from sqsam_deploy.artifact.manifest import read_manifest
     from sqsam_deploy.benchmark.phone import check_phone_result
     from sqsam_deploy.benchmark.resultfile import read_result
@@ -214,28 +194,28 @@ def import_result(
     _keep(check_phone_result(read_result(file), manifests), output)
 
 
-@app.command("ios")
+@app.command(name="ios")
 def measure_phone(
-    directories: Annotated[
-        list[Path], typer.Argument(help="Directories with a manifest.json from sqsam-export.")
-    ],
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|UDID", help="The iPhone, where several are connected."),
-    ] = None,
-    team: Annotated[
-        str | None, typer.Option(help="Identifier of the Apple developer team that signs the app.")
-    ] = None,
-    rounds: Annotated[
-        int, typer.Option(min=10, help="Turns of every artifact: more narrow the intervals.")
-    ] = 12,
-    harness: Annotated[
-        Path | None,
-        typer.Option(help="The folder ios_harness of a checkout; without it the package's own."),
-    ] = None,
+    directories: Directories,
+    /,
+    *,
+    device: Annotated[str | None, Parameter(metavar="NAME|UDID")] = None,
+    team: str | None = None,
+    rounds: Annotated[int, Parameter(validator=Number(gte=10))] = 12,
+    harness: Annotated[Path | None, Parameter(metavar="DIR")] = None,
     output: Output = _RESULTS,
 ) -> None:
-    """Measure on an iPhone that is connected to this Mac: build, install, run, fetch, check."""
+    """Measure on an iPhone that is connected to this Mac: build, install, run, fetch, check.
+
+    Args:
+        directories: Directories that sqsam-export wrote.
+        device: The iPhone to use, where several are connected.
+        team: Identifier of the Apple developer team that signs the app.
+        rounds: Number of turns that every artifact takes. More turns narrow the intervals.
+        harness: Folder ios_harness of a clone of the repository, which holds the app. It is needed
+            unless the package itself runs from a clone.
+        output: Directory for the result file.
+    """
     from sqsam_deploy.benchmark.ios.xcode import choose_phone, list_phones, require_xcode
 
     require_xcode()
@@ -245,17 +225,21 @@ def measure_phone(
     _keep(measure_on_phone(PhoneRun(directories, team, harness, rounds), phone), output)
 
 
-@app.command()
+@app.command
 def readme(
-    results: Annotated[Path, typer.Option(help="Directory of result files.")] = _RESULTS,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file; plots go beside it.")
-    ] = Path("benchmarks/README.md"),
+    *,
+    results: Annotated[Path, Parameter(metavar="DIR")] = _RESULTS,
+    output: Annotated[Path, Parameter(alias="-o", metavar="FILE")] = Path("benchmarks/README.md"),
 ) -> None:
-    """Write the tables and plots of all result files as Markdown."""
+    """Write the tables and plots of all result files as Markdown.
+
+    Args:
+        results: Directory of result files.
+        output: File to write. Plots are written beside it.
+    """
     from sqsam_deploy.benchmark.readme import write_readme
 
-    typer.echo(str(write_readme(results, output)))
+    say(str(write_readme(results, output)))
 
 
 def _keep(result: "BenchmarkResult", output: Path) -> None:
@@ -273,11 +257,10 @@ def _keep(result: "BenchmarkResult", output: Path) -> None:
     for table in (*shown, *profile_tables(result)):
         if table is not None:
             _print(table)
-    typer.echo(str(path))
+    say(str(path))
 
 
 def _print(table: "Table") -> None:
-    from rich.console import Console
     from rich.table import Table as RichTable
 
     shown = RichTable(title=table.title, title_justify="left")
@@ -285,13 +268,12 @@ def _print(table: "Table") -> None:
         shown.add_column(column, justify="left" if index < table.left else "right")
     for row in table.rows:
         shown.add_row(*row)
-    # A log has no width of its own, and these tables need more than the 80 columns of a guess.
-    console = Console() if sys.stdout.isatty() else Console(width=_LOG_WIDTH)
+    console = stdout()
     console.print(shown)
     for note in table.notes:
-        console.print(note, markup=False, highlight=False)
+        console.print(note)
 
 
 def main() -> None:
     """Entry point of `sqsam-bench`."""
-    run_app(app)
+    run(app)

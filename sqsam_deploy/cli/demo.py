@@ -3,45 +3,45 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from sqsam_deploy.cli._app import run, show_version
+from sqsam_deploy._internal.requests import POSITIVE
+from sqsam_deploy._internal.terminal import say
+from sqsam_deploy.cli._app import make_app, run
 
 #: Under these names a browser on this machine addresses the server.
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "::1", "[::1]")
 _EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
+app = make_app("sqsam-demo", "[OPTIONS] [ARTIFACT]")
+
+
+@app.default
 def demo(
-    artifact: Annotated[
-        Path | None,
-        typer.Argument(
-            help=".pte, .onnx, .mlpackage or a checkpoint: a file, or paper or nano by name.",
-            show_default="paper",
-        ),
-    ] = None,
-    saliency: Annotated[
-        Path | None,
-        typer.Option(help="Network that picks the first clicks; without it the bundled one."),
-    ] = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other devices in.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8765,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; without it the runtime's default.")
-    ] = None,
-    version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True)
-    ] = False,
+    artifact: Annotated[Path | None, Parameter(metavar="ARTIFACT")] = None,
+    /,
+    *,
+    saliency: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8765,
+    threads: Annotated[int | None, POSITIVE] = None,
 ) -> None:
-    """Serve a page where a dropped photo is cut out by itself and clicks refine the result.
+    """Serve a page that cuts the object out of a dropped photo and refines the result by clicks.
 
     Photos stay on this machine and in memory. Ctrl-C ends the server.
 
-    Exit codes: 0 ended, 2 wrong usage, 3 something could not be read or served.
+    Exit codes: 2 wrong usage, 3 something could not be read or served, 130 ended by Ctrl-C.
+
+    Args:
+        artifact: Artifact (.pte, .onnx or .mlpackage) or checkpoint (a file, or paper or nano, the
+            bundled ones). Without it, paper.
+        saliency: Network that picks the first clicks. Without it, the bundled one.
+        host: Address to listen on. With 0.0.0.0, other devices can connect.
+        port: Port to listen on; 0 takes any free one.
+        threads: Number of CPU threads. Without it, the runtime's default.
     """
-    _check_installed()
     from sqsam_deploy.checkpoint import bundled_checkpoint
     from sqsam_deploy.demo.server import build_app
     from sqsam_deploy.demo.serving import listen, serve
@@ -56,20 +56,8 @@ def demo(
     # Whoever listens on every address is meant to be reached under names nobody can list.
     hosts = ("*",) if host in _EVERY_ADDRESS else (*_LOCAL_NAMES, host)
     socket = listen(host, port)
-    typer.echo(f"{title}: http://{_shown(host)}:{socket.getsockname()[1]}/ (Ctrl-C ends it)")
+    say(f"{title}: http://{_shown(host)}:{socket.getsockname()[1]}/ (Ctrl-C ends it)")
     serve(build_app(studio, title, hosts), socket)
-
-
-def _check_installed() -> None:
-    from importlib.util import find_spec
-
-    from sqsam_deploy.errors import MissingDependencyError
-
-    for package in ("starlette", "uvicorn"):
-        if find_spec(package) is None:
-            raise MissingDependencyError(
-                f"the web page needs {package}: pip install 'sqsam-deploy[demo]'"
-            )
 
 
 def _shown(host: str) -> str:
@@ -80,4 +68,4 @@ def _shown(host: str) -> str:
 
 def main() -> None:
     """Entry point of `sqsam-demo`."""
-    run(demo)
+    run(app)

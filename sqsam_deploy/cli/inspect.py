@@ -1,61 +1,55 @@
 """`sqsam-inspect`: what a checkpoint, an artifact or an export directory holds."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from cyclopts import Parameter
 
-from sqsam_deploy.cli._app import run, show_version
+from sqsam_deploy._internal.terminal import PlainConsole, stdout
+from sqsam_deploy.cli._app import make_app, run
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from sqsam_deploy.artifact.manifest import Agreement
     from sqsam_deploy.artifact.metadata import ArtifactMetadata, PromptRules
     from sqsam_deploy.cli._inspection import ArtifactFacts, CheckpointFacts, ExportFacts, Facts
 
-#: Without a terminal nothing is wrapped or cut off at this width.
-_PIPE_WIDTH = 400
+app = make_app("sqsam-inspect", "[OPTIONS] FILE")
 
 
+@app.default
 def inspect(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="Checkpoint, artifact (.pte, .onnx, .mlpackage), export directory or its "
-            "manifest.json.",
-            show_default=False,
-        ),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for other programs.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True)
-    ] = False,
+    file: Annotated[Path, Parameter(metavar="FILE")],
+    /,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
     """Show what a file holds.
 
-    Of a checkpoint: its network, tensors and metadata, and which norm an export folds into what.
+    Of a checkpoint: its network, tensors and metadata, and into what an export folds each norm.
     Of an artifact or an export directory: inputs, outputs, sizes, and how well it agrees with the
     float network.
 
     Exit codes: 0 shown, 2 wrong usage, 3 the file cannot be read or used.
+
+    Args:
+        file: Checkpoint, artifact (.pte, .onnx or .mlpackage), export directory or its
+            manifest.json.
+        as_json: Write JSON, for other programs.
     """
     from sqsam_deploy.cli._inspection import examine
 
     facts = examine(file)
     if as_json:
-        typer.echo(facts.model_dump_json(indent=2))
+        print(json.dumps(facts.model_dump(mode="json"), indent=2))
     else:
         _show(facts)
 
 
 def _show(facts: "Facts") -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_PIPE_WIDTH)
+    console = stdout()
     if facts.kind == "checkpoint":
         _show_checkpoint(console, facts)
     elif facts.kind == "artifact":
@@ -64,7 +58,7 @@ def _show(facts: "Facts") -> None:
         _show_export(console, facts)
 
 
-def _show_checkpoint(console: "Console", facts: "CheckpointFacts") -> None:
+def _show_checkpoint(console: PlainConsole, facts: "CheckpointFacts") -> None:
     dtypes = ", ".join(f"{count} {dtype}" for dtype, count in facts.dtypes.items())
     rows = {
         "checkpoint": facts.path,
@@ -85,14 +79,14 @@ def _show_checkpoint(console: "Console", facts: "CheckpointFacts") -> None:
     console.print(table)
 
 
-def _show_artifact(console: "Console", facts: "ArtifactFacts") -> None:
+def _show_artifact(console: PlainConsole, facts: "ArtifactFacts") -> None:
     rows = {"artifact": facts.path, "size": _size(facts.bytes)}
     rows |= _described(facts.metadata) | _agreement(facts.agreement)
     _print_pairs(console, rows)
     _print_tensors(console, facts.metadata)
 
 
-def _show_export(console: "Console", facts: "ExportFacts") -> None:
+def _show_export(console: PlainConsole, facts: "ExportFacts") -> None:
     manifest = facts.manifest
     rows = {
         "export": facts.path,
@@ -152,7 +146,7 @@ def _agreement(agreement: "Agreement | None") -> dict[str, str]:
     }
 
 
-def _print_tensors(console: "Console", metadata: "ArtifactMetadata") -> None:
+def _print_tensors(console: PlainConsole, metadata: "ArtifactMetadata") -> None:
     table = _table(console, "tensor", "role", "dtype", "shape", "layout", "range")
     for role, specs in (("input", metadata.inputs), ("output", metadata.outputs)):
         for spec in specs:
@@ -163,19 +157,19 @@ def _print_tensors(console: "Console", metadata: "ArtifactMetadata") -> None:
     console.print(table)
 
 
-def _print_pairs(console: "Console", rows: dict[str, str]) -> None:
+def _print_pairs(console: PlainConsole, rows: dict[str, str]) -> None:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in rows.items():
-        table.add_row(name, _plain(text))
+        table.add_row(name, text)
     console.print(table)
     console.print()
 
 
-def _table(console: "Console", *columns: str) -> "Table":
+def _table(console: PlainConsole, *columns: str) -> "Table":
     from rich import box
     from rich.table import Table
 
@@ -185,17 +179,10 @@ def _table(console: "Console", *columns: str) -> "Table":
     return table
 
 
-def _plain(text: str) -> str:
-    """Metadata as text: a file must not be able to style or move the terminal."""
-    from rich.markup import escape
-
-    return escape("".join(c if c.isprintable() else " " for c in text))
-
-
 def _size(count: int) -> str:
     return f"{count / 1e6:.2f} MB" if count >= 10_000 else f"{count} bytes"
 
 
 def main() -> None:
     """Entry point of `sqsam-inspect`."""
-    run(inspect)
+    run(app)

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from cyclopts import Parameter
 
-from sqsam_deploy.cli._app import run, show_version
+from sqsam_deploy._internal.requests import POSITIVE
+from sqsam_deploy._internal.terminal import say
+from sqsam_deploy.cli._app import make_app, run
 from sqsam_deploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,61 +18,52 @@ if TYPE_CHECKING:
     from sqsam_deploy.prompts import Prompt
 
 Box = tuple[float, float, float, float]
+_POINT = Parameter(metavar="X,Y", allow_leading_hyphen=True)
 
 
+app = make_app("sqsam-predict", "[OPTIONS] [ARTIFACT] IMAGE")
+
+
+@app.default
 def predict(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="[ARTIFACT] IMAGE",
-            help=".pte, .onnx, .mlpackage or a checkpoint (a file, or paper or nano, the bundled "
-            "ones; without it paper), and the photo.",
-            show_default=False,
-        ),
-    ],
-    auto: Annotated[
-        bool, typer.Option("--auto", help="Saliency picks the clicks: no other prompt is needed.")
-    ] = False,
-    saliency: Annotated[
-        Path | None,
-        typer.Option(
-            help="Network for --auto: a saliency artifact, or any ONNX file such as U2-Net's "
-            "(declared in a .json beside it); without it the bundled one."
-        ),
-    ] = None,
-    click: Annotated[
-        list[str] | None,
-        typer.Option(help="x,y on the object, in pixels of the photo; may be repeated."),
-    ] = None,
-    background_click: Annotated[
-        list[str] | None, typer.Option(help="x,y beside the object; may be repeated.")
-    ] = None,
-    box: Annotated[str | None, typer.Option(help="x0,y0,x1,y1 around the object.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; without it the runtime's default.")
-    ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Directory for the pictures.")
-    ] = Path(),
-    version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True)
-    ] = False,
+    paths: Annotated[tuple[Path, ...], Parameter(metavar="[ARTIFACT] IMAGE")],
+    /,
+    *,
+    auto: bool = False,
+    saliency: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    click: Annotated[tuple[str, ...], _POINT] = (),
+    background_click: Annotated[tuple[str, ...], _POINT] = (),
+    box: Annotated[str | None, Parameter(metavar="X0,Y0,X1,Y1", allow_leading_hyphen=True)] = None,
+    threads: Annotated[int | None, POSITIVE] = None,
+    output: Annotated[Path, Parameter(alias="-o", metavar="DIR")] = Path(),
 ) -> None:
     """Cut an object out of a photo: the one pointed at, or with --auto the most salient one.
 
-    Writes STEM-mask.png (0/255), STEM-cutout.png (transparent around the object) and
-    STEM-overlay.png into the output directory. With --auto, clicks are added to those that
-    saliency picked. Without --auto and any prompt the network chooses.
+    Writes STEM-mask.png (0 and 255), STEM-cutout.png (transparent around the object) and
+    STEM-overlay.png into the output directory. With --auto, given clicks are added to those that
+    saliency picked. Without --auto and without any prompt the network chooses.
 
     Exit codes: 0 written, 2 wrong usage, 3 something could not be read, run or written.
+
+    Args:
+        paths: Artifact (.pte, .onnx or .mlpackage) or checkpoint (a file, or paper or nano, the
+            bundled ones), and the photo. Without the artifact, paper is used.
+        auto: Let saliency pick the clicks: no other prompt is needed.
+        saliency: Network for --auto: a saliency artifact, or any ONNX file such as U2-Net's
+            (declared in a .json file beside it). Without it, the bundled network.
+        click: Point on the object, in pixels of the photo. May be given several times.
+        background_click: Point that does not belong to the object. May be given several times.
+        box: Corners of a box around the object, in pixels of the photo.
+        threads: Number of CPU threads. Without it, the runtime's default.
+        output: Directory for the pictures.
     """
     artifact, image = _artifact_and_image(paths)
     if saliency is not None and not auto:
         raise UsageError("--saliency names the network of --auto, which is not given")
     if auto and box is not None:
         raise UsageError("--auto and --box exclude each other: the box already says which object")
-    points = [(*_numbers("--click", text, 2), 1) for text in click or []]
-    points += [(*_numbers("--background-click", text, 2), 0) for text in background_click or []]
+    points = [(*_numbers("--click", text, 2), 1) for text in click]
+    points += [(*_numbers("--background-click", text, 2), 0) for text in background_click]
     corners = None if box is None else _box(box)
     pixels = _read_photo(image, points, corners)
     predictor = _predictor(artifact, saliency, threads)
@@ -81,7 +74,7 @@ def predict(
     _cut_out(predictor, prompt, image.stem, pixels, output)
 
 
-def _artifact_and_image(paths: list[Path]) -> tuple[Path | None, Path]:
+def _artifact_and_image(paths: tuple[Path, ...]) -> tuple[Path | None, Path]:
     if len(paths) > 2:
         raise UsageError(f"one artifact and one photo are taken, got {len(paths)} paths")
     return (None, paths[0]) if len(paths) == 1 else (paths[0], paths[1])
@@ -121,11 +114,9 @@ def _cut_out(
     prediction = predictor.predict_prompt(prompt, multimask_output=False)
     mask = prediction.masks[0]
     paths = write_pictures(output, stem, pixels, mask)
-    typer.echo(
-        f"predicted IoU {prediction.iou_predictions[0]:.3f}, mask {mask.mean():.1%} of the photo"
-    )
+    say(f"predicted IoU {prediction.iou_predictions[0]:.3f}, mask {mask.mean():.1%} of the photo")
     for path in paths:
-        typer.echo(str(path))
+        say(str(path))
 
 
 def _check_inside(
@@ -158,4 +149,4 @@ def _numbers(option: str, text: str, count: int) -> tuple[float, ...]:
 
 def main() -> None:
     """Entry point of `sqsam-predict`."""
-    run(predict)
+    run(app)

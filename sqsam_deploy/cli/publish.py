@@ -1,13 +1,14 @@
 """`sqsam-publish`: an export directory becomes an immutable version in a store."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from cyclopts import Parameter
 
-from sqsam_deploy.cli._app import run_app
-from sqsam_deploy.cli._default_command import DefaultCommandGroup
+from sqsam_deploy._internal.terminal import note, say
+from sqsam_deploy.cli._app import PROGRAM_VERSION, make_app, run
 from sqsam_deploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,67 +18,47 @@ if TYPE_CHECKING:
 
 _PASSWORD_VARIABLE = "SQSAM_KEY_PASSWORD"
 
-StoreArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="STORE",
-        envvar="SQSAM_STORE",
-        help="Folder, or URL of any fsspec kind: s3://bucket/models, gs://…, az://…, hf://….",
-    ),
-]
+StoreArgument = Annotated[str, Parameter(metavar="STORE", env_var="SQSAM_STORE")]
+
+# Here --version is the release's; alone, without a value, it shows the program's all the same.
+app = make_app("sqsam-publish", "DIR STORE --version VERSION [OPTIONS] | COMMAND", version_flags=())
 
 
-class _PublishGroup(DefaultCommandGroup):
-    default_command = "publish"
-
-
-app = typer.Typer(
-    cls=_PublishGroup, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-)
-
-
-@app.command()
+@app.default
 def publish(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What sqsam-export wrote.")],
+    directory: Annotated[Path, Parameter(metavar="DIR")],
     store: StoreArgument,
-    version: Annotated[str, typer.Option(help="Semantic version of the release: 1.2.0.")],
-    name: Annotated[str | None, typer.Option(help="Model name; without it the manifest's.")] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(help="Tag to move to this version (stable, …); may be repeated."),
-    ] = None,
-    parity: Annotated[
-        Path | None, typer.Option(help="Result of sqsam-parity; without it DIR/parity.json.")
-    ] = None,
-    bench: Annotated[
-        list[Path] | None,
-        typer.Option(help="Result file of sqsam-bench for the latency table; may be repeated."),
-    ] = None,
-    sign_key: Annotated[
-        Path | None,
-        typer.Option(help=f"Private key (PEM) to sign with; password in ${_PASSWORD_VARIABLE}."),
-    ] = None,
-    keyless: Annotated[
-        bool, typer.Option("--keyless", help="Sign with your or the CI job's identity (Sigstore).")
-    ] = False,
-    allow_unverified: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unverified",
-            help="Publish without a passed parity result; the release says so.",
-        ),
-    ] = False,
+    /,
+    *,
+    version: str,
+    name: str | None = None,
+    tag: Annotated[tuple[str, ...], Parameter(metavar="TAG")] = (),
+    parity: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    bench: Annotated[tuple[Path, ...], Parameter(metavar="FILE")] = (),
+    sign_key: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    keyless: bool = False,
+    allow_unverified: bool = False,
 ) -> None:
-    """Publish the artifacts of DIR as an immutable version in STORE.
+    """Publish the artifacts of a directory as an immutable version in a store.
 
-    The directory must match its manifest and have passed sqsam-parity. Also:
-
-      sqsam-publish tag STORE NAME@VERSION TAG   move a tag
-
-      sqsam-publish rebuild-index STORE          derive the index from the versions again
+    The directory must match its manifest and have passed sqsam-parity.
 
     Exit codes: 0 published (or this very release was there), 1 the parity gate did not pass,
     2 wrong usage, 3 something could not be read, written or verified.
+
+    Args:
+        directory: Directory that sqsam-export wrote.
+        store: Folder, or URL of any kind that fsspec knows: s3://bucket/models, gs://…, az://…,
+            hf://….
+        version: Semantic version of the release, such as 1.2.0. Alone, --version shows the
+            version of the program.
+        name: Name of the model. Without it, the manifest's.
+        tag: Tag to move to this version, such as stable. May be given several times.
+        parity: Result of sqsam-parity. Without it, parity.json in the directory.
+        bench: Result file of sqsam-bench, for the table of latencies. May be given several times.
+        sign_key: Private key (PEM) to sign with. Its password is read from $SQSAM_KEY_PASSWORD.
+        keyless: Sign with your identity, or the CI job's (Sigstore).
+        allow_unverified: Publish without a passed parity result. The release says so.
     """
     from sqsam_deploy._internal.progress import shown_steps
     from sqsam_deploy.release.assemble import PublishRequest
@@ -91,8 +72,8 @@ def publish(
         version=parse_version(version),
         name=name,
         parity=parity,
-        benchmarks=tuple(bench or ()),
-        tags=tuple(tag or ()),
+        benchmarks=bench,
+        tags=tag,
         signer=_signer(sign_key, keyless=keyless),
         allow_unverified=allow_unverified,
     )
@@ -102,13 +83,20 @@ def publish(
     _show(published, target, signed=request.signer is not None)
 
 
-@app.command("tag")
+@app.command(name="tag")
 def move_tag(
     store: StoreArgument,
-    reference: Annotated[str, typer.Argument(metavar="NAME@VERSION")],
-    tag: Annotated[str, typer.Argument(metavar="TAG", help="stable, for example.")],
+    reference: Annotated[str, Parameter(metavar="NAME@VERSION")],
+    tag: Annotated[str, Parameter(metavar="TAG")],
+    /,
 ) -> None:
-    """Make TAG name a version that is already published."""
+    """Make a tag name a version that is already published.
+
+    Args:
+        store: Folder or URL of the store.
+        reference: Model and version.
+        tag: Tag to move, such as stable.
+    """
     from sqsam_deploy.release.catalog import move_tag as move
     from sqsam_deploy.release.publish import refresh_index
     from sqsam_deploy.release.store import open_store
@@ -120,12 +108,16 @@ def move_tag(
     target = open_store(store)
     move(target, wanted.name, tag, wanted.version)
     refresh_index(target)
-    typer.echo(f"{wanted.name}@{tag} is now {wanted.version}")
+    say(f"{wanted.name}@{tag} is now {wanted.version}")
 
 
-@app.command("rebuild-index")
-def rebuild_index(store: StoreArgument) -> None:
-    """Read every version of STORE again and write index.json and the latest tags anew."""
+@app.command(name="rebuild-index")
+def rebuild_index(store: StoreArgument, /) -> None:
+    """Read every version of a store again, and write index.json and the latest tags anew.
+
+    Args:
+        store: Folder or URL of the store.
+    """
     from sqsam_deploy.errors import ReleaseError
     from sqsam_deploy.release.catalog import Indexer
     from sqsam_deploy.release.store import open_store
@@ -133,7 +125,7 @@ def rebuild_index(store: StoreArgument) -> None:
     indexer = Indexer(open_store(store))
     index = indexer.refresh()
     count = sum(len(model.versions) for model in index.models.values())
-    typer.echo(f"index.json lists {count} versions of {len(index.models)} models")
+    say(f"index.json lists {count} versions of {len(index.models)} models")
     if indexer.damage:
         first = indexer.damage[0]
         raise ReleaseError(
@@ -156,15 +148,18 @@ def _show(published: "Published", store: "Store", *, signed: bool) -> None:
     release = published.release
     what = f"{release.name} {release.version}"
     if published.already_there:
-        typer.echo(f"{what} was already in {store.url}, with the same content")
+        say(f"{what} was already in {store.url}, with the same content")
     else:
-        typer.echo(f"{what} is in {store.url}: {len(release.artifacts)} artifacts")
+        say(f"{what} is in {store.url}: {len(release.artifacts)} artifacts")
     if release.verification.status == "unverified":
-        typer.echo(f"warning: unverified, {release.verification.reason}", err=True)
+        note(f"warning: unverified, {release.verification.reason}")
     if not signed and not published.already_there:
-        typer.echo("note: not signed; --sign-key or --keyless signs it", err=True)
+        note("note: not signed; --sign-key or --keyless signs it")
 
 
 def main() -> None:
     """Entry point of `sqsam-publish`."""
-    run_app(app)
+    if sys.argv[1:] == ["--version"]:
+        say(PROGRAM_VERSION)
+    else:
+        run(app)

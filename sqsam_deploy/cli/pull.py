@@ -3,13 +3,14 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from cyclopts import Parameter
 
-from sqsam_deploy.cli._app import run_app, show_version
-from sqsam_deploy.cli._default_command import DefaultCommandGroup
+from sqsam_deploy._internal.terminal import note, say, stderr, stdout
+from sqsam_deploy.cli._app import make_app, run
 from sqsam_deploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,77 +24,65 @@ if TYPE_CHECKING:
     from sqsam_deploy.release.source import Source
 
 
-class _PullGroup(DefaultCommandGroup):
-    default_command = "pull"
+@dataclass(frozen=True)
+class Trust:
+    """Who must have signed a release.
+
+    Attributes:
+        verify_key: Public key (PEM) that must have signed the release.
+        identity: Identity that must have signed the release (keyless, Sigstore).
+        identity_issuer: Issuer that vouches for --identity. Without it, GitHub Actions.
+    """
+
+    verify_key: Annotated[Path | None, Parameter(metavar="FILE")] = None
+    identity: str | None = None
+    identity_issuer: Annotated[str | None, Parameter(metavar="URL")] = None
 
 
-app = typer.Typer(
-    cls=_PullGroup, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+_NOBODY = Trust()
+_Name = Annotated[str | None, Parameter(metavar="NAME")]
+_Store = Annotated[str | None, Parameter(metavar="STORE")]
 
-StoreOption = Annotated[
-    str | None,
-    typer.Option(help="Folder or URL of the store; without it $SQSAM_STORE."),
-]
-OfflineOption = Annotated[
-    bool, typer.Option("--offline", help="Use only what earlier pulls left in the cache.")
-]
+app = make_app("sqsam-pull", "NAME[@VERSION|@TAG] [OPTIONS] | COMMAND")
 
 
-@app.command()
+@app.default
 def pull(
-    reference: Annotated[
-        str | None, typer.Argument(metavar="NAME[@VERSION|@TAG]", show_default=False)
-    ] = None,
-    store: StoreOption = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="Only artifacts of it: executorch, coreml, onnx, ….")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="Only artifacts of it: int8, fp16, fp32, int8-weights.")
-    ] = None,
-    layout: Annotated[
-        str, typer.Option("--format", help="plain, swift-package or android-assets.")
-    ] = "plain",
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Directory to make or replace; without it ./NAME."),
-    ] = None,
-    verify_key: Annotated[
-        Path | None, typer.Option(help="Public key (PEM) that must have signed the release.")
-    ] = None,
-    identity: Annotated[
-        str | None,
-        typer.Option(help="Identity that must have signed it (keyless, Sigstore)."),
-    ] = None,
-    identity_issuer: Annotated[
-        str | None,
-        typer.Option(help="Who vouches for --identity; without it GitHub Actions."),
-    ] = None,
-    locked: Annotated[
-        bool, typer.Option("--locked", help="Bring exactly what the lock file pins.")
-    ] = False,
-    lock: Annotated[Path, typer.Option(help="The lock file.")] = Path("sqsam.lock"),
-    offline: OfflineOption = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True)
-    ] = False,
+    reference: Annotated[str | None, Parameter(metavar="NAME[@VERSION|@TAG]")] = None,
+    /,
+    *,
+    store: _Store = None,
+    runtime: _Name = None,
+    precision: _Name = None,
+    layout: Annotated[str, Parameter(name="--format", metavar="NAME")] = "plain",
+    output: Annotated[Path | None, Parameter(alias="-o", metavar="DIR")] = None,
+    trust: Annotated[Trust, Parameter(name="*")] = _NOBODY,
+    locked: bool = False,
+    lock: Annotated[Path, Parameter(metavar="FILE")] = Path("sqsam.lock"),
+    offline: bool = False,
 ) -> None:
     """Pull a model from a store, verify it, and put it in place whole.
 
     A bare NAME means NAME@latest. What was pulled is pinned in sqsam.lock: commit that file, and
-    "sqsam-pull --locked" brings the same bytes on every machine. Also:
-
-      sqsam-pull list [NAME]   what the store has
-
-      sqsam-pull diff A B      what changed from one release to another
+    `sqsam-pull --locked` brings the same bytes on every machine.
 
     Exit codes: 0 in place, 2 wrong usage, 3 something could not be fetched or was refused.
+
+    Args:
+        reference: Model, and version or tag.
+        store: Folder or URL of the store. Without it, $SQSAM_STORE.
+        runtime: Pull only the artifacts of a runtime, such as executorch, coreml or onnx.
+        precision: Pull only the artifacts of a precision: int8, fp16, fp32 or int8-weights.
+        layout: Layout of the directory: plain, swift-package or android-assets.
+        output: Directory to create or to replace. Without it, a directory with the model's name.
+        locked: Bring exactly what the lock file pins.
+        lock: Lock file.
+        offline: Use only what earlier pulls left in the cache.
     """
     from sqsam_deploy.release.pull import PullRequest, Selection
     from sqsam_deploy.release.version import parse_reference
 
-    verifier = _verifier(verify_key, identity, identity_issuer)
+    verifier = _verifier(trust)
     if locked:
         if runtime or precision or output or layout != "plain":
             raise UsageError("--locked takes runtime, precision, format and output from the lock")
@@ -112,14 +101,14 @@ def pull(
     _pull(_source(_store_url(store), offline=offline), request, lock)
 
 
-@app.command("list")
-def list_models(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False)] = None,
-    store: StoreOption = None,
-) -> None:
-    """Show the models of a store, or the versions and tags of one."""
-    from rich.console import Console
+@app.command(name="list")
+def list_models(name: _Name = None, /, *, store: _Store = None) -> None:
+    """Show the models of a store, or the versions and tags of one.
 
+    Args:
+        name: Model to show. Without it, all models.
+        store: Folder or URL of the store. Without it, $SQSAM_STORE.
+    """
     from sqsam_deploy.release.catalog import read_index
     from sqsam_deploy.release.store import open_store
 
@@ -143,17 +132,26 @@ def list_models(
                 "yes" if entry.signed else "no",
                 ", ".join(entry.artifacts),
             )
-    Console().print(table)
+    stdout().print(table)
 
 
-@app.command("diff")
+@app.command(name="diff")
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="NAME@VERSION or NAME@TAG.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="The same, or only @VERSION.")],
-    store: StoreOption = None,
-    offline: OfflineOption = False,
+    before: Annotated[str, Parameter(metavar="A")],
+    after: Annotated[str, Parameter(metavar="B")],
+    /,
+    *,
+    store: _Store = None,
+    offline: bool = False,
 ) -> None:
-    """Show what changed from A to B: files, sizes, drift, latency."""
+    """Show what changed from one release to another: files, sizes, drift and latency.
+
+    Args:
+        before: Earlier release: NAME@VERSION or NAME@TAG.
+        after: Later release: the same, or only @VERSION.
+        store: Folder or URL of the store. Without it, $SQSAM_STORE.
+        offline: Use only what earlier pulls left in the cache.
+    """
     from sqsam_deploy.release.diff import compare
     from sqsam_deploy.release.version import parse_reference
 
@@ -238,29 +236,32 @@ def _source(url: str, *, offline: bool) -> "Source":
 
 
 def _note(message: str) -> None:
-    typer.echo(f"note: {message}", err=True)
+    note(f"note: {message}")
 
 
-def _verifier(key: Path | None, identity: str | None, issuer: str | None) -> "Verifier | None":
+def _verifier(trust: Trust) -> "Verifier | None":
     from sqsam_deploy.release.signature import GITHUB_ISSUER, IdentityVerifier, KeyVerifier
 
-    if key is not None and identity is not None:
+    if trust.verify_key is not None and trust.identity is not None:
         raise UsageError("--verify-key and --identity exclude each other: choose one")
-    if issuer is not None and identity is None:
+    if trust.identity_issuer is not None and trust.identity is None:
         raise UsageError("--identity-issuer says who vouches for --identity, which is missing")
-    if key is not None:
-        return KeyVerifier(key)
-    return IdentityVerifier(identity, issuer or GITHUB_ISSUER) if identity else None
+    if trust.verify_key is not None:
+        return KeyVerifier(trust.verify_key)
+    if trust.identity is None:
+        return None
+    return IdentityVerifier(trust.identity, trust.identity_issuer or GITHUB_ISSUER)
 
 
 @contextmanager
 def _shown_bytes() -> "Iterator[Watch]":
     """A bar on a terminal; a log hears nothing until it is done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    console = Console(stderr=True)
+    from sqsam_deploy._internal.progress import DescriptionColumn
+
+    columns = (DescriptionColumn(), BarColumn(), DownloadColumn())
+    console = stderr()
     with Progress(
         *columns,
         TransferSpeedColumn(),
@@ -277,8 +278,6 @@ def _shown_bytes() -> "Iterator[Watch]":
 
 
 def _show(pulled: "Pulled", output: Path) -> None:
-    from rich.console import Console
-
     release = pulled.release
     table = _table("artifact", "runtime", "precision", "MB", "needs at least")
     for entry in pulled.artifacts:
@@ -289,8 +288,8 @@ def _show(pulled: "Pulled", output: Path) -> None:
             f"{entry.bytes / 1e6:.2f}",
             entry.minimum_runtime,
         )
-    Console().print(table)
-    typer.echo(f"{release.name} {release.version} is in {output}")
+    stdout().print(table)
+    say(f"{release.name} {release.version} is in {output}")
     if release.verification.status == "unverified":
         _note(f"published unverified: {release.verification.reason}")
     if pulled.opened.signed_by is None:
@@ -299,11 +298,9 @@ def _show(pulled: "Pulled", output: Path) -> None:
 
 
 def _show_diff(changes: "ReleaseDiff") -> None:
-    from rich.console import Console
-
     before, after = changes.before, changes.after
-    console = Console()
-    console.print(f"{before.name} {before.version} → {after.name} {after.version}", highlight=False)
+    console = stdout()
+    console.print(f"{before.name} {before.version} → {after.name} {after.version}")
     table = _table("artifact", "change", "MB", "drift, mIoU points", "needs at least")
     for change in changes.artifacts:
         sides = (change.before, change.after)
@@ -324,13 +321,13 @@ def _show_diff(changes: "ReleaseDiff") -> None:
         console.print(times)
     for file in changes.files:
         if file.change != "same":
-            console.print(f"{file.change}: {file.path}", highlight=False, markup=False)
+            console.print(f"{file.change}: {file.path}")
     _show_verification(changes)
 
 
 def _show_verification(changes: "ReleaseDiff") -> None:
     shown = _arrow(changes.before.verification.status, changes.after.verification.status)
-    typer.echo(f"parity: {shown}")
+    say(f"parity: {shown}")
 
 
 def _drift(artifact: "ReleasedArtifact | None") -> str | None:
@@ -359,4 +356,4 @@ def _table(*columns: str) -> "Table":
 
 def main() -> None:
     """Entry point of `sqsam-pull`."""
-    run_app(app)
+    run(app)

@@ -29,63 +29,13 @@ from sqsam_deploy.evaluation.report import REPORT_NAME, ParityReport, write_repo
 from sqsam_deploy.evaluation.reports.html import html
 from sqsam_deploy.evaluation.reports.junit import junit
 from sqsam_deploy.evaluation.reports.markdown import markdown
+from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.results import ObjectResult, read_results, write_results
 from sqsam_deploy.evaluation.runner import Progress, Run, finish, run_plan
-from sqsam_deploy.evaluation.summary import MIN_AGREEMENT, Settings, collect, summarize, tally_run
+from sqsam_deploy.evaluation.summary import Settings, collect, summarize, tally_run
 from sqsam_deploy.evaluation.worst_cases import worst_objects
 
 RESULTS_NAME = "parity-objects.csv"
-
-
-@dataclass(frozen=True)
-class ParityRequest:
-    """What somebody wants to know.
-
-    Attributes:
-        directory: With the artifacts.
-        output: Where the report goes.
-        dataset: COCO or LVIS file, or folder; None for the bundled sample.
-        images: Directory of the photos of a COCO or LVIS file; None where they lie beside it.
-        lvis: LVIS file whose masks replace COCO's (Table 4's 80% rule), or None.
-        only: Names of artifacts to evaluate; empty for all.
-        reference: Float artifact or checkpoint; None for an fp32 artifact of the directory.
-        box: Whether to ask with ground-truth boxes.
-        clicks: Numbers of random points to ask with.
-        jitter: Standard deviation of a random point's error, in pixels.
-        detections: COCO results JSON of a detector, or None.
-        saliency_maps: Folder of saliency maps, or None.
-        clicking: Whether to simulate clicking.
-        count: Images to draw; None for all.
-        seed: Of the subset, the random points and the bootstrap.
-        max_drift: The gate's limit in mIoU points.
-        min_agreement: The least mean IoU of an artifact's masks with its reference's.
-        baseline: Per-object results of an earlier run, or the directory with them, or None.
-        jobs: Processes.
-        threads: Threads of each session.
-        device: Where torch runs checkpoints.
-    """
-
-    directory: Path
-    output: Path
-    dataset: Path | None = None
-    images: Path | None = None
-    lvis: Path | None = None
-    only: tuple[str, ...] = ()
-    reference: Path | None = None
-    box: bool = True
-    clicks: tuple[int, ...] = (1, 3)
-    jitter: float = 0.0
-    detections: Path | None = None
-    saliency_maps: Path | None = None
-    clicking: bool = False
-    count: int | None = None
-    seed: int = 0
-    max_drift: float = 1.0
-    min_agreement: float = MIN_AGREEMENT
-    baseline: Path | None = None
-    jobs: int = 1
-    threads: int = 1
-    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -101,7 +51,7 @@ class ParityOutcome:
 Stage = Callable[[str, int], Progress]
 
 
-def evaluate_parity(
+def evaluate(
     request: ParityRequest, stage: Stage = lambda what, total: lambda done: None
 ) -> ParityOutcome:
     """Evaluates, judges, and writes every file of the report.
@@ -132,15 +82,16 @@ def evaluate_parity(
         baseline=_baseline(request, plan),
         annotations=request.dataset if request.detections else None,
     )
+    output = request.report_directory
     progress = stage("evaluating", len(dataset))
-    run = run_plan(plan, dataset, request.output, jobs=request.jobs, progress=progress)
+    run = run_plan(plan, dataset, output, jobs=request.processes, progress=progress)
     tally = tally_run(dataset, run.images)
     tally.report(dataset.name)
     tally.require_most(dataset.name)
     report = summarize(plan, dataset, run.images, settings)
     stage("writing the report", 0)
-    files = _write(request.output, report, plan, dataset, run)
-    finish(request.output)
+    files = _write(output, report, plan, dataset, run)
+    finish(output)
     return ParityOutcome(report, files, run)
 
 

@@ -23,13 +23,13 @@ from sqsam_deploy.artifact.manifest import (
 from sqsam_deploy.artifact.metadata import ArtifactMetadata, RuntimeName, describe
 from sqsam_deploy.artifact.provenance import git_revision, tool_versions
 from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
-from sqsam_deploy.checkpoint.bundled import DEFAULT
 from sqsam_deploy.datasets import Dataset, ImageRecord, bundled_dataset, open_dataset, subset
 from sqsam_deploy.folding import fold
 from sqsam_deploy.pipeline.agreement import Probe, make_probes, measure
 from sqsam_deploy.pipeline.artifact import ArtifactPlan, build_artifact
 from sqsam_deploy.pipeline.evidence import Evidence, Logits, WatchedSession
 from sqsam_deploy.pipeline.programs import Programs
+from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.saliency import build_saliency, saliency_step_count
 from sqsam_deploy.pipeline.targets import Target, groups_by_program, saliency_targets
 from sqsam_deploy.runtimes import runtime_package
@@ -53,31 +53,6 @@ _COST: dict[RuntimeName, float] = {
 _COST_OF_SALIENCY = 0.5
 
 
-@dataclass(frozen=True)
-class ExportRequest:
-    """What to build from what.
-
-    Attributes:
-        targets: Artifacts to build.
-        output: Directory to make or replace.
-        checkpoint: Weights: a file, or bundled ones by name.
-        calibration: Image-and-mask folder or COCO JSON; None is the bundled calibration set.
-        calibration_size: Images that the int8 ranges are measured on; None is all of them.
-        seed: Of the prompts drawn for calibration, and of the choice of images.
-        with_saliency: Whether the bundled saliency network is built too, for the same targets.
-        recipe: Name of the recipe that the targets are from, if they are from one.
-    """
-
-    targets: tuple[Target, ...]
-    output: Path
-    checkpoint: Path | str = DEFAULT
-    calibration: Path | None = None
-    calibration_size: int | None = None
-    seed: int = 0
-    with_saliency: bool = False
-    recipe: str | None = None
-
-
 def step_count(request: ExportRequest) -> int:
     """Steps that `export` reports for a request: those of `export_artifacts`, and the report."""
     return artifact_step_count(request) + 1
@@ -95,10 +70,10 @@ def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
 
     Raises:
         GateError: An artifact agrees too little with the float network.
-        UsageError: A pattern of modules to keep in float matches none.
+        UsageError: A recipe, a runtime or a module to keep in float does not exist.
         SqsamError: The checkpoint, the calibration data or the output cannot be used.
     """
-    steps = steps or SilentSteps()
+    request, steps = request.resolved(), steps or SilentSteps()
     with staged_directory(request.output, marker=MANIFEST_NAME) as staging:
         manifest, evidence = _export_into(staging, request, steps)
         steps.begin("explaining the artifacts in report.html")

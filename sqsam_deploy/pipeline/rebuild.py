@@ -13,7 +13,8 @@ from sqsam_deploy.checkpoint.bundled import DEFAULT, NAMES
 from sqsam_deploy.datasets import bundled_dataset, open_dataset, subset
 from sqsam_deploy.errors import ArtifactError, CheckpointError, UsageError
 from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.pipeline.export import ExportRequest, artifact_step_count, export_artifacts
+from sqsam_deploy.pipeline.export import artifact_step_count, export_artifacts
+from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target
 from sqsam_deploy.saliency.network import load_saliency
 

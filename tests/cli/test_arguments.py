@@ -124,7 +124,7 @@ def test_export_check_reproducible(start: Callable[..., Called]) -> None:
 
 PARITY_DEFAULTS = {
     "directory": Path("artifacts"),
-    "output": Path("artifacts"),
+    "report_directory": Path("artifacts"),
     "dataset": None,
     "images": None,
     "lvis": None,
@@ -166,26 +166,26 @@ PARITY_DEFAULTS = {
         (("--count", 5, "--seed", 3), {"count": 5, "seed": 3}),
         (("--threads", 2), {"threads": 2}),
         (("--device", "cuda:1"), {"device": "cuda:1"}),
-        (("-o", "out"), {"output": "out"}),
-        (("--output", "out"), {"output": "out"}),
+        (("-o", "out"), {"report_directory": "out"}),
+        (("--output", "out"), {"report_directory": "out"}),
     ],
 )
 def test_parity(
     start: Callable[..., Called], words: tuple[object, ...], changed: dict[str, object]
 ) -> None:
-    job = "evaluation.parity.evaluate_parity"
+    job = "evaluation.parity.evaluate"
     (request, *_), _ = start("parity", job, "artifacts", *words)
     expected = {
         name: Path(value) if isinstance(value, str) and name != "device" else value
         for name, value in (PARITY_DEFAULTS | changed).items()
     }
     assert fields(request, *PARITY_DEFAULTS) == expected
-    assert request.jobs == cores()
+    assert request.processes == cores()
 
 
 def test_parity_jobs(start: Callable[..., Called]) -> None:
-    (request, *_), _ = start("parity", "evaluation.parity.evaluate_parity", "a", "--jobs", 3)
-    assert request.jobs == 3
+    (request, *_), _ = start("parity", "evaluation.parity.evaluate", "a", "--jobs", 3)
+    assert request.processes == 3
 
 
 # bench
@@ -395,7 +395,7 @@ def test_train_with_every_option(train: Callable[..., Any]) -> None:
     words += ("--samples", 6400, "--batch-size", 8, "--learning-rate", "1e-3", "--seed", 4)
     words += ("--max-minutes", "1.5", "--device", "cpu", "--precision", "fp32")
     words += ("--execution", "compiled", "--workers", 2, "--threads", 3)
-    words += ("--validate-every", 50, "--licence", "CC0-1.0")
+    words += ("--validate-every", 50, "--license", "CC0-1.0")
     stages = train(*words)
     plan, data, *_ = stages["open_task"]
     expected = {"samples": 6400, "batch_size": 8, "learning_rate": 1e-3, "seed": 4}

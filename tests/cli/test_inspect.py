@@ -66,7 +66,7 @@ def export(tmp_path: Path) -> Path:
 
 
 def _output(path: Path, capsys: pytest.CaptureFixture[str], as_json: bool = False) -> str:
-    command.inspect(path, as_json=as_json, version=False)
+    command.inspect(path, as_json=as_json)
     return capsys.readouterr().out
 
 
@@ -87,7 +87,7 @@ def test_plain_output_has_no_escape_codes_even_from_metadata(
 ) -> None:
     text = _output(weights, capsys)
     assert "\x1b" not in text
-    assert "[red] [31mx" in text
+    assert r"[red]\x1b[31mx" in text
 
 
 def test_json_of_a_checkpoint_counts_what_the_file_holds(

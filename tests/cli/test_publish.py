@@ -84,4 +84,10 @@ def test_tag_moves_and_index_is_rebuilt(publish: Command, export: Path, tmp_path
 def test_help_names_the_other_commands(publish: Command) -> None:
     said = publish("--help")
     assert said.code == 0
-    assert "sqsam-publish rebuild-index STORE" in said.out
+    assert "rebuild-index" in said.out
+
+
+def test_version_alone_is_the_programs(publish: Command) -> None:
+    from sqsam_deploy import version
+
+    assert publish("--version").out == f"sqsam-deploy {version.__version__}\n"

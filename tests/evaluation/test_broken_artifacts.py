@@ -12,7 +12,8 @@ from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import Dataset, bundled_dataset, open_dataset
-from sqsam_deploy.evaluation.parity import ParityRequest, evaluate_parity
+from sqsam_deploy.evaluation.parity import evaluate
+from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.folding import fold
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.network import SqueezeSAM
@@ -37,9 +38,14 @@ def report(tmp_path_factory):
     torch.manual_seed(0)
     save_checkpoint(SqueezeSAM(NANO).eval(), directory / BROKEN[2], {})
     request = ParityRequest(
-        directory, directory / "report", reference=Path(FLOAT), clicks=(3,), count=16, max_drift=1.0
+        directory,
+        output=directory / "report",
+        reference=Path(FLOAT),
+        prompts="box,3-clicks",
+        count=16,
+        jobs=1,
     )
-    return evaluate_parity(request).report
+    return evaluate(request).report
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -8,7 +8,8 @@ import torch
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import bundled_dataset, subset
 from sqsam_deploy.evaluation import evaluator, runner
-from sqsam_deploy.evaluation.parity import ParityRequest, evaluate_parity
+from sqsam_deploy.evaluation.parity import evaluate
+from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.resume_log import JOURNAL_NAME
 from sqsam_deploy.evaluation.runner import run_plan
 from sqsam_deploy.model.config import NANO
@@ -38,9 +39,9 @@ def fake_sessions(sessions, monkeypatch):
 def test_two_processes_write_the_bytes_of_one(checkpoints, tmp_path):
     for jobs in (1, 2):
         request = ParityRequest(
-            checkpoints, tmp_path / str(jobs), clicks=(1,), box=False, count=2, jobs=jobs
+            checkpoints, output=tmp_path / str(jobs), prompts="1-click", count=2, jobs=jobs
         )
-        evaluate_parity(request)
+        evaluate(request)
     names = {path.name for path in (tmp_path / "1").iterdir()}
     expected = {"json", "html", "md"}
     assert names == {f"parity.{end}" for end in expected} | {

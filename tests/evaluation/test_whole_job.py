@@ -9,8 +9,9 @@ import pytest
 from sqsam_deploy.datasets import open_dataset, subset
 from sqsam_deploy.evaluation import discovery
 from sqsam_deploy.evaluation import sessions as sessions_module
-from sqsam_deploy.evaluation.parity import ParityRequest, evaluate_parity
+from sqsam_deploy.evaluation.parity import evaluate
 from sqsam_deploy.evaluation.reports.paper_tables import paper_tables
+from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.results import read_results
 
 
@@ -25,10 +26,11 @@ def request_for(sessions, tmp_path, monkeypatch, shared):
     annotations = shared / "data" / "coco_mini" / "annotations"
     request = ParityRequest(
         tmp_path,
-        tmp_path / "report",
+        output=tmp_path / "report",
         dataset=annotations / "instances_mini2017.json",
-        clicks=(),
+        prompts="box",
         count=10,
+        jobs=1,
     )
     return lambda **changes: replace(request, **changes)
 
@@ -56,7 +58,7 @@ def test_a_detector_s_boxes_give_table_1_with_ap(request_for, tmp_path, name):
     request = request_for()
     request = replace(request, dataset=request.dataset.with_name(name))
     detections = _write_detections(request.dataset, tmp_path / "boxes.json", count=10)
-    outcome = evaluate_parity(replace(request, detections=detections))
+    outcome = evaluate(replace(request, detections=detections))
     report = outcome.report
     assert report.prompts == ("box", "detector-box")
     exact, detected = report.artifacts["float.onnx"].miou
@@ -72,17 +74,17 @@ def test_a_detector_s_boxes_give_table_1_with_ap(request_for, tmp_path, name):
 
 def test_lvis_masks_are_taken_where_they_replace_coco_s(request_for, shared):
     lvis = shared / "data" / "coco_mini" / "annotations" / "lvis_v0.5_val_7imgs.json"
-    report = evaluate_parity(request_for(lvis=lvis)).report
+    report = evaluate(request_for(lvis=lvis)).report
     assert report.dataset.name == "instances_mini2017 with lvis_v0.5_val_7imgs"
     assert report.dataset.images == 10
 
 
 def test_every_row_is_kept_for_later(request_for):
-    request = request_for(clicks=(1,))
-    outcome = evaluate_parity(request)
+    request = request_for(prompts="box,1-click")
+    outcome = evaluate(request)
     rows = read_results(request.output / "parity-objects.csv")
     assert len(rows) == 2 * 2 * outcome.report.dataset.objects
-    again = evaluate_parity(replace(request, baseline=request.output, output=request.output / "b"))
+    again = evaluate(replace(request, baseline=request.output, output=request.output / "b"))
     for artifact in again.report.artifacts.values():
         assert artifact.baseline.drift.mean == 0
         assert artifact.baseline.objects == outcome.report.dataset.objects

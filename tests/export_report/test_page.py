@@ -12,7 +12,8 @@ from sqsam_deploy._internal.progress import SilentSteps
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.export_report import runs
 from sqsam_deploy.export_report.report import REPORT_NAME, export_page
-from sqsam_deploy.pipeline.export import ExportRequest, export, step_count
+from sqsam_deploy.pipeline.export import export, step_count
+from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target
 from tests.tiny_network import tiny_quantized
 
@@ -162,7 +163,7 @@ class _Told(SilentSteps):
 
 
 def test_an_export_without_int8_is_explained_too(tmp_path):
-    request = ExportRequest((Target("onnx", "fp32"),), tmp_path / "out")
+    request = ExportRequest((Target("onnx", "fp32"),), tmp_path / "out", with_saliency=False)
     told = _Told()
     export(request, told)
     assert len(told.steps) == step_count(request)

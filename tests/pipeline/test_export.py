@@ -14,7 +14,8 @@ from sqsam_deploy.checkpoint import Checkpoint
 from sqsam_deploy.errors import GateError
 from sqsam_deploy.model.saliency import SaliencyConfig, SaliencyNet
 from sqsam_deploy.pipeline import export as module
-from sqsam_deploy.pipeline.export import ExportRequest, artifact_step_count, export_artifacts
+from sqsam_deploy.pipeline.export import artifact_step_count, export_artifacts
+from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target
 from sqsam_deploy.saliency.network import SaliencyCheckpoint
 from tests.tiny_network import TINY, tiny_model
@@ -91,5 +92,7 @@ def _without_measurements(manifest: Manifest) -> Manifest:
 def test_a_failed_gate_leaves_nothing(tmp_path, monkeypatch, count):
     monkeypatch.setitem(AGREEMENT_LIMITS, "fp32", 1.5)
     with pytest.raises(GateError, match=r"^nano-fp32\.onnx agrees .* under the limit of 1\.5"):
-        _export(ExportRequest((Target("onnx", "fp32"),), tmp_path / "out"), count)
+        _export(
+            ExportRequest((Target("onnx", "fp32"),), tmp_path / "out", with_saliency=False), count
+        )
     assert list(tmp_path.iterdir()) == []

@@ -19,12 +19,13 @@ from sqsam_deploy.release.version import parse_reference
 def real_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("coremltools")
-    from sqsam_deploy.pipeline.export import ExportRequest, export
+    from sqsam_deploy.pipeline.export import export
+    from sqsam_deploy.pipeline.request import ExportRequest
     from sqsam_deploy.pipeline.targets import Target
 
     output = tmp_path_factory.mktemp("real") / "out"
     targets = (Target("onnx", "fp32"), Target("coreml", "fp32"))
-    export(ExportRequest(targets=targets, output=output, checkpoint="nano"))
+    export(ExportRequest(targets, output, "nano", with_saliency=False))
     return output
 
 

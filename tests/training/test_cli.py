@@ -29,7 +29,7 @@ def test_run_writes_weights_log_curve_and_scores(
     options = [
         *("--preset", "saliency", "--data", photo_folder, "--evaluation", photo_folder),
         *("--output", output, "--cache", tmp_path / "cache", "--samples", 40, "--batch-size", 8),
-        *("--workers", 0, "--validate-every", 2, "--device", "cpu", "--licence", "for tests"),
+        *("--workers", 0, "--validate-every", 2, "--device", "cpu", "--license", "for tests"),
     ]
     assert _call(monkeypatch, *options) == 0
     with safe_open(output / "weights.safetensors", framework="pt") as file:

@@ -1,9 +1,9 @@
 """A report on a terminal (rich) or in a log (plain text)."""
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as RichTable
+from rich.text import Text
 
+from sqsam_deploy._internal.terminal import PlainConsole
 from sqsam_deploy.evaluation.report import ParityReport
 from sqsam_deploy.evaluation.reports.paper_tables import paper_tables
 from sqsam_deploy.evaluation.reports.tables import Table, headline, problems, run_tables
@@ -11,18 +11,17 @@ from sqsam_deploy.evaluation.reports.tables import Table, headline, problems, ru
 _COLOURS = {"passed": "green", "failed": "bold red", "undecided": "yellow"}
 
 
-def print_report(report: ParityReport, console: Console) -> None:
+def print_report(report: ParityReport, console: PlainConsole) -> None:
     """Prints every table, what went wrong, and the result last, where a reader looks for it."""
     draw = _draw_rich if console.is_terminal else _draw_plain
     for table in [*run_tables(report), *paper_tables(report)]:
         draw(table, console)
     for sentence in problems(report):
-        console.print(escape(sentence), soft_wrap=True, highlight=False)
-    colour = _COLOURS[report.outcome]
-    console.print(f"[{colour}]{escape(headline(report))}[/]", soft_wrap=True, highlight=False)
+        console.print(sentence, soft_wrap=True)
+    console.print(headline(report), style=_COLOURS[report.outcome], soft_wrap=True)
 
 
-def _draw_rich(table: Table, console: Console) -> None:
+def _draw_rich(table: Table, console: PlainConsole) -> None:
     drawn = RichTable(title=table.title, title_justify="left")
     for index, column in enumerate(table.columns):
         drawn.add_column(column, justify="left" if index == 0 else "right")
@@ -31,13 +30,13 @@ def _draw_rich(table: Table, console: Console) -> None:
     console.print(drawn)
 
 
-def _coloured(cell: str) -> str:
-    colour = _COLOURS.get(cell)
-    return f"[{colour}]{cell}[/]" if colour else escape(cell)
+def _coloured(cell: str) -> str | Text:
+    return Text(cell, _COLOURS[cell]) if cell in _COLOURS else cell
 
 
-def _draw_plain(table: Table, console: Console) -> None:
-    console.print(plain_table(table), markup=False, highlight=False, soft_wrap=True)
+def _draw_plain(table: Table, console: PlainConsole) -> None:
+    for line in plain_table(table).splitlines():
+        console.print(line, soft_wrap=True)
 
 
 def plain_table(table: Table) -> str:

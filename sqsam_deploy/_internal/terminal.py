@@ -1,0 +1,54 @@
+"""Text on a terminal: what a file, a store or a person wrote can neither style nor steer it."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+#: Columns of a table where there is no terminal: nothing is wrapped or cut off in a log.
+LOG_WIDTH = 400
+
+
+def printable(text: str) -> str:
+    r"""The text with everything invisible spelled out: an escape character becomes `\x1b`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class PlainConsole(Console):
+    """A rich console for strings from anywhere: it knows no markup, and escapes control characters.
+
+    A line break inside a string is escaped too, so that a name cannot pretend to be a second line.
+    Styles come from `rich.text.Text`, from columns, and from `style=`.
+    """
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The string as it is, with control characters escaped."""
+        return super().render_str(printable(text), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Leaves it to the command, which ends quietly; rich would exit with 1."""
+        raise BrokenPipeError
+
+
+def stdout() -> PlainConsole:
+    """Standard output; as wide as it takes where that is no terminal."""
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=LOG_WIDTH)
+
+
+def stderr() -> PlainConsole:
+    """Standard error, for progress and notes."""
+    return PlainConsole(stderr=True)
+
+
+def say(text: str) -> None:
+    """One line on standard output, never wrapped."""
+    stdout().print(text, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """One line on standard error, never wrapped."""
+    stderr().print(text, soft_wrap=True)

@@ -1,0 +1,90 @@
+"""The request of an export, whose fields are the options of `sqsam-export`."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from sqsam_deploy._internal.requests import NO_OPTION, POSITIVE, convert_paths
+
+if TYPE_CHECKING:
+    from sqsam_deploy.artifact.metadata import Precision
+    from sqsam_deploy.pipeline.targets import Target
+else:
+    # A command line that only shows its help must not load what stands behind a target.
+    Target = object
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """Which artifacts to build, from which weights, and where to put them.
+
+    Attributes:
+        targets: Artifacts to build. Empty for those that the recipe, or runtime and precisions,
+            stand for.
+        output: Directory to create or to replace.
+        checkpoint: Weights: bundled ones by name (paper or nano), or a .safetensors or .pt file.
+        calibration: Folder of images and masks, or COCO file, on which the ranges of int8 are
+            measured. Without it, the bundled photos.
+        calibration_size: Number of calibration images to use. Without it, all of them.
+        seed: Seed of the calibration prompts and of the choice of images.
+        with_saliency: Whether the bundled saliency network is built too, for the same targets.
+        recipe: Build what a recipe lists: a name (--list-recipes shows them), or a .toml file of
+            your own.
+        int8: Build int8 artifacts, quantized after training. This is the default.
+        fp16: Build half-precision artifacts.
+        fp32: Build single-precision artifacts.
+        every: Build artifacts of all three precisions.
+        runtime: Runtime to build for: executorch, coreml, onnx, or executorch-coreml (a .pte file
+            with the Core ML delegate). May be given several times. Without it, the first three.
+    """
+
+    targets: Annotated[tuple[Target, ...], NO_OPTION] = ()
+    output: Annotated[Path, Parameter(alias="-o", metavar="DIR")] = Path("artifacts")
+    checkpoint: Annotated[Path | str, Parameter(metavar="NAME|FILE")] = "paper"
+    calibration: Path | None = None
+    calibration_size: Annotated[int | None, POSITIVE] = None
+    seed: int = 0
+    with_saliency: Annotated[
+        bool,
+        Parameter(
+            name="",
+            negative="--no-saliency",
+            help="Leave out the saliency network, which picks the clicks for --auto.",
+        ),
+    ] = True
+    recipe: Annotated[str | None, Parameter(metavar="NAME|FILE")] = None
+    int8: bool = False
+    fp16: bool = False
+    fp32: bool = False
+    every: Annotated[bool, Parameter(name="--all")] = False
+    runtime: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = ()
+
+    def __post_init__(self) -> None:
+        """Takes paths as text too."""
+        convert_paths(self)
+
+    def resolved(self) -> "ExportRequest":
+        """The same request with its targets listed.
+
+        Raises:
+            UsageError: A recipe or runtime does not exist, or nothing is left to build.
+        """
+        if self.targets:
+            return self
+        if self.recipe is None:
+            return replace(self, targets=self._named_targets())
+        from sqsam_deploy.recipes import find_recipe
+
+        found = find_recipe(self.recipe)
+        return replace(
+            self, targets=found.targets, with_saliency=found.with_saliency, recipe=found.name
+        )
+
+    def _named_targets(self) -> "tuple[Target, ...]":
+        from sqsam_deploy.pipeline.targets import DEFAULT_RUNTIMES, parse_runtimes, targets_for
+
+        flags: dict[Precision, bool] = {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}
+        wanted = [precision for precision, asked in flags.items() if asked or self.every]
+        return targets_for(parse_runtimes(self.runtime) or DEFAULT_RUNTIMES, wanted or ["int8"])
