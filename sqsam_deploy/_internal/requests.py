@@ -32,4 +32,4 @@ def _is_path(annotation: Any) -> bool:
     if annotation is Path:
         return True
     kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-    return Path in kinds and str not in kinds or any(map(_is_path, kinds))
+    return (Path in kinds and str not in kinds) or any(map(_is_path, kinds))

@@ -7,7 +7,6 @@ import pytest
 from safetensors.torch import save_file
 
 from sqsam_deploy.checkpoint import save_checkpoint
-from sqsam_deploy.cli import demo as command
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.model.saliency import SaliencyNet
@@ -40,16 +39,3 @@ def test_the_command_serves_the_page_until_it_is_interrupted(weights):
             running.wait(120)
         finally:
             running.kill()
-
-
-def test_a_missing_package_is_one_sentence_with_its_extra(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "starlette", None)
-    for name in [name for name in sys.modules if name.startswith("sqsam_deploy.demo")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "argv", ["sqsam-demo"])
-    with pytest.raises(SystemExit) as ended:
-        command.main()
-    assert ended.value.code == 3
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: ")
-    assert "sqsam-deploy[demo]" in error
