@@ -15,10 +15,10 @@ from unittest import mock
 
 import numpy as np
 import torch
-from executorch.extension.pybindings import portable_lib
 from executorch.runtime import Runtime
 from random_artifacts import calibrated_network
 
+from sqsam_deploy._internal.upstream.executorch import rewritten_delegates, set_threads
 from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import fold
@@ -26,7 +26,7 @@ from sqsam_deploy.model.config import preset
 from sqsam_deploy.quantization import build_calibration, quantize
 from sqsam_deploy.runtimes.executorch import passes
 from sqsam_deploy.runtimes.executorch.lowering import delegate
-from sqsam_deploy.runtimes.executorch.xnnpack import hook
+from sqsam_deploy.runtimes.executorch.xnnpack import join_moves
 
 _PHOTOS = 2
 _PAUSE = 0.05
@@ -70,10 +70,10 @@ def _lowered(program: torch.export.ExportedProgram, preset_name: str, without: s
     )
     kept = () if without == "everything" else tuple(p for p in _PASSES if p.__name__ != without)
     interleaved = without not in ("everything", "interleaved pixels")
-    join = _leave if without in ("everything", "join_moves") else hook.join_moves
+    join = _leave if without in ("everything", "join_moves") else join_moves
     with (
         mock.patch.object(passes, "_PASSES", kept),
-        mock.patch.object(hook, "join_moves", join),
+        rewritten_delegates(join),
         contextlib.redirect_stderr(io.StringIO()),
     ):
         optimized = passes.optimize(program, interleaved=interleaved)
@@ -99,7 +99,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.program.exists():
         save_program(options.preset, options.program)
-    portable_lib._unsafe_reset_threadpool(options.threads)
+    set_threads(options.threads)
     rewrites = [each.__name__ for each in _PASSES] + ["interleaved pixels", "join_moves"]
     subjects = {
         name: Subject(options.program, options.preset, name)

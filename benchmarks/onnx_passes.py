@@ -21,7 +21,7 @@ from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import fold
 from sqsam_deploy.quantization import build_calibration, quantize
 from sqsam_deploy.runtimes.onnx.lowering import translate
-from sqsam_deploy.runtimes.onnx.passes import INT8_PIXEL_PASSES, Pass, apply_passes
+from sqsam_deploy.runtimes.onnx.passes import INT8_PIXEL_PASSES, in_sequence
 
 _PHOTOS = 2
 #: Lets the threads of the session that ran before go to sleep.
@@ -44,9 +44,12 @@ def translated(preset_name: str) -> ir.Model:
 class Subject:
     """One variant of the graph, loaded."""
 
-    def __init__(self, graph: Path, passes: tuple[Pass, ...], threads: int) -> None:
+    def __init__(
+        self, graph: Path, passes: tuple[ir.passes.InPlacePass, ...], threads: int
+    ) -> None:
         model = ir.load(graph)
-        apply_passes(model, *passes)
+        if passes:
+            in_sequence(*passes)(model)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
@@ -84,7 +87,7 @@ def main() -> None:
     variants = {"all passes": INT8_PIXEL_PASSES, "no pass": ()}
     for each in INT8_PIXEL_PASSES:
         rest = tuple(other for other in INT8_PIXEL_PASSES if other is not each)
-        variants[f"without {each.__name__}"] = rest
+        variants[f"without {each.name}"] = rest
     subjects = {
         name: Subject(options.graph, passes, options.threads) for name, passes in variants.items()
     }

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from sqsam_deploy._internal.upstream.torch import TorchDispatchMode
 from sqsam_deploy.model.config import preset
 from sqsam_deploy.model.network import INPUT_CHANNELS, SqueezeSAM
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.errors import ArtifactError, SqsamError
 
 Feeds = Sequence[NDArray[np.generic]]
 
@@ -82,13 +82,15 @@ class ExecuTorchNetwork:
     """ExecuTorch's Python runtime with the XNNPACK delegate."""
 
     def __init__(self, path: Path, threads: int, events: bool = False) -> None:
-        from executorch.extension.pybindings import portable_lib
+        from sqsam_deploy._internal.upstream import executorch
 
-        portable_lib._unsafe_reset_threadpool(threads)
+        executorch.set_threads(threads)
         try:
-            self.program = portable_lib._load_program(str(path), enable_etdump=events)
+            self.program = executorch.load_program(path, events=events)
             # Here the delegates unpack and rearrange the weights.
             self._method = self.program.load_method("forward")
+        except SqsamError:
+            raise
         except Exception as error:
             raise ArtifactError(
                 f"{path} cannot be loaded by ExecuTorch: {_first_line(error)}"

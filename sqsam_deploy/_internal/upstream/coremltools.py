@@ -1,20 +1,16 @@
-"""coremltools without what it prints at import and while it converts."""
+"""coremltools without what it prints, checks and counts beyond one conversion."""
 
+import contextlib
 import importlib
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
-from typing import Any, TypeVar
+from unittest import mock
 
-_Item = TypeVar("_Item")
+from sqsam_deploy._internal.upstream.patches import Library, Used, patch
 
-#: Where coremltools 9.0 keeps the progress bars it has no option for.
-_BARS = (
-    ("coremltools.converters.mil.frontend.torch.ops", "_tqdm"),
-    ("coremltools.converters.mil.mil.passes.pass_pipeline", "tqdm"),
-)
+COREMLTOOLS = Library("coremltools", ("9.0",))
 
 
 @cache
@@ -32,22 +28,43 @@ def _is_error(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR
 
 
-@contextmanager
+@contextlib.contextmanager
 def quiet_conversion() -> Iterator[None]:
-    """Hides progress bars, which would tear this package's own, and warnings about defaults."""
-    modules = [(importlib.import_module(name), attribute) for name, attribute in _BARS]
-    originals = [getattr(module, attribute) for module, attribute in modules]
+    """Hides warnings about defaults.
+
+    The progress bars have no option of their own; the command line sets tqdm's `TQDM_DISABLE`.
+    """
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    for module, attribute in modules:
-        setattr(module, attribute, _plain)
     try:
         yield
     finally:
         logging.disable(level)
-        for (module, attribute), original in zip(modules, originals, strict=True):
-            setattr(module, attribute, original)
 
 
-def _plain(items: Iterable[_Item], **options: Any) -> Iterable[_Item]:
-    return items
+@patch(COREMLTOOLS, "conversion takes longer")
+def unvalidated_passes(used: Used) -> Iterator[None]:
+    """Does not check the program again after each of a hundred passes.
+
+    That is a third of coremltools' (9.0) time, spent on finding out which pass of its own is wrong;
+    what comes out is executed and compared, which finds out whether. `ct.PassPipeline` chooses the
+    passes, not the checks between them.
+    """
+    from coremltools.converters.mil import Program
+
+    with mock.patch.object(Program, "validate", side_effect=lambda *_, **__: used()):
+        yield
+
+
+@patch(COREMLTOOLS, "the bytes of a package depend on what was converted before it")
+def restarted_names(used: Used) -> Iterator[None]:
+    """Numbers operators from 0.
+
+    coremltools counts over the whole process and starts again only behind a conversion that
+    succeeded; one that failed, or a package that was read, leaves its numbers to the next.
+    """
+    from coremltools.converters.mil import Builder
+
+    Builder.name_count.clear()
+    used()
+    yield

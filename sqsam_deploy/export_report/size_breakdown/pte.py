@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy._internal.upstream.executorch import parse_program
+from sqsam_deploy.errors import ArtifactError, SqsamError
 from sqsam_deploy.runtimes.executorch.container import check_container
 
 if TYPE_CHECKING:
@@ -54,14 +55,14 @@ def open_pte(path: Path) -> PteFile:
     Raises:
         ArtifactError: It is damaged, or no method of it is the network.
     """
-    from executorch.exir._serialize._flatbuffer_program import _flatbuffer_to_program
-
     check_container(path)
     content = path.read_bytes()
     # Bytes 16 to 24 and 24 to 32: see `extended_header.h`.
     size, base = (int.from_bytes(content[at : at + 8], "little") for at in (16, 24))
     try:
-        program = _flatbuffer_to_program(content[:size])
+        program = parse_program(content[:size])
+    except SqsamError:
+        raise
     except Exception as error:  # whatever a damaged flatbuffer can cause
         raise ArtifactError(
             f"{path} is no readable ExecuTorch program ({type(error).__name__}): export it again"

@@ -2,13 +2,18 @@
 
 import json
 import re
+import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
 
 Arithmetic = Literal["int8", "float", "conversion"]
+#: The flatbuffer compiler that ExecuTorch brings along.
+_FLATC = f"flatc{sysconfig.get_config_var('EXE') or ''}"
 _INT8 = ("xnn_datatype_qint8", "xnn_datatype_quint8")
 
 
@@ -65,17 +70,17 @@ def parse_delegate(blob: bytes) -> XnnpackGraph:
 
 
 def _as_json(flatbuffer: bytes) -> dict[str, Any]:
-    from importlib.resources import files
-
     from executorch.backends.xnnpack import serialization
-    from executorch.exir._serialize._flatbuffer import _flatc_decompile
+    from executorch.data import bin as binaries
 
+    schema_file = files(serialization) / "schema.fbs"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        schema = folder / "schema.fbs"
-        schema.write_bytes(files(serialization).joinpath("schema.fbs").read_bytes())
         (folder / "graph.bin").write_bytes(flatbuffer)
-        _flatc_decompile(name, str(schema), str(folder / "graph.bin"))
+        with as_file(files(binaries) / _FLATC) as flatc, as_file(schema_file) as schema:
+            options = ("--json", "--defaults-json", "--strict-json", "-o", name)
+            command = (flatc, *options, schema, "--", folder / "graph.bin")
+            subprocess.run(command, check=True, capture_output=True)
         text = (folder / "graph.json").read_text()
     # flatc writes the bounds of a ReLU as `inf`, which Python reads under another name.
     document: dict[str, Any] = json.loads(re.sub(r"(?<=: )(-?)inf\b", r"\1Infinity", text))

@@ -1,13 +1,16 @@
 """An exported program to Core ML's ML Program."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 from torch.export import ExportedProgram
 
-from sqsam_deploy._internal.upstream.coremltools import coremltools, quiet_conversion
+from sqsam_deploy._internal.upstream.coremltools import (
+    coremltools,
+    quiet_conversion,
+    restarted_names,
+    unvalidated_passes,
+)
 from sqsam_deploy.artifact.metadata import (
     DEFAULT_DEPLOYMENT_TARGET,
     DeploymentTarget,
@@ -41,8 +44,7 @@ def convert(
         deployment_target: Decides which operators may be used, and which iOS loads the model.
     """
     ct = coremltools()
-    _restart_names()
-    with quiet_conversion(), _unvalidated_passes():
+    with quiet_conversion(), unvalidated_passes(), restarted_names():
         model: MLModel = ct.convert(
             decomposed(single_precision(program)),
             source="pytorch",
@@ -55,26 +57,6 @@ def convert(
             skip_model_load=True,
         )
     return model
-
-
-@contextlib.contextmanager
-def _unvalidated_passes() -> Iterator[None]:
-    """Does not check the program again after each of a hundred passes.
-
-    That is a third of coremltools' (9.0) time, spent on finding out which pass of its own is wrong;
-    what comes out is executed and compared, which finds out whether.
-    """
-    from coremltools.converters.mil import Program
-
-    with mock.patch.object(Program, "validate"):
-        yield
-
-
-def _restart_names() -> None:
-    """Numbers operators from 0 again: coremltools counts them over the whole process."""
-    from coremltools.converters.mil import Builder
-
-    Builder.name_count.clear()
 
 
 def _compute_precision(precision: Precision) -> Any:

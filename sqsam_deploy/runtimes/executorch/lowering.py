@@ -4,12 +4,18 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch.export import ExportedProgram
 
 from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy._internal.upstream.executorch import (
+    changed_graphs_only,
+    no_search_for_bilinear,
+    rewritten_delegates,
+)
 from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata
 
@@ -26,9 +32,9 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         path: Where to write.
     """
     from sqsam_deploy.runtimes.executorch.passes import optimize
-    from sqsam_deploy.runtimes.executorch.retracing import changed_graphs_only
 
-    with _quiet(), lean_tracing(), changed_graphs_only():
+    # `_quiet` is the innermost: the patches around it warn where they do not work.
+    with lean_tracing(), changed_graphs_only(), no_search_for_bilinear(), _moves_joined(), _quiet():
         interleaved = any(spec.layout == "NHWC" for spec in metadata.inputs)
         optimized = optimize(program, interleaved=interleaved)
         content = delegate(optimized, metadata).to_executorch().buffer
@@ -40,32 +46,17 @@ def delegate(program: ExportedProgram, metadata: ArtifactMetadata) -> "EdgeProgr
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    from sqsam_deploy.runtimes.executorch.xnnpack import rewritten_delegates
-
-    with rewritten_delegates():
-        return to_edge_transform_and_lower(
-            program,
-            partitioner=[XnnpackPartitioner()],
-            constant_methods={METADATA_KEY: metadata.model_dump_json()},
-        )
-
-
-def undelegated_operators(lowered: "EdgeProgramManager") -> tuple[str, ...]:
-    """Names of the operators that run outside XNNPACK, in order."""
-    return tuple(
-        str(node.target.__name__)
-        for node in lowered.exported_program().graph.nodes
-        if node.op == "call_function"
-        and getattr(node.target, "__name__", "") not in ("getitem", "executorch_call_delegate")
+    return to_edge_transform_and_lower(
+        program,
+        partitioner=[XnnpackPartitioner()],
+        constant_methods={METADATA_KEY: metadata.model_dump_json()},
     )
 
 
-def delegated_subgraphs(lowered: "EdgeProgramManager") -> int:
-    """How many pieces XNNPACK runs; every cut costs a copy."""
-    return sum(
-        getattr(node.target, "__name__", "") == "executorch_call_delegate"
-        for node in lowered.exported_program().graph.nodes
-    )
+def _moves_joined() -> AbstractContextManager[None]:
+    from sqsam_deploy.runtimes.executorch.xnnpack import join_moves
+
+    return rewritten_delegates(join_moves)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sqsam_deploy._internal.upstream.executorch import set_threads
 from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, stored_metadata
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.executorch.container import check_container
@@ -47,7 +48,8 @@ def open_session(path: Path, threads: int | None = None) -> ExecutorchSession:
     program = _load_program(path)
     metadata = _metadata_of(program, path)
     if threads is not None:
-        _set_threads(threads)
+        with quiet_cpp():
+            set_threads(threads)
     try:
         with quiet_cpp():
             method = program.load_method("forward")
@@ -83,14 +85,6 @@ def _metadata_of(program: Any, path: Path) -> ArtifactMetadata:
         raise ArtifactError(f"{path} has no '{METADATA_KEY}' metadata: no artifact of this tool")
     (stored,) = program.load_method(METADATA_KEY).execute([])
     return stored_metadata(stored, str(path))
-
-
-def _set_threads(threads: int) -> None:
-    from executorch.extension.pybindings import portable_lib
-
-    with quiet_cpp():
-        if portable_lib._threadpool_get_thread_count() != threads:
-            portable_lib._unsafe_reset_threadpool(threads)
 
 
 def executor() -> str:

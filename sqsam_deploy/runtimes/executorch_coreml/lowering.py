@@ -29,8 +29,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         ArtifactError: Something of the network stayed outside the delegate.
     """
     edge = _delegate(program, metadata)
-    module = _only_delegate(edge, path)
-    module._processed_bytes = reproducible(module.processed_bytes)
+    _make_reproducible(edge, _only_delegate(edge, path))
     staging = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with staging.open("wb") as file:
@@ -67,6 +66,23 @@ def _compile_specs(metadata: ArtifactMetadata) -> list[Any]:
         else ct.precision.FLOAT16,
     )
     return specs
+
+
+def _make_reproducible(edge: "EdgeProgramManager", delegate: "LoweredBackendModule") -> None:
+    """Puts a delegate with reproducible bytes in the place of the program's one."""
+    from executorch.exir.lowered_backend_module import LoweredBackendModule
+
+    replacement = LoweredBackendModule(
+        delegate.original_module,
+        delegate.backend_id,
+        reproducible(delegate.processed_bytes),
+        delegate.compile_specs,
+        delegate.named_data_store_output,
+    )
+    replacement.meta = delegate.meta
+    program = edge.exported_program().graph_module
+    name = next(name for name, child in program.named_children() if child is delegate)
+    program.set_submodule(name, replacement)
 
 
 def _only_delegate(edge: "EdgeProgramManager", path: Path) -> "LoweredBackendModule":

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sqsam_deploy._internal.upstream.executorch import parse_file
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
-from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.errors import ArtifactError, SqsamError
 from sqsam_deploy.runtimes import coreml
 from sqsam_deploy.runtimes.coreml.reference import ReferenceExecutor
 from sqsam_deploy.runtimes.coreml.reference.program import load_program
@@ -88,13 +89,11 @@ def executor() -> str:
 
 
 def _read_call(path: Path) -> _Call:
-    from executorch.exir._serialize._program import deserialize_pte_binary
-
     try:
-        program = deserialize_pte_binary(path.read_bytes()).program
+        program = parse_file(path.read_bytes())
         plan = next(plan for plan in program.execution_plan if plan.name == "forward")
         return _only_call(program, plan)
-    except ArtifactError:
+    except SqsamError:
         raise
     except Exception as error:  # whatever a damaged flatbuffer can cause
         raise ArtifactError(

@@ -17,8 +17,7 @@ from sqsam_deploy.version import __version__
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
     from onnx_ir import Model
-
-    from sqsam_deploy.runtimes.onnx.passes import Pass
+    from onnx_ir.passes import InPlacePass
 
 #: Key that records with which of its optimizations ONNX Runtime was compared.
 OPTIMIZATION_KEY = "onnxruntime.graph_optimization_level"
@@ -39,10 +38,11 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     import onnx
     from onnx_ir.serde import serialize_model
 
-    from sqsam_deploy.runtimes.onnx.passes import apply_passes
+    from sqsam_deploy.runtimes.onnx.passes import in_sequence
 
     graph = translate(program, metadata)
-    apply_passes(graph, *_passes(metadata))
+    if selected := _passes(metadata):
+        in_sequence(*selected)(graph)
     model = serialize_model(graph)
     strip_provenance(model)
     onnx.helper.set_model_props(
@@ -77,8 +77,8 @@ def translate(program: ExportedProgram, metadata: ArtifactMetadata) -> "Model":
     return exported.model
 
 
-def _passes(metadata: ArtifactMetadata) -> "tuple[Pass, ...]":
-    """What is rewritten: nothing that helps was found in the float graphs."""
+def _passes(metadata: ArtifactMetadata) -> "tuple[InPlacePass, ...]":
+    """The rewrites for a precision; none was found that helps float graphs."""
     from sqsam_deploy.runtimes.onnx import passes
 
     if metadata.precision != "int8":

@@ -12,14 +12,10 @@ from sqsam_deploy.artifact.metadata import (
     input_specs,
 )
 from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.export_report.operators.executorch import delegated_operators
 from sqsam_deploy.prompts import EncodedPrompt
 from sqsam_deploy.quantization import export_fp16, export_fp32
 from sqsam_deploy.runtimes import executorch
-from sqsam_deploy.runtimes.executorch.lowering import (
-    delegate,
-    delegated_subgraphs,
-    undelegated_operators,
-)
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_program,
     activation_scales_of_pte,
@@ -122,10 +118,10 @@ def test_activation_scales_are_those_of_the_program(int8_pte: Path) -> None:
     np.testing.assert_allclose(actual, expected, rtol=0, atol=PRINTED_STEP)
 
 
-def test_xnnpack_takes_the_whole_network() -> None:
-    lowered = delegate(_program("int8"), _metadata("int8"))
-    assert undelegated_operators(lowered) == ()
-    assert delegated_subgraphs(lowered) == 1
+def test_xnnpack_takes_the_whole_network(int8_pte: Path) -> None:
+    operators = delegated_operators(int8_pte)
+    assert operators.outside == ()
+    assert operators.delegate_calls == 1
 
 
 def test_no_local_path_is_in_the_file(int8_pte: Path) -> None:

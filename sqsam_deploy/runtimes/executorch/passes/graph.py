@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-import torch.ao.quantization.fx._decomposed  # registers quantized_decomposed
+import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401  registers quantized_decomposed
 from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.node import Argument

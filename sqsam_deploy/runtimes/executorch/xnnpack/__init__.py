@@ -1,6 +1,5 @@
-"""The graph that ExecuTorch hands to XNNPACK, and what is improved in it before it is written."""
+"""Rewrites of the graph that ExecuTorch hands to XNNPACK, before it is serialized."""
 
-from sqsam_deploy.runtimes.executorch.xnnpack.hook import rewritten_delegates
 from sqsam_deploy.runtimes.executorch.xnnpack.movement import join_moves
 
-__all__ = ["join_moves", "rewritten_delegates"]
+__all__ = ["join_moves"]

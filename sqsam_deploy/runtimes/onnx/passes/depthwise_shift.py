@@ -24,16 +24,17 @@ from sqsam_deploy.runtimes.onnx.passes.graph import (
 _WEIGHT = 64
 
 
-def shift_by_convolution(model: ir.Model) -> int:
+class ShiftByConvolution(ir.passes.InPlacePass):
     """Replaces each addition of a constant to a dequantized map before its quantization. Exact.
 
-    `quantize_biases` then rounds the constants to a 64th of a step of the map.
-
-    Returns:
-        Additions replaced.
+    `QuantizeBiases` then rounds the constants to a 64th of a step of the map.
     """
-    additions = [node for node in model.graph if node.op_type == "Add"]
-    return sum(_rewrite(model.graph, node) for node in additions)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        additions = [node for node in model.graph if node.op_type == "Add"]
+        count = sum(_rewrite(model.graph, node) for node in additions)
+        return ir.passes.PassResult(model, modified=count > 0)
 
 
 def _rewrite(graph: ir.Graph, addition: ir.Node) -> bool:

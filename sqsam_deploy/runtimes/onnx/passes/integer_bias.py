@@ -11,17 +11,18 @@ import onnx_ir as ir
 from sqsam_deploy.runtimes.onnx.passes.graph import Emitter, add_constant, array_of, producer_of
 
 
-def quantize_biases(model: ir.Model) -> int:
+class QuantizeBiases(ir.passes.InPlacePass):
     """Stores the bias of each int8 convolution as int32 behind a DequantizeLinear.
 
     Moves a bias by half a step of the accumulator at most, some 10,000 times less than a step of
     the output.
-
-    Returns:
-        Biases changed.
     """
-    nodes = [node for node in model.graph if node.op_type == "Conv" and len(node.inputs) == 3]
-    return sum(_quantize(model.graph, node) for node in nodes)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        nodes = [node for node in model.graph if node.op_type == "Conv" and len(node.inputs) == 3]
+        count = sum(_quantize(model.graph, node) for node in nodes)
+        return ir.passes.PassResult(model, modified=count > 0)
 
 
 def _quantize(graph: ir.Graph, node: ir.Node) -> bool:

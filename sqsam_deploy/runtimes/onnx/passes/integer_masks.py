@@ -21,16 +21,17 @@ from sqsam_deploy.runtimes.onnx.passes.graph import (
 )
 
 
-def multiply_masks_as_integers(model: ir.Model) -> int:
+class MultiplyMasksAsIntegers(ir.passes.InPlacePass):
     """Rewrites each product of joined, separately quantized rows with a quantized map.
 
     Exact up to the order of a float sum: the values that are multiplied are the same.
-
-    Returns:
-        Products rewritten.
     """
-    products = [node for node in model.graph if node.op_type == "MatMul"]
-    return sum(_rewrite(model.graph, node) for node in products)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        products = [node for node in model.graph if node.op_type == "MatMul"]
+        count = sum(_rewrite(model.graph, node) for node in products)
+        return ir.passes.PassResult(model, modified=count > 0)
 
 
 def _rewrite(graph: ir.Graph, product: ir.Node) -> bool:

@@ -21,14 +21,14 @@ _CHANNELS_LAST = (0, 2, 3, 1)
 _CHANNELS_FIRST = (0, 3, 1, 2)
 
 
-def embed_rows(model: ir.Model) -> int:
-    """Rewrites each int8 convolution of patches that reads a map with the channels last. Exact.
+class EmbedRows(ir.passes.InPlacePass):
+    """Rewrites each int8 convolution of patches that reads a map with the channels last. Exact."""
 
-    Returns:
-        Convolutions rewritten.
-    """
-    nodes = [node for node in model.graph if node.op_type == "Conv" and _takes_patches(node)]
-    return sum(_rewrite(model.graph, node) for node in nodes)
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        nodes = [node for node in model.graph if node.op_type == "Conv" and _takes_patches(node)]
+        count = sum(_rewrite(model.graph, node) for node in nodes)
+        return ir.passes.PassResult(model, modified=count > 0)
 
 
 def _takes_patches(node: ir.Node) -> bool:

@@ -21,28 +21,28 @@ JOINED = ("image", "prompt_maps")
 _BYTES = Quantization(scale=1.0, zero_point=0, dtype=ir.DataType.UINT8)
 
 
-def take_pixels_as_bytes(model: ir.Model) -> int:
+class TakePixelsAsBytes(ir.passes.InPlacePass):
     """Replaces the float32 inputs of the pixels by one uint8 input, 1xSxSxC, channels last.
 
     Exact for whole numbers from 0 to 255. Expects them quantized with a step of 1 and counted from
-    zero (`count_activations_from_zero`).
-
-    Returns:
-        Inputs that were replaced.
+    zero (`CountActivationsFromZero`).
     """
-    graph = model.graph
-    inputs = [value for value in graph.inputs if value.name in JOINED]
-    quantized = [_bytes_of(value) for value in inputs]
-    planes = _joined([value for value in quantized if value is not None])
-    if None in quantized or planes is None:
-        return 0
-    batch, channels, height, width = sizes_of(planes)
-    pixels = ir.val(PIXELS, ir.DataType.UINT8, (batch, height, width, channels))
-    emitter = Emitter(graph, planes.consumers()[0])
-    planes.replace_all_uses_with(emitter.transpose(pixels, 0, 3, 1, 2, name=f"{PIXELS}_planes"))
-    others = [value for value in graph.inputs if value.name not in JOINED]
-    graph.inputs[:] = [pixels, *others]
-    return len(inputs)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        graph = model.graph
+        inputs = [value for value in graph.inputs if value.name in JOINED]
+        quantized = [_bytes_of(value) for value in inputs]
+        planes = _joined([value for value in quantized if value is not None])
+        if None in quantized or planes is None:
+            return ir.passes.PassResult(model, modified=False)
+        batch, channels, height, width = sizes_of(planes)
+        pixels = ir.val(PIXELS, ir.DataType.UINT8, (batch, height, width, channels))
+        emitter = Emitter(graph, planes.consumers()[0])
+        planes.replace_all_uses_with(emitter.transpose(pixels, 0, 3, 1, 2, name=f"{PIXELS}_planes"))
+        others = [value for value in graph.inputs if value.name not in JOINED]
+        graph.inputs[:] = [pixels, *others]
+        return ir.passes.PassResult(model, modified=bool(inputs))
 
 
 def _bytes_of(value: ir.Value) -> ir.Value | None:

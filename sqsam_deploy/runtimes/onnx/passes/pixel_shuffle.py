@@ -16,21 +16,22 @@ from sqsam_deploy.runtimes.onnx.passes.subpixels import spread_tiles
 _SHUFFLE = [0, 3, 1, 4, 2]
 
 
-def move_shuffles_channels_last(model: ir.Model) -> int:
+class MoveShufflesChannelsLast(ir.passes.InPlacePass):
     """Reorders the output channels of each convolution that a pixel shuffle reads. Exact.
 
-    Expects the shuffle on quantized values (`keep_moves_quantized`), and constants that are added
-    before it as convolutions (`shift_by_convolution`).
-
-    Returns:
-        Shuffles changed.
+    Expects the shuffle on quantized values (`KeepMovesQuantized`), and constants that are added
+    before it as convolutions (`ShiftByConvolution`).
     """
-    transposes = [
-        node
-        for node in model.graph
-        if node.op_type == "Transpose" and list(node.attributes["perm"].as_ints()) == _SHUFFLE
-    ]
-    return sum(_move(model.graph, node) for node in transposes)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        transposes = [
+            node
+            for node in model.graph
+            if node.op_type == "Transpose" and list(node.attributes["perm"].as_ints()) == _SHUFFLE
+        ]
+        count = sum(_move(model.graph, node) for node in transposes)
+        return ir.passes.PassResult(model, modified=count > 0)
 
 
 def _move(graph: ir.Graph, transpose: ir.Node) -> bool:

@@ -13,14 +13,14 @@ from sqsam_deploy.runtimes.onnx.passes.graph import Emitter, only_reader, sizes_
 from sqsam_deploy.runtimes.onnx.passes.subpixels import spread_tiles
 
 
-def rewrite_upsampling(model: ir.Model) -> int:
-    """Replaces each int8 transposed convolution whose kernel is as large as its stride. Exact.
+class RewriteUpsampling(ir.passes.InPlacePass):
+    """Replaces each int8 transposed convolution whose kernel is as large as its stride. Exact."""
 
-    Returns:
-        Transposed convolutions replaced.
-    """
-    nodes = [node for node in model.graph if node.op_type == "ConvTranspose"]
-    return sum(_rewrite(model.graph, node) for node in nodes if _tiles(node))
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        nodes = [node for node in model.graph if node.op_type == "ConvTranspose"]
+        count = sum(_rewrite(model.graph, node) for node in nodes if _tiles(node))
+        return ir.passes.PassResult(model, modified=count > 0)
 
 
 def _tiles(node: ir.Node) -> bool:

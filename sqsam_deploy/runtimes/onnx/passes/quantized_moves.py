@@ -13,14 +13,14 @@ from sqsam_deploy.runtimes.onnx.passes.graph import producer_of, quantization_of
 _MOVES = {"Concat": None, "MaxPool": 1, "Reshape": 1, "Slice": 1, "Transpose": 1}
 
 
-def keep_moves_quantized(model: ir.Model) -> int:
-    """Takes DequantizeLinear and QuantizeLinear away around each move. Exact.
+class KeepMovesQuantized(ir.passes.InPlacePass):
+    """Takes DequantizeLinear and QuantizeLinear away around each move. Exact."""
 
-    Returns:
-        Moves that work on quantized values now.
-    """
-    moves = [node for node in model.graph if node.op_type in _MOVES]
-    return sum(_requantize(model.graph, node) for node in moves)
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        moves = [node for node in model.graph if node.op_type in _MOVES]
+        count = sum(_requantize(model.graph, node) for node in moves)
+        return ir.passes.PassResult(model, modified=count > 0)
 
 
 def _requantize(graph: ir.Graph, move: ir.Node) -> bool:

@@ -10,16 +10,15 @@ import onnx_ir as ir
 from sqsam_deploy.runtimes.onnx.passes.graph import first_input, quantization_of
 
 
-def drop_saturating_relu(model: ir.Model) -> int:
-    """Removes each Relu that is only read by quantizations with zero as their lowest value. Exact.
+class DropSaturatingRelu(ir.passes.InPlacePass):
+    """Removes each Relu that only quantizations with zero as their lowest value read. Exact."""
 
-    Returns:
-        Relus removed.
-    """
-    relus = [node for node in model.graph if node.op_type == "Relu" and _is_saturation(node)]
-    for relu in relus:
-        relu.outputs[0].replace_all_uses_with(first_input(relu))
-    return len(relus)
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        relus = [node for node in model.graph if node.op_type == "Relu" and _is_saturation(node)]
+        for relu in relus:
+            relu.outputs[0].replace_all_uses_with(first_input(relu))
+        return ir.passes.PassResult(model, modified=bool(relus))
 
 
 def _is_saturation(relu: ir.Node) -> bool:

@@ -16,18 +16,18 @@ from sqsam_deploy.runtimes.onnx.passes.graph import (
 )
 
 
-def transpose_weights(model: ir.Model) -> int:
-    """Transposes each constant matrix that a Transpose node transposes. Exact.
+class TransposeWeights(ir.passes.InPlacePass):
+    """Transposes each constant matrix that a Transpose node transposes. Exact."""
 
-    Returns:
-        Transposes removed.
-    """
-    transposes = [
-        node
-        for node in model.graph
-        if node.op_type == "Transpose" and list(node.attributes["perm"].as_ints()) == [1, 0]
-    ]
-    return sum(_transpose(model.graph, node) for node in transposes)
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        transposes = [
+            node
+            for node in model.graph
+            if node.op_type == "Transpose" and list(node.attributes["perm"].as_ints()) == [1, 0]
+        ]
+        count = sum(_transpose(model.graph, node) for node in transposes)
+        return ir.passes.PassResult(model, modified=count > 0)
 
 
 def _transpose(graph: ir.Graph, node: ir.Node) -> bool:

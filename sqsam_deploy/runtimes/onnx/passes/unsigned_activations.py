@@ -13,24 +13,23 @@ from sqsam_deploy.runtimes.onnx.passes.graph import add_constant, quantization_o
 OFFSET = 128
 
 
-def count_activations_from_zero(model: ir.Model) -> int:
-    """Turns each int8 activation into uint8, zero point + 128. Exact; weights stay int8.
+class CountActivationsFromZero(ir.passes.InPlacePass):
+    """Turns each int8 activation into uint8, zero point + 128. Exact; weights stay int8."""
 
-    Returns:
-        QuantizeLinear nodes changed.
-    """
-    changed = 0
-    for node in model.graph:
-        if node.op_type == "QuantizeLinear" and _is_int8(node):
-            _shift(model.graph, node)
-            node.outputs[0].dtype = ir.DataType.UINT8
-            changed += 1
-        elif any(_is_shifted(value) for value in node.inputs):
-            if node.op_type != "DequantizeLinear":
-                node.outputs[0].dtype = ir.DataType.UINT8
-            elif _is_int8(node):
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Applies the pass in place."""
+        changed = 0
+        for node in model.graph:
+            if node.op_type == "QuantizeLinear" and _is_int8(node):
                 _shift(model.graph, node)
-    return changed
+                node.outputs[0].dtype = ir.DataType.UINT8
+                changed += 1
+            elif any(_is_shifted(value) for value in node.inputs):
+                if node.op_type != "DequantizeLinear":
+                    node.outputs[0].dtype = ir.DataType.UINT8
+                elif _is_int8(node):
+                    _shift(model.graph, node)
+        return ir.passes.PassResult(model, modified=changed > 0)
 
 
 def _is_int8(node: ir.Node) -> bool:

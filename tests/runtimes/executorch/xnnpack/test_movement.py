@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest import mock
 
 import pytest
 import torch
-from executorch.backends.xnnpack import xnnpack_preprocess as preprocess
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import XNNGraph
 from executorch.exir import to_edge_transform_and_lower
 from executorch.runtime import Runtime
 from torch.export import ExportedProgram
 
+from sqsam_deploy._internal.upstream.executorch import rewritten_delegates
 from sqsam_deploy.runtimes.executorch.passes import optimize
 from sqsam_deploy.runtimes.executorch.xnnpack import join_moves
 from tests.tiny_network import tiny_quantized
@@ -22,15 +21,13 @@ from tests.tiny_network import tiny_quantized
 def _before_writing(change: object) -> Iterator[list[str]]:
     """Applies `change` to each XNNPACK graph, and yields the names of the operators written."""
     names: list[str] = []
-    serialize = preprocess.serialize_xnnpack_binary
 
-    def wrapped(graph: XNNGraph, constants: bytearray) -> bytes:
+    def rewrite(graph: XNNGraph) -> None:
         if callable(change):
             change(graph)
         names.extend(type(node.xnode_union).__name__ for node in graph.xnodes)
-        return serialize(graph, constants)
 
-    with mock.patch.object(preprocess, "serialize_xnnpack_binary", wrapped):
+    with rewritten_delegates(rewrite):
         yield names
 
 

@@ -23,7 +23,7 @@ from sqsam_deploy.model.saliency import SaliencyConfig
 from sqsam_deploy.quantization.float_programs import trace_network
 from sqsam_deploy.quantization.pt2e import quantize_program
 from sqsam_deploy.runtimes.onnx.lowering import translate
-from sqsam_deploy.runtimes.onnx.passes import Pass, apply_passes
+from sqsam_deploy.runtimes.onnx.passes import in_sequence
 from tests.tiny_network import TINY, tiny_calibration, tiny_quantized
 
 Arrays = list[NDArray[np.generic]]
@@ -86,9 +86,9 @@ def shuffled_graph() -> ir.Model:
     return _parsed(_shuffled_bytes())
 
 
-def rewritten(model: ir.Model, *passes: Pass) -> ir.Model:
+def rewritten(model: ir.Model, *passes: ir.passes.InPlacePass) -> ir.Model:
     """The graph behind some passes."""
-    apply_passes(model, *passes)
+    in_sequence(*passes)(model)
     return model
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from sqsam_deploy.runtimes.onnx.passes.graph import array_of
-from sqsam_deploy.runtimes.onnx.passes.integer_bias import quantize_biases
+from sqsam_deploy.runtimes.onnx.passes.integer_bias import QuantizeBiases
 from tests.runtimes.onnx.passes.graphs import (
     outputs,
     rewritten,
@@ -12,7 +12,7 @@ from tests.runtimes.onnx.passes.graphs import (
 
 
 def test_a_bias_moves_by_half_a_step_of_the_accumulator_at_most() -> None:
-    before, after = tiny_graph().graph, rewritten(tiny_graph(), quantize_biases).graph
+    before, after = tiny_graph().graph, rewritten(tiny_graph(), QuantizeBiases()).graph
     convolutions = [node for node in after if node.op_type == "Conv"]
     assert convolutions
     for node in convolutions:
@@ -26,5 +26,5 @@ def test_a_bias_moves_by_half_a_step_of_the_accumulator_at_most() -> None:
 
 
 def test_the_outputs_hardly_move() -> None:
-    before, after = tiny_graph(), rewritten(tiny_graph(), quantize_biases)
+    before, after = tiny_graph(), rewritten(tiny_graph(), QuantizeBiases())
     assert steps_apart(outputs(before, tiny_feeds()), outputs(after, tiny_feeds())) < 0.01

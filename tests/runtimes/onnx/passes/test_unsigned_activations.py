@@ -1,13 +1,13 @@
 import onnx_ir as ir
 
 from sqsam_deploy.runtimes.onnx.passes.graph import quantization_of
-from sqsam_deploy.runtimes.onnx.passes.quantized_moves import keep_moves_quantized
-from sqsam_deploy.runtimes.onnx.passes.unsigned_activations import count_activations_from_zero
+from sqsam_deploy.runtimes.onnx.passes.quantized_moves import KeepMovesQuantized
+from sqsam_deploy.runtimes.onnx.passes.unsigned_activations import CountActivationsFromZero
 from tests.runtimes.onnx.passes.graphs import outputs, rewritten, same, tiny_feeds, tiny_graph
 
 
 def test_activations_are_unsigned_with_the_same_steps() -> None:
-    before, after = tiny_graph(), rewritten(tiny_graph(), count_activations_from_zero)
+    before, after = tiny_graph(), rewritten(tiny_graph(), CountActivationsFromZero())
     pairs = zip(_quantizations(before), _quantizations(after), strict=True)
     for (scale, zero_point), shifted in pairs:
         assert shifted == (scale, zero_point + 128)
@@ -15,7 +15,7 @@ def test_activations_are_unsigned_with_the_same_steps() -> None:
 
 
 def test_moves_between_quantizations_follow_and_weights_stay_signed() -> None:
-    model = rewritten(tiny_graph(), keep_moves_quantized, count_activations_from_zero)
+    model = rewritten(tiny_graph(), KeepMovesQuantized(), CountActivationsFromZero())
     types = {n.outputs[0].dtype for n in model.graph if n.op_type == "MaxPool"}
     assert types == {ir.DataType.UINT8}
     weights = {v.dtype for v in model.graph.initializers.values() if len(v.shape) == 4}
@@ -24,8 +24,8 @@ def test_moves_between_quantizations_follow_and_weights_stay_signed() -> None:
 
 
 def test_a_second_time_changes_nothing() -> None:
-    model = rewritten(tiny_graph(), count_activations_from_zero)
-    assert count_activations_from_zero(model) == 0
+    model = rewritten(tiny_graph(), CountActivationsFromZero())
+    assert not CountActivationsFromZero()(model).modified
 
 
 def _quantizations(model: ir.Model) -> list[tuple[float, int]]:

@@ -1,0 +1,168 @@
+"""Private parts of ExecuTorch: XNNPACK's graph before it is written, faster lowering, the format.
+
+What only reads or runs a file needs ExecuTorch's private names and says so in one sentence where
+they are gone (`private`); what changes the lowering goes without (`patch`).
+"""
+
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from sqsam_deploy._internal.upstream.patches import Library, Used, patch, private, warn_once
+
+if TYPE_CHECKING:
+    from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import XNNGraph
+    from executorch.exir.pass_base import ExportPass
+    from executorch.exir.schema import Program
+    from torch.fx import GraphModule
+    from torch.fx.passes.infra.pass_base import PassResult
+
+EXECUTORCH = Library("executorch", ("1.4", "1.5"))
+
+#: What a pass may define without changing what tracing a graph again gives.
+_HARMLESS = ("call", "requires", "ensures", "_abc_impl", "_initialized")
+
+_Snapshot = list[tuple[Any, ...]]
+
+
+@patch(EXECUTORCH, "the .pte moves more data and runs slower")
+def rewritten_delegates(used: Used, rewrite: "Callable[[XNNGraph], object]") -> Iterator[None]:
+    """Rewrites every XNNPACK graph in place just before ExecuTorch serializes it.
+
+    ExecuTorch 1.5 has no public place for that. Its preprocessing ends by calling
+    `xnnpack_preprocess.serialize_xnnpack_binary`.
+    """
+    from executorch.backends.xnnpack import xnnpack_preprocess as preprocess
+
+    serialize = preprocess.serialize_xnnpack_binary
+
+    def rewritten(graph: "XNNGraph", constants: bytearray) -> bytes:
+        used()
+        rewrite(graph)
+        written: bytes = serialize(graph, constants)
+        return written
+
+    with mock.patch.object(preprocess, "serialize_xnnpack_binary", rewritten):
+        yield
+
+
+@patch(EXECUTORCH, "lowering takes longer")
+def changed_graphs_only(used: Used) -> Iterator[None]:
+    """Skips tracing a graph that is as the last pass left it.
+
+    A pass of ExecuTorch 1.5 ends by tracing the graph again, operator by operator, also when it
+    found nothing to change; most of XNNPACK's look for operators that these networks do not have.
+    A pass that takes part in the tracing itself (`call_operator` and the like) is never skipped.
+    """
+    from executorch.exir.pass_base import _ExportPassBase
+    from torch.fx.passes.infra.pass_base import PassResult
+
+    trace = _ExportPassBase.call
+    traced: tuple[GraphModule, _Snapshot] | None = None
+
+    def trace_changed(each: "ExportPass", module: "GraphModule") -> "PassResult":
+        nonlocal traced
+        if _only_looks(type(each)) and traced == (module, _snapshot(module)):
+            used()
+            return PassResult(module, True)
+        result: PassResult = trace(each, module)
+        traced = result.graph_module, _snapshot(result.graph_module)
+        return result
+
+    with mock.patch.object(_ExportPassBase, "call", trace_changed):
+        yield
+
+
+@patch(EXECUTORCH, "lowering takes longer")
+def no_search_for_bilinear(used: Used) -> Iterator[None]:
+    """Skips the search for a decomposed bilinear upsampling where no operator can belong to one.
+
+    To search, ExecuTorch exports and lowers four small networks, which takes a second.
+    """
+    from executorch.backends.xnnpack._passes.convert_to_upsample_bilinear2d import (
+        ConvertToUpsampleBilinear2d,
+    )
+    from executorch.exir.pass_base import ExportPass
+
+    search = ConvertToUpsampleBilinear2d.call
+
+    def search_where_gathered(each: "ExportPass", module: "GraphModule") -> "PassResult":
+        used()
+        found: PassResult = (search if _gathers(module) else ExportPass.call)(each, module)
+        return found
+
+    with mock.patch.object(ConvertToUpsampleBilinear2d, "call", search_where_gathered):
+        yield
+
+
+def _gathers(module: "GraphModule") -> bool:
+    """Whether there may be a decomposed bilinear upsampling, which picks its pixels by index."""
+    return any("index" in str(n.target) or "bilinear" in str(n.target) for n in module.graph.nodes)
+
+
+def _only_looks(kind: "type[ExportPass]") -> bool:
+    """Whether a kind of pass leaves the tracing as `ExportPass` has it."""
+    from executorch.exir.pass_base import ExportPass
+
+    if not issubclass(kind, ExportPass):
+        return False
+    below = kind.__mro__[: kind.__mro__.index(ExportPass)]
+    own = {name for each in below for name in vars(each) if not name.startswith("__")}
+    return not (own - {*_HARMLESS}) & {*dir(ExportPass)}
+
+
+def _snapshot(module: "GraphModule") -> _Snapshot:
+    return [(n, n.op, n.target, n.args, n.kwargs) for n in module.graph.nodes]
+
+
+def parse_program(flatbuffer: bytes) -> "Program":
+    """The program of a `.pte` from its flatbuffer, without the segments behind it.
+
+    Raises:
+        MissingDependencyError: This release of ExecuTorch has no such reader.
+    """
+    module = importlib.import_module("executorch.exir._serialize._flatbuffer_program")
+    read = private(EXECUTORCH, module, "_flatbuffer_to_program", "read .pte files")
+    program: Program = read(flatbuffer)
+    return program
+
+
+def parse_file(content: bytes) -> "Program":
+    """The program of a whole `.pte`, with the bytes of its delegates.
+
+    Raises:
+        MissingDependencyError: This release of ExecuTorch has no such reader.
+    """
+    module = importlib.import_module("executorch.exir._serialize._program")
+    read = private(EXECUTORCH, module, "deserialize_pte_binary", "read .pte files")
+    program: Program = read(content).program
+    return program
+
+
+def load_program(path: Path, *, events: bool) -> Any:
+    """A program whose methods hand out their outputs without copying them, for timing.
+
+    Args:
+        path: A `.pte`.
+        events: Whether its event tracer is on. `executorch.runtime` has neither.
+
+    Raises:
+        MissingDependencyError: This release of ExecuTorch has no such binding.
+    """
+    from executorch.extension.pybindings import portable_lib
+
+    load = private(EXECUTORCH, portable_lib, "_load_program", "time .pte files")
+    return load(str(path), enable_etdump=events)
+
+
+def set_threads(threads: int) -> None:
+    """Sizes the one thread pool that ExecuTorch keeps for the process."""
+    from executorch.extension.pybindings import portable_lib
+
+    try:
+        if portable_lib._threadpool_get_thread_count() != threads:
+            portable_lib._unsafe_reset_threadpool(threads)
+    except AttributeError as error:
+        warn_once(f"executorch {EXECUTORCH.installed}: threads stay as they are, {error}")

@@ -1,0 +1,89 @@
+"""The patches of a lowering: the same bytes with them and without, and every one is used."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from sqsam_deploy._internal.upstream.coremltools import (
+    coremltools,
+    restarted_names,
+    unvalidated_passes,
+)
+from sqsam_deploy._internal.upstream.patches import Library, UpstreamWarning, warn_once
+from sqsam_deploy.artifact.metadata import describe
+from sqsam_deploy.quantization import export_fp32
+from sqsam_deploy.runtimes import executorch
+from sqsam_deploy.runtimes.coreml.programs import decomposed
+from sqsam_deploy.runtimes.executorch import xnnpack
+from tests.tiny_network import TINY, tiny_folded
+
+
+@pytest.fixture(autouse=True)
+def _warnings_again() -> Iterator[None]:
+    warn_once.cache_clear()
+    yield
+    warn_once.cache_clear()
+
+
+def test_a_pte_has_the_same_bytes_without_the_patches(tmp_path: Path) -> None:
+    """All five of torch's and ExecuTorch's; the rewrite of XNNPACK's graph here changes nothing."""
+    program = export_fp32(tiny_folded())
+    metadata = describe(TINY, runtime="executorch", precision="fp32", weights_sha256="0" * 64)
+    with mock.patch.object(xnnpack, "join_moves", lambda graph: 0):
+        with warnings.catch_warnings():
+            # A patch that is not used warns.
+            warnings.simplefilter("error", UpstreamWarning)
+            executorch.lower(program, metadata, tmp_path / "patched.pte")
+        with (
+            mock.patch.object(Library, "installed", "99.0"),
+            pytest.warns(UpstreamWarning, match="99.0 was not tried") as caught,
+        ):
+            executorch.lower(program, metadata, tmp_path / "plain.pte")
+    assert (tmp_path / "patched.pte").read_bytes() == (tmp_path / "plain.pte").read_bytes()
+    assert len({str(each.message) for each in caught}) == 5
+
+
+def _converted(*patches: AbstractContextManager[None]) -> bytes:
+    """The ML Program of a conversion, as its serialized specification."""
+    ct = coremltools()
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), ExitStack() as stack:
+            warnings.simplefilter("error", UpstreamWarning)
+            for each in patches:
+                stack.enter_context(each)
+            model = ct.convert(
+                decomposed(export_fp32(tiny_folded())),
+                source="pytorch",
+                convert_to="mlprogram",
+                minimum_deployment_target=ct.target.iOS17,
+                skip_model_load=True,
+            )
+    finally:
+        logging.disable(logging.NOTSET)
+    return bytes(model.get_spec().SerializeToString(deterministic=True))
+
+
+def test_a_package_has_the_same_bytes_unvalidated_and_after_another() -> None:
+    patched = _converted(restarted_names(), unvalidated_passes())
+    # coremltools itself starts again behind a conversion ...
+    assert _converted() == patched
+    # ... and counts on behind a program that was only built.
+    _build_a_program()
+    assert _converted(restarted_names()) == patched
+
+
+def _build_a_program() -> None:
+    coremltools()
+    from coremltools.converters.mil import Builder as mb
+
+    @mb.program(input_specs=[mb.TensorSpec(shape=(1, 2))])
+    def program(x: object) -> object:
+        return mb.relu(x=mb.add(x=x, y=1.0))
+
+    assert program.functions
