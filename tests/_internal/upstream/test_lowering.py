@@ -80,10 +80,10 @@ def test_a_package_has_the_same_bytes_unvalidated_and_after_another() -> None:
 
 def _build_a_program() -> None:
     coremltools()
-    from coremltools.converters.mil import Builder as mb
+    from coremltools.converters.mil import Builder
 
-    @mb.program(input_specs=[mb.TensorSpec(shape=(1, 2))])
+    @Builder.program(input_specs=[Builder.TensorSpec(shape=(1, 2))])
     def program(x: object) -> object:
-        return mb.relu(x=mb.add(x=x, y=1.0))
+        return Builder.relu(x=Builder.add(x=x, y=1.0))
 
     assert program.functions
