@@ -28,10 +28,10 @@ from rich.progress import track
 from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.artifact.manifest import ArtifactEntry, read_manifest
 from sqsam_deploy.datasets import ImageRecord, bundled_dataset, load_image, open_dataset
-from sqsam_deploy.evaluation.sampling import draw_points, object_generator
 from sqsam_deploy.pictures import overlay
 from sqsam_deploy.predictor import Predictor, upsample_masks
 from sqsam_deploy.prompts.saliency import SaliencyClicks
+from sqsam_deploy.prompts.sampling import draw_points, object_generator
 from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.saliency import open_saliency
 

@@ -141,8 +141,35 @@ def test_points_labelled_minus_one_do_not_count(predictor, recorder):
 
 
 def test_clicks_outside_move_to_the_edge(predictor, recorder):
-    predictor.predict([[-50, 30], [1000, 1000], [20, -0.5]], [1, 1, 0])
+    predictor.predict([[-50, 30], [300, 120], [20, -0.5]], [1, 1, 0])
     assert tokens(recorder) == [(0, 30, 1), (199, 99, 1), (20, 0, 0)]
+
+
+@pytest.mark.parametrize("click", [(1000, 50), (50, 1000), (-300, 50)])
+def test_a_click_that_is_nowhere_near_the_image_is_an_error(predictor, click):
+    with pytest.raises(UsageError, match="200x100"):
+        predictor.predict([click], [1])
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"box": (0.2, 0.2, 0.8, 0.8)},
+        {"box": np.array([0, 0, 1, 1])},
+        {"point_coords": [[0.5, 0.25]], "point_labels": [1]},
+        {"point_coords": [[0.5, 1], [1, 0]], "point_labels": [1, 0]},
+        {"point_coords": [[60, 30]], "point_labels": [1], "box": (0.1, 0.2, 0.3, 0.4)},
+    ],
+)
+def test_shares_of_the_image_are_not_taken_for_pixels(predictor, prompt):
+    with pytest.raises(UsageError, match="200x100"):
+        predictor.predict(**prompt)
+
+
+def test_the_first_pixel_may_be_clicked(predictor, recorder):
+    predictor.predict([[0, 0], [0.5, 30]], [1, 0])
+    assert tokens(recorder) == [(0, 0, 1), (0.5, 30, 0)]
+    predictor.predict([[1, 0]], [1])
 
 
 def test_a_box_is_cut_at_the_edge(predictor, recorder):

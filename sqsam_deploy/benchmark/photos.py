@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.datasets import ImageRecord, bundled_dataset, load_image
+from sqsam_deploy.datasets import AnnotatedImage, bundled_dataset, load_annotated
 from sqsam_deploy.prompts import Prompt
+from sqsam_deploy.prompts.sampling import draw_points, foreground
 
 #: Clicks of every second photo; the others get a box.
 CLICKS = 3
@@ -30,19 +31,18 @@ def load_photos(count: int) -> list[Photo]:
     """The first photos of the bundled sample, with a box and with three clicks in turn."""
     rng = np.random.default_rng(0)
     records = itertools.islice(bundled_dataset("sample"), count)
+    photos = (load_annotated(record) for record in records)
     return [
-        Photo(load_image(record), _clicks(record, rng) if index % 2 else _box(record))
-        for index, record in enumerate(records)
+        Photo(photo.image, _clicks(photo, rng) if index % 2 else _box(photo))
+        for index, photo in enumerate(photos)
     ]
 
 
-def _box(record: ImageRecord) -> Prompt:
-    return Prompt(box=max(record.objects, key=lambda item: item.area).box)
+def _box(photo: AnnotatedImage) -> Prompt:
+    return Prompt(box=max(photo.record.objects, key=lambda item: item.area).box)
 
 
-def _clicks(record: ImageRecord, rng: np.random.Generator) -> Prompt:
+def _clicks(photo: AnnotatedImage, rng: np.random.Generator) -> Prompt:
     """Points drawn from the largest object's mask (the protocol of the paper's Table 2)."""
-    mask = max(record.objects, key=lambda item: item.area).mask()
-    pixels = rng.choice(np.argwhere(mask), CLICKS)
-    coords = pixels[:, ::-1].astype(np.float32)
-    return Prompt(coords, np.ones(len(coords), np.int64))
+    areas = [item.area for item in photo.record.objects]
+    return foreground(draw_points(photo.masks[int(np.argmax(areas))], CLICKS, rng))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.prompts.encoding import BACKGROUND, FOREGROUND
+from sqsam_deploy.prompts.sampling import innermost_pixel
 
 MAX_CLICKS = 20
 #: IoUs whose number of clicks is reported.
@@ -74,33 +75,12 @@ def next_click(
         truth: HxW, what is wanted.
         clicked: HxW, pixels that were clicked before; they are not clicked twice.
     """
-    missed, missed_at = _innermost(truth & ~mask, clicked)
-    false, false_at = _innermost(mask & ~truth, clicked)
+    missed, missed_at = innermost_pixel(truth & ~mask, clicked)
+    false, false_at = innermost_pixel(mask & ~truth, clicked)
     if missed == false == 0:
         return None
-    (y, x), label = (missed_at, FOREGROUND) if missed > false else (false_at, BACKGROUND)
+    (x, y), label = (missed_at, FOREGROUND) if missed > false else (false_at, BACKGROUND)
     return Click(x, y, label)
-
-
-def _innermost(
-    region: NDArray[np.bool_], clicked: NDArray[np.bool_]
-) -> tuple[float, tuple[int, int]]:
-    """Distance from the region's border, and pixel, of its innermost unclicked pixel.
-
-    The image's edge counts as a border, as in RITM.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
-    if not len(rows):
-        return 0.0, (0, 0)
-    top, left = int(rows[0]), int(columns[0])
-    window = np.s_[top : rows[-1] + 1, left : columns[-1] + 1]
-    # The distance transform of the bounding box, padded, is that of the whole image.
-    depth = distance_transform_edt(np.pad(region[window], 1))[1:-1, 1:-1]
-    depth[clicked[window]] = 0
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return float(depth[y, x]), (int(y) + top, int(x) + left)
 
 
 def _prompt(clicks: list[Click]) -> Prompt:

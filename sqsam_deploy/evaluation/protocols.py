@@ -16,9 +16,13 @@ from sqsam_deploy.datasets import ImageRecord
 from sqsam_deploy.datasets.problems import Problem
 from sqsam_deploy.evaluation.detections import Detection, match_detections
 from sqsam_deploy.evaluation.saliency import read_saliency_map, salient_object
-from sqsam_deploy.evaluation.sampling import draw_points, jitter_points, object_generator
 from sqsam_deploy.prompts import Prompt
-from sqsam_deploy.prompts.encoding import FOREGROUND
+from sqsam_deploy.prompts.sampling import (
+    draw_points,
+    foreground,
+    jitter_points,
+    object_generator,
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class RandomPoints:
         for index, item in enumerate(scene.record.objects):
             points = self._points(scene, index, item.id)
             for kind, count in zip(self.kinds, self.counts, strict=True):
-                yield Query(kind, _foreground(points[:count]), index)
+                yield Query(kind, foreground(points[:count]), index)
 
     def _points(self, scene: Scene, index: int, object_id: str) -> NDArray[np.float32]:
         rng = object_generator(self.seed, object_id)
@@ -157,16 +161,12 @@ class SaliencyPoints:
         target = salient_object(scene.masks, saliency > start.threshold, points)
         for kind, count in zip(self.kinds, self.counts, strict=True):
             if target is not None:
-                yield Query(kind, _foreground(points[:count]), target)
+                yield Query(kind, foreground(points[:count]), target)
 
 
 def click_kind(count: int) -> str:
     """The name of a prompt with `count` clicks."""
     return "1-click" if count == 1 else f"{count}-clicks"
-
-
-def _foreground(points: NDArray[np.float32]) -> Prompt:
-    return Prompt(points, np.full(len(points), FOREGROUND, np.int64))
 
 
 def _inside(

@@ -11,6 +11,7 @@ from sqsam_deploy.artifact.manifest import Agreement
 from sqsam_deploy.datasets import AnnotatedImage, ImageRecord, load_annotated
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
+from sqsam_deploy.prompts.sampling import innermost_point
 from sqsam_deploy.runtimes.session import RawPrediction, Session
 
 
@@ -60,21 +61,13 @@ def _prompts(photo: AnnotatedImage) -> Iterator[Prompt]:
     largest, mask = max(
         zip(photo.record.objects, photo.masks, strict=True), key=lambda pair: pair[0].area
     )
-    click = _innermost(mask)
+    click = innermost_point(mask)
     box = tuple(float(edge) for edge in largest.box)
     label = np.ones(1, np.int64)
     yield Prompt(click, label)
     yield Prompt(box=(box[0], box[1], box[2], box[3]))
     yield Prompt(click, label, (box[0], box[1], box[2], box[3]))
     yield Prompt()
-
-
-def _innermost(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    from scipy import ndimage
-
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return np.array([[x, y]], np.float32)
 
 
 def measure(

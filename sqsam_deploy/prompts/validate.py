@@ -10,6 +10,9 @@ from sqsam_deploy.prompts.encoding import BACKGROUND, FOREGROUND, PADDING, Promp
 
 Box = tuple[float, float, float, float]
 
+#: Images with a shorter side than this may be clicked within 0..1.
+_SMALL = 8
+
 
 def validate_prompt(
     point_coords: ArrayLike | None,
@@ -19,8 +22,8 @@ def validate_prompt(
 ) -> Prompt:
     """A prompt from `SamPredictor.predict`'s arguments.
 
-    Points labelled -1 are dropped; a point outside the image moves to its edge; a box is cut at
-    the image and its corners may come in any order.
+    Points labelled -1 are dropped; a point outside the image, but not by more than the image's own
+    size, moves to its edge; a box is cut at the image and its corners may come in any order.
 
     Args:
         point_coords: Nx2, (x, y) in pixels of the image.
@@ -29,13 +32,62 @@ def validate_prompt(
         image_hw: The image.
 
     Raises:
-        UsageError: Coordinates and labels do not match or are not such, or the box lies outside.
+        UsageError: Coordinates and labels do not match or are not such, are shares of the image
+            (0..1), or lie outside.
     """
     limits = np.array([image_hw[1] - 1, image_hw[0] - 1], np.float32)
     coords, labels = _points(point_coords, point_labels)
-    is_point = labels != PADDING
-    inside = np.clip(coords, 0, limits)[is_point]
-    return Prompt(inside, labels[is_point], None if box is None else _box(box, limits))
+    coords, labels = coords[labels != PADDING], labels[labels != PADDING]
+    corners = None if box is None else _box(box, limits)
+    refuse_fractions(coords, box, image_hw)
+    _refuse_far_away(coords, image_hw)
+    return Prompt(np.clip(coords, 0, limits), labels, corners)
+
+
+def refuse_fractions(
+    point_coords: NDArray[np.floating],
+    box: Sequence[float] | NDArray[np.floating] | None,
+    image_hw: tuple[int, int],
+) -> None:
+    """Refuses coordinates in 0..1, shares of the image as other tools write them.
+
+    As pixels they all lie on the image's first one, where nobody points. Whole numbers are left
+    alone in clicks: (0, 0) is a pixel.
+
+    Args:
+        point_coords: Nx2, (x, y).
+        box: (x0, y0, x1, y1), or None.
+        image_hw: The image; a small one has pixels that are no mistake.
+
+    Raises:
+        UsageError: All clicks, or the box, are such.
+    """
+    if min(image_hw) < _SMALL:
+        return
+    within = bool(len(point_coords)) and bool(((point_coords >= 0) & (point_coords <= 1)).all())
+    if within and bool((point_coords % 1 != 0).any()):
+        given = tuple(point_coords[0].tolist())
+    elif box is not None and bool(((np.asarray(box) >= 0) & (np.asarray(box) <= 1)).all()):
+        given = tuple(np.asarray(box).tolist())
+    else:
+        return
+    shown = ", ".join(f"{value:g}" for value in given)
+    raise UsageError(
+        f"({shown}) looks like shares of the image: give pixels of its "
+        f"{image_hw[1]}x{image_hw[0]}, that is {shown} times its width and height"
+    )
+
+
+def _refuse_far_away(coords: NDArray[np.float32], image_hw: tuple[int, int]) -> None:
+    """A finger slips off a photo, but not by another photo's width."""
+    size = np.array([image_hw[1], image_hw[0]], np.float32)
+    far = ((coords < -size) | (coords > 2 * size)).any(axis=1)
+    if far.any():
+        x, y = coords[far][0].tolist()
+        raise UsageError(
+            f"the click ({x:g}, {y:g}) lies far outside the image of {image_hw[1]}x{image_hw[0]} "
+            "pixels"
+        )
 
 
 def _points(

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqsam_deploy.prompts import Prompt
-from sqsam_deploy.prompts.encoding import FOREGROUND
+from sqsam_deploy.prompts.sampling import (
+    box_sides,
+    draw_points,
+    foreground,
+    jitter_box,
+    mask_box,
+)
 
 #: Most clicks of one drawn prompt.
 MAX_DRAWN_CLICKS = 5
@@ -31,32 +37,23 @@ def draw_prompt(mask: Mask, kind: int, rng: np.random.Generator) -> Prompt:
 
 
 def _one_click(mask: Mask, rng: np.random.Generator) -> Prompt:
-    return _clicks(mask, 1, rng)
+    return foreground(draw_points(mask, 1, rng))
 
 
 def _several_clicks(mask: Mask, rng: np.random.Generator) -> Prompt:
-    return _clicks(mask, int(rng.integers(2, MAX_DRAWN_CLICKS + 1)), rng)
-
-
-def _clicks(mask: Mask, count: int, rng: np.random.Generator) -> Prompt:
-    rows, columns = np.nonzero(mask)
-    chosen = rng.integers(len(rows), size=count)
-    points = np.stack([columns[chosen], rows[chosen]], axis=1).astype(np.float32)
-    return Prompt(points, np.full(count, FOREGROUND, np.int64))
+    return foreground(draw_points(mask, int(rng.integers(2, MAX_DRAWN_CLICKS + 1)), rng))
 
 
 def _box(mask: Mask, rng: np.random.Generator) -> Prompt:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    tight = np.array([columns[0], rows[0], columns[-1], rows[-1]], np.float64)
-    sides = np.tile(tight[2:] - tight[:2] + 1, 2)
-    moved = tight + np.clip(rng.normal(size=4), -2, 2) * BOX_JITTER * sides
-    limits = np.tile(np.array(mask.shape[::-1]) - 1, 2)
-    x0, y0, x1, y1 = np.clip(moved, 0, limits).tolist()
-    return Prompt(box=(x0, y0, x1, y1))
+    exact = mask_box(mask)
+    # To the centers of the last pixels, not past them: published int8 ranges were measured so.
+    x0, y0, x1, y1 = exact[0], exact[1], exact[2] - 1, exact[3] - 1
+    limits = (mask.shape[1] - 1, mask.shape[0] - 1)
+    return Prompt(box=jitter_box((x0, y0, x1, y1), box_sides(exact), BOX_JITTER, limits, rng))
 
 
 def _box_with_clicks(mask: Mask, rng: np.random.Generator) -> Prompt:
-    clicks = _clicks(mask, int(rng.integers(1, 4)), rng)
+    clicks = foreground(draw_points(mask, int(rng.integers(1, 4)), rng))
     return Prompt(clicks.point_coords, clicks.point_labels, _box(mask, rng).box)
 
 

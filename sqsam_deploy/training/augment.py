@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from sqsam_deploy._internal.geometry import bounding_box
+
 #: Share of a mask's area that must lie in a larger mask for it to count as nested.
 CONTAINMENT = 0.9
 
@@ -59,8 +61,7 @@ def nested_masks(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def bounding_window(mask: NDArray[np.uint8]) -> Window:
     """The smallest window that holds all of a non-empty HxW mask."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return Window(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return Window(*bounding_box(mask))
 
 
 def centre_crop(

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
+from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.prompts.encoding import FOREGROUND, Prompt, encode_prompt
+from sqsam_deploy.prompts.encoding import Prompt, encode_prompt
 from sqsam_deploy.prompts.image import prepare_image
-from sqsam_deploy.training.augment import bounding_window
+from sqsam_deploy.prompts.sampling import draw_points, foreground, mask_box
 from sqsam_deploy.training.readers import MaskedImage
 from sqsam_deploy.training.samples import Batch, Sample, collate
-from sqsam_deploy.training.simulate import draw_clicks
 
 #: Seed of the clicks of every evaluation.
 CLICK_SEED = 0
@@ -78,25 +78,20 @@ def score(
     return Scores(len(ious[0]), one, three, box)
 
 
-def _one_click(mask: NDArray[np.uint8], rng: np.random.Generator) -> Prompt:
-    return _clicks(mask, 1, rng)
+def _one_click(mask: NDArray[np.bool_], rng: np.random.Generator) -> Prompt:
+    return foreground(draw_points(mask, 1, rng))
 
 
-def _three_clicks(mask: NDArray[np.uint8], rng: np.random.Generator) -> Prompt:
-    return _clicks(mask, 3, rng)
+def _three_clicks(mask: NDArray[np.bool_], rng: np.random.Generator) -> Prompt:
+    return foreground(draw_points(mask, 3, rng))
 
 
-def _clicks(mask: NDArray[np.uint8], count: int, rng: np.random.Generator) -> Prompt:
-    return Prompt(draw_clicks(mask, count, rng), np.full(count, FOREGROUND, np.int64))
-
-
-def _box(mask: NDArray[np.uint8], _rng: np.random.Generator) -> Prompt:
-    box = bounding_window(mask)
-    return Prompt(box=(box.left, box.top, box.right, box.bottom))
+def _box(mask: NDArray[np.bool_], _rng: np.random.Generator) -> Prompt:
+    return Prompt(box=mask_box(mask))
 
 
 #: What `Scores` reports, in order.
-PROMPTS: tuple[Callable[[NDArray[np.uint8], np.random.Generator], Prompt], ...] = (
+PROMPTS: tuple[Callable[[NDArray[np.bool_], np.random.Generator], Prompt], ...] = (
     _one_click,
     _three_clicks,
     _box,
@@ -112,7 +107,7 @@ def _cases(
             # An object's clicks do not depend on which other objects are evaluated.
             rng = np.random.default_rng([CLICK_SEED, number, *photo.id.encode()])
             for kind, draw in enumerate(PROMPTS):
-                prompt = draw(mask.view(np.uint8), rng)
+                prompt = draw(mask, rng)
                 encoded = encode_prompt(prompt, (mask.shape[0], mask.shape[1]), config)
                 yield kind, Sample(pixels, encoded, np.zeros((1, 1), np.uint8)), mask
 
@@ -127,8 +122,7 @@ def _run(
     for (kind, _, truth), mask in zip(pending, logits, strict=True):
         resized = F.interpolate(mask[None, None], truth.shape, mode="bilinear")[0, 0]
         predicted = (resized > 0).numpy()
-        overlap = np.count_nonzero(predicted & truth)
-        ious[kind].append(overlap / np.count_nonzero(predicted | truth))
+        ious[kind].append(mask_iou(predicted, truth))
 
 
 @torch.no_grad()

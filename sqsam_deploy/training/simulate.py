@@ -5,11 +5,17 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy._internal.geometry import bounding_box
 from sqsam_deploy.prompts.encoding import BACKGROUND, FOREGROUND, Prompt
-from sqsam_deploy.training.augment import Window, bounding_window
+from sqsam_deploy.prompts.sampling import (
+    Box,
+    Points,
+    box_sides,
+    draw_points_within,
+    jitter_box,
+    mask_box,
+)
 from sqsam_deploy.training.recipe import PromptMix
-
-Points = NDArray[np.float32]
 
 
 def draw_prompt(mask: NDArray[np.uint8], mix: PromptMix, rng: np.random.Generator) -> Prompt:
@@ -67,45 +73,25 @@ def draw_clicks(mask: NDArray[np.uint8], count: int, rng: np.random.Generator) -
     Returns:
         (x, y), count x 2 float32; 0 x 2 when the mask is empty.
     """
-    return _draw_in(mask, Window(0, 0, mask.shape[1], mask.shape[0]), count, rng)
+    if not mask.any():
+        return np.zeros((0, 2), np.float32)
+    return draw_points_within(mask, count, rng)
 
 
 def draw_background(mask: NDArray[np.uint8], count: int, rng: np.random.Generator) -> Points:
     """Clicks beside an object: outside its mask, within its box grown by 30% on each side."""
-    box, (height, width) = bounding_window(mask), mask.shape
-    dx, dy = int(0.3 * box.width) + 2, int(0.3 * box.height) + 2
-    near = Window(
-        max(box.left - dx, 0),
-        max(box.top - dy, 0),
-        min(box.right + dx, width),
-        min(box.bottom + dy, height),
-    )
-    return _draw_in(1 - mask, near, count, rng)
+    x0, y0, x1, y1 = bounding_box(mask)
+    dx, dy = int(0.3 * (x1 - x0)) + 2, int(0.3 * (y1 - y0)) + 2
+    beside = np.zeros_like(mask)
+    near = np.s_[max(y0 - dy, 0) : y1 + dy, max(x0 - dx, 0) : x1 + dx]
+    beside[near] = 1 - mask[near]
+    return draw_clicks(beside, count, rng)
 
 
-def _draw_in(
-    mask: NDArray[np.uint8], window: Window, count: int, rng: np.random.Generator
-) -> Points:
-    pixels = np.flatnonzero(window.cut(mask))
-    if not len(pixels):
-        return np.zeros((0, 2), np.float32)
-    rows, columns = np.divmod(pixels[rng.integers(len(pixels), size=count)], window.width)
-    corners = np.stack([columns + window.left, rows + window.top], axis=1)
-    return (corners + rng.random((count, 2))).astype(np.float32)
-
-
-def draw_box(
-    mask: NDArray[np.uint8], mix: PromptMix, rng: np.random.Generator
-) -> tuple[float, float, float, float]:
-    """An object's box (x0, y0, x1, y1), exact or with each edge moved a little.
-
-    The noise is cut at two standard deviations, and the box at the photo's edge.
-    """
-    tight = bounding_window(mask)
-    edges = np.array([tight.left, tight.top, tight.right, tight.bottom], np.float64)
-    if rng.random() >= mix.exact_box:
-        sides = np.array([tight.width, tight.height] * 2)
-        edges += np.clip(rng.normal(size=4), -2, 2) * mix.box_noise * sides
-    limit = np.array([mask.shape[1], mask.shape[0]] * 2)
-    x0, y0, x1, y1 = np.clip(edges, 0, limit).tolist()
-    return (x0, y0, x1, y1)
+def draw_box(mask: NDArray[np.uint8], mix: PromptMix, rng: np.random.Generator) -> Box:
+    """An object's box, exact or with each edge moved a little."""
+    exact = mask_box(mask)
+    if rng.random() < mix.exact_box:
+        return exact
+    height, width = mask.shape
+    return jitter_box(exact, box_sides(exact), mix.box_noise, (width, height), rng)

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 
 from sqsam_deploy.errors import DataError
-from sqsam_deploy.evaluation.sampling import draw_points, jitter_points, object_generator
+from sqsam_deploy.prompts.encoding import encode_prompt
+from sqsam_deploy.prompts.sampling import (
+    draw_points,
+    draw_points_within,
+    foreground,
+    innermost_point,
+    jitter_points,
+    mask_box,
+    object_generator,
+)
+from tests.tiny_network import TINY
 
 
 def _ring() -> np.ndarray:
@@ -46,3 +56,35 @@ def test_jitter_has_the_stated_deviation_and_stays_inside():
 def test_an_empty_mask_is_refused():
     with pytest.raises(DataError, match="empty mask"):
         draw_points(np.zeros((4, 4), bool), 1, object_generator(0, "a"))
+
+
+def test_points_within_pixels_round_to_them_and_fill_them():
+    points = draw_points_within(_ring(), 20_000, np.random.default_rng(0))
+    columns, rows = np.rint(points).astype(int).T
+    assert _ring()[rows, columns].all()
+    offsets = points - np.rint(points)
+    # Uniform over a unit square about the center: deviation 1/sqrt(12).
+    assert offsets.mean(axis=0) == pytest.approx([0, 0], abs=0.01)
+    assert offsets.std(axis=0) == pytest.approx([12**-0.5] * 2, rel=0.03)
+
+
+def test_a_point_on_a_pixel_is_drawn_around_that_pixel_of_the_network():
+    # The stated convention is that of the prompt maps: at scale 1 the disc is centered on pixel i.
+    mask = np.zeros((32, 32), bool)
+    mask[20, 9] = True
+    point = draw_points(mask, 1, np.random.default_rng(0))
+    clicks, _ = encode_prompt(foreground(point), (32, 32), TINY).prompt_maps
+    rows, columns = np.nonzero(clicks)
+    assert (rows.mean(), columns.mean()) == (20, 9)
+
+
+def test_the_box_has_coco_s_numbers_and_the_innermost_point_is_far_from_every_border():
+    from pycocotools import mask as coco_mask
+
+    mask = np.zeros((50, 70), np.uint8)
+    mask[10:31, 20:53] = 1
+    x, y, width, height = coco_mask.toBbox(coco_mask.encode(np.asfortranarray(mask)))
+    assert mask_box(mask) == (x, y, x + width, y + height)
+    assert innermost_point(mask)[0, 1] == 20  # 11 pixels from the top and from the bottom edge
+    edge = np.ones((9, 40), bool)
+    assert innermost_point(edge)[0, 1] == 4  # the photo's edge is a border too
