@@ -1,16 +1,45 @@
-"""A mask as pictures: the mask itself, a cut-out with transparency, an overlay."""
+"""Masks and prompts on a photo: the one place that draws them.
 
+Pictures are HxWx3 uint8 RGB and stay so; what makes files and addresses of them is at the end.
+"""
+
+import base64
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.prompts import Prompt
+from sqsam_deploy.prompts.encoding import FOREGROUND
 
-#: Colour of an overlay, RGB.
-HIGHLIGHT = (30, 144, 255)
+Color = tuple[int, int, int]
+
+MASK: Color = (30, 144, 255)
+#: What only the float reference has, and what only the artifact has.
+LOST: Color = (230, 40, 40)
+GAINED: Color = (255, 190, 0)
+_PROMPT: Color = (0, 230, 90)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A caption and a `data:` address that needs no other file."""
+
+    caption: str
+    address: str
+
+
+def tinted(
+    image: NDArray[np.uint8], mask: NDArray[np.bool_], color: Color = MASK, opacity: float = 0.55
+) -> NDArray[np.uint8]:
+    """The image with the mask in a color that the photo shines through. HxWx3, HxW -> HxWx3."""
+    shown = image.copy()
+    shown[mask] = np.rint((1 - opacity) * image[mask] + opacity * np.array(color))
+    return shown
 
 
 def overlay(
@@ -19,19 +48,38 @@ def overlay(
     """The image with the mask tinted and its outline drawn. HxWx3 uint8, HxW bool -> HxWx3."""
     from scipy import ndimage
 
-    tint = np.array(HIGHLIGHT, np.float32)
-    shown = image.astype(np.float32)
-    shown[mask] = (1 - opacity) * shown[mask] + opacity * tint
+    shown = tinted(image, mask, opacity=opacity)
     width = max(1, round(min(mask.shape) / 200))
     edge = mask & ~ndimage.binary_erosion(mask, iterations=width, border_value=1)
     shown[edge] = 255
-    return shown.round().astype(np.uint8)
+    return shown
+
+
+def with_prompt(image: NDArray[np.uint8], prompt: Prompt, width: int) -> NDArray[np.uint8]:
+    """The image with its box and clicks; `width` of a line in pixels."""
+    drawn = Image.fromarray(image)
+    pen = ImageDraw.Draw(drawn)
+    if prompt.box is not None:
+        pen.rectangle(prompt.box, outline=_PROMPT, width=width)
+    for (x, y), label in zip(prompt.point_coords.tolist(), prompt.point_labels, strict=True):
+        color = _PROMPT if label == FOREGROUND else LOST
+        pen.circle((x, y), 2.5 * width, fill=color, outline=(255, 255, 255))
+    return np.asarray(drawn)
 
 
 def cutout(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """The image, transparent outside the mask. HxWx3 uint8, HxW bool -> HxWx4 uint8."""
     alpha = np.where(mask, 255, 0).astype(np.uint8)
     return np.dstack([image, alpha])
+
+
+def data_address(pixels: NDArray[np.uint8], side: int) -> str:
+    """A JPEG whose longer side is at most `side` pixels, as an address."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((side, side))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
 def write_pictures(

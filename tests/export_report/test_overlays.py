@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sqsam_deploy.export_report.sections.overlays import exhibits, mask_iou, shown_artifacts
+from sqsam_deploy.export_report.sections.overlays import exhibits, shown_artifacts
 
 
 @pytest.fixture
@@ -51,10 +51,3 @@ def test_what_was_lost_is_red(small_export, half_lost):
     left, right = np.array_split(pixels.mean(0), 2)
     assert (left[5:-5, 0] > left[5:-5, 2]).mean() > 0.95
     assert (right[5:-5, 2] > right[5:-5, 0]).mean() > 0.95
-
-
-def test_iou_of_masks():
-    a, b = np.full((4, 4), -1, np.float16), np.full((4, 4), -1, np.float16)
-    assert mask_iou(a, b) == 1
-    a[:2] = b[1:] = 1
-    assert mask_iou(a, b) == pytest.approx(4 / 16)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqsam_deploy.evaluation.worst_cases import WorstCase
-from sqsam_deploy.pages.drawing import (
+from sqsam_deploy.pictures import (
     GAINED,
     LOST,
     MASK,

@@ -10,7 +10,7 @@ from PIL import Image
 from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.datasets import load_image
-from sqsam_deploy.pages.drawing import (
+from sqsam_deploy.pictures import (
     GAINED,
     LOST,
     MASK,
