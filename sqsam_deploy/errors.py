@@ -7,6 +7,11 @@ The command line prints the message and exits with `exit_code`, without a traceb
 _LONGEST = 2000
 
 
+def printable(text: str) -> str:
+    r"""Text from anywhere with everything invisible spelled out: an escape becomes `\x1b`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class SqsamError(Exception):
     """Base of every error this package raises on purpose.
 
@@ -17,10 +22,7 @@ class SqsamError(Exception):
     exit_code = 3
 
     def __str__(self) -> str:
-        shown = "".join(
-            c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
-            for c in super().__str__()
-        )
+        shown = "\n".join(map(printable, super().__str__().split("\n")))
         return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 

@@ -17,7 +17,8 @@ from rich.progress import (
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.text import Text
 
-from sqsam_deploy._internal.terminal import printable, stderr
+from sqsam_deploy._internal.terminal import stderr
+from sqsam_deploy.errors import printable
 
 
 class DescriptionColumn(TextColumn):

@@ -5,13 +5,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from sqsam_deploy.errors import printable
+
 #: Columns of a table where there is no terminal: nothing is wrapped or cut off in a log.
 LOG_WIDTH = 400
-
-
-def printable(text: str) -> str:
-    r"""The text with everything invisible spelled out: an escape character becomes `\x1b`."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class PlainConsole(Console):

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -41,7 +42,7 @@ class Checkpoint:
     licence: str | None
 
 
-def load_checkpoint(source: Path | str = DEFAULT) -> Checkpoint:
+def load_checkpoint(source: str | PathLike[str] = DEFAULT) -> Checkpoint:
     """Reads a weights file and builds the network it belongs to.
 
     Args:

@@ -100,7 +100,7 @@ def exit_code(app: App) -> int:
     """Runs a command; every exception becomes a sentence on standard error and an exit code."""
     _silence_dependencies()
     try:
-        code = app(exit_on_error=False, print_error=False)
+        code = app(sys.argv[1:], exit_on_error=False, print_error=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqsam_deploy.errors import DataError
+from sqsam_deploy.errors import DataError, printable
 
 #: Between WARNING and ERROR: notices stay when the libraries' warnings are silenced. Without a
 #: handler Python prints them on stderr.
@@ -125,8 +125,3 @@ def _sentence(cost: str, kind: str, first: str, count: int) -> str:
     left_out = "" if "note" in cost else " left out"
     example = f"{first}" if count == 1 else f"the first: {first}"
     return f"{count} {nouns}{left_out}: {kind} ({example})"
-
-
-def printable(text: str) -> str:
-    """Strangers' text with its control characters escaped, so that none reaches a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

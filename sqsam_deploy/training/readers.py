@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from sqsam_deploy.datasets.annotated import load_annotated
 from sqsam_deploy.datasets.mask_files import FileMask
 from sqsam_deploy.datasets.opening import read_dataset
-from sqsam_deploy.datasets.problems import Problem, Tally, printable
+from sqsam_deploy.datasets.problems import Problem, Tally
 from sqsam_deploy.datasets.records import Dataset, ImageRecord
 from sqsam_deploy.datasets.sa1b import Pairs
-from sqsam_deploy.errors import DataError
+from sqsam_deploy.errors import DataError, printable
 
 
 @dataclass(frozen=True)

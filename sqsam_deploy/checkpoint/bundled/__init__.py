@@ -1,5 +1,6 @@
 """The trained weights that the package carries, by name; a model card lies beside each."""
 
+from os import PathLike
 from pathlib import Path
 
 from sqsam_deploy.errors import CheckpointError, UsageError
@@ -29,7 +30,7 @@ def bundled_checkpoint(name: str = DEFAULT) -> Path:
     return path
 
 
-def weights_file(source: Path | str) -> Path:
+def weights_file(source: str | PathLike[str]) -> Path:
     """The file that somebody means: bundled weights by their name, or the file itself.
 
     Args:

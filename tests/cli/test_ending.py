@@ -1,0 +1,184 @@
+"""How a command ends: one sentence and an exit code, whatever happens."""
+
+import itertools
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sqsam_deploy.cli import inspect as command
+from sqsam_deploy.datasets import bundled_dataset
+from tests.commands import run_command
+
+VERBS = ("bench", "demo", "export", "inspect", "parity", "predict", "publish", "pull", "train")
+
+
+def _start(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sqsam_deploy", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+@pytest.fixture
+def end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Lets `sqsam-inspect` meet an exception; returns its exit code and what it printed."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    def run(error: BaseException) -> tuple[int, str]:
+        def fail(path: Path) -> None:
+            raise error
+
+        monkeypatch.setattr("sqsam_deploy.cli._inspection.examine", fail)
+        monkeypatch.setattr(sys, "argv", ["sqsam-inspect", "x"])
+        with pytest.raises(SystemExit) as ended:
+            command.main()
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        return ended.value.code, shown.err
+
+    return run
+
+
+def test_what_nobody_expected_is_one_sentence_and_a_file_to_report(end, tmp_path: Path) -> None:
+    code, said = end(ZeroDivisionError("odd \x1b[31m value"))
+    assert code == 70
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+    (report,) = tmp_path.glob("sqsam-error-*.txt")
+    assert str(report) in said
+    content = report.read_text()
+    assert "ZeroDivisionError: odd" in content
+    assert "Traceback" in content
+    assert "sqsam-deploy" in content
+
+
+@pytest.mark.parametrize(
+    ("module", "named"),
+    [
+        ("semver", "sqsam-deploy[release]"),
+        ("OpenSSL", "sqsam-deploy[release]"),
+        ("cyclonedx.model", "sqsam-deploy[release]"),
+        ("starlette", "sqsam-deploy[demo]"),
+        ("timm", "sqsam-deploy[peers]"),
+        ("s3fs", "sqsam-deploy[s3]"),
+        ("faster_coco_eval", "sqsam-deploy[eval]"),
+        ("onnxruntime", "onnxruntime"),
+    ],
+)
+def test_a_missing_package_is_named_with_what_brings_it(end, module: str, named: str) -> None:
+    code, said = end(ModuleNotFoundError(f"No module named '{module}'", name=module))
+    assert code == 3
+    assert named in said
+    assert said.count("\n") == 1
+
+
+def test_a_missing_module_of_this_package_is_unexpected(end) -> None:
+    assert end(ModuleNotFoundError("x", name="sqsam_deploy.gone"))[0] == 70
+
+
+def test_the_operating_systems_words_are_kept(end) -> None:
+    code, said = end(OSError(28, "No space left on device", "weights.pt"))
+    assert code == 3
+    assert "No space left on device (weights.pt)" in said
+
+
+def test_interrupting_is_quiet(end) -> None:
+    assert end(KeyboardInterrupt()) == (130, "")
+
+
+def test_a_pipe_that_nobody_reads_is_quiet() -> None:
+    entry = [sys.executable, "-m", "sqsam_deploy", "export", "--help"]
+    running = subprocess.Popen(entry, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stdout and running.stderr
+    running.stdout.close()
+    assert running.stderr.read() == ""
+    assert running.wait(60) == 141
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_explains_every_option(verb: str) -> None:
+    shown = run_command(verb, "-h")
+    assert shown.code == 0
+    assert shown.stdout == run_command(verb, "--help").stdout
+    assert f"Usage: sqsam-{verb} " in shown.stdout
+    assert "Exit codes" in shown.stdout
+    rows = [line.strip("│ ") for line in shown.stdout.splitlines() if line.startswith("│")]
+    options = [row for row in rows if re.match(r"(\*\s+)?-", row)]
+    assert "--install-completion" in " ".join(options)
+    for row in options:
+        # A name, then its text after two blanks at least.
+        assert re.match(r"(\*\s+)?\S.*?\s{2,}\S", row), row
+    assert "<bool>" not in shown.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_version(verb: str) -> None:
+    assert re.fullmatch(r"sqsam-deploy \d+\.\d+\.\d+\S*\n", run_command(verb, "--version").stdout)
+
+
+def test_a_wrong_option_is_one_sentence() -> None:
+    for words in (("inspect",), ("inspect", "a", "b"), ("export", "--sede", "3")):
+        done = run_command(*words)
+        assert done.code == 2
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+
+
+def test_without_a_command_all_are_listed() -> None:
+    shown = _start()
+    assert shown.returncode == 0
+    assert all(f"  {verb} " in shown.stdout for verb in VERBS)
+    assert _start("nothing").returncode == 2
+
+
+def test_of_an_option_that_is_given_twice_the_last_counts(tmp_path: Path) -> None:
+    done = run_command("pull", "list", "--store", tmp_path / "a", "--store", tmp_path / "b")
+    assert str(tmp_path / "b") in done.stderr
+    assert str(tmp_path / "a") not in done.stderr
+
+
+@pytest.mark.slow
+def test_warnings_of_dependencies_neither_show_nor_end_a_command(
+    nano_export: Path, tmp_path: Path
+) -> None:
+    photo = next(iter(bundled_dataset("sample"))).path
+    for name in ("nano-int8.pte", "nano-int8.mlpackage", "nano-int8.onnx"):
+        words = (nano_export / name, photo, "--auto", "-o", tmp_path)
+        done = _start("predict", *words, PYTHONWARNINGS="error")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+
+
+def test_what_a_file_says_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    tensor = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    header = json.dumps({"\x1b]0;title\x07[red]\x9b31mkey": tensor}).encode()
+    path = tmp_path / "x\x1b[31m.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    done = _start("inspect", path)
+    assert done.returncode == 3
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr)
+
+
+def test_help_takes_less_than_half_a_second() -> None:
+    """Of a processor, which another program may hold: the least of three."""
+
+    def spent() -> float:
+        used = os.times()
+        return used.children_user + used.children_system
+
+    marks = [spent()]
+    for _ in range(3):
+        assert _start("export", "--help").returncode == 0
+        marks.append(spent())
+    assert min(after - before for before, after in itertools.pairwise(marks)) < 0.5
