@@ -1,17 +1,17 @@
 """Paired differences of two sets of results, and how sure they are.
 
 Drift is first minus second in mIoU points: positive when quality was lost. Every pair is one
-object asked with one prompt.
+object asked with one prompt. A mean drift is a mean over photos (`bounds`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sqsam_deploy.errors import DataError
-from sqsam_deploy.evaluation.bootstrap import Interval, bootstrap_intervals, sum_by_image
+from sqsam_deploy.evaluation.bounds import Interval, interval, photo_means
 from sqsam_deploy.evaluation.metrics import SIZE_CLASSES, size_class
 from sqsam_deploy.evaluation.results import ObjectResult
 
@@ -31,6 +31,16 @@ class Pair:
         """In mIoU points."""
         return POINTS * (self.before.iou - self.after.iou)
 
+    @property
+    def mask_drift(self) -> float:
+        """The part of the drift that comes of a changed mask: of the one the first ranks first."""
+        return POINTS * (self.before.iou - self.after.same_mask_iou)
+
+    @property
+    def choice_drift(self) -> float:
+        """The other part, of ranking another mask first."""
+        return POINTS * (self.after.same_mask_iou - self.after.iou)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -41,9 +51,9 @@ class Group:
         size: COCO's size class, or None for all.
         objects: Different objects among the pairs.
         pairs: Objects times prompt kinds.
-        miou_before: Mean IoU of the first set, in points.
-        miou_after: Mean IoU of the second set, in points.
-        drift: Mean difference in points with its confidence interval.
+        miou_before: Mean IoU over the pairs of the first set, in points.
+        miou_after: The same of the second set.
+        drift: Mean difference over photos in points, with its confidence interval.
     """
 
     kind: str | None
@@ -58,92 +68,81 @@ class Group:
 def pair_results(before: Iterable[ObjectResult], after: Iterable[ObjectResult]) -> list[Pair]:
     """Pairs results of the same object and prompt kind, in the order of `after`.
 
-    Objects that only one of the two has are left out.
-
     Raises:
-        DataError: Nothing is in both, or a prompt differs: then the runs had another seed or
-            another dataset, and their difference would not be drift.
+        DataError: One of the two lacks an object or a prompt kind, or a prompt, photo or mask
+            differs: the difference would not be drift.
     """
     known = {(r.image, r.object, r.kind): r for r in before}
-    pairs = [
-        Pair(known[key], result)
-        for result in after
-        if (key := (result.image, result.object, result.kind)) in known
-    ]
-    if not pairs:
-        raise DataError("the two runs have no object in common")
-    for pair in pairs:
-        if pair.before.prompt != pair.after.prompt:
-            raise DataError(
-                f"object {pair.after.object} was asked with another {pair.after.kind} prompt: "
-                "compare runs with the same --seed and --jitter on the same dataset"
-            )
+    pairs = []
+    for result in after:
+        found = known.pop((result.image, result.object, result.kind), None)
+        if found is None:
+            raise DataError(_unpaired(result, "only in the second"))
+        _require_same_question(found, result)
+        pairs.append(Pair(found, result))
+    for left in known.values():
+        raise DataError(_unpaired(left, "only in the first"))
     return pairs
 
 
-def group_drifts(pairs: Sequence[Pair], kinds: Sequence[str], seed: int) -> list[Group]:
+def _unpaired(result: ObjectResult, where: str) -> str:
+    return (
+        f"the runs did not ask the same: object {result.object} with the prompt {result.kind} is "
+        f"{where}; use the same --dataset, --prompts, --count and --seed"
+    )
+
+
+def _require_same_question(before: ObjectResult, after: ObjectResult) -> None:
+    if before.prompt != after.prompt:
+        raise DataError(
+            f"object {after.object} was asked with another {after.kind} prompt: "
+            "compare runs with the same --seed and --jitter on the same dataset"
+        )
+    if before.truth != after.truth:
+        raise DataError(
+            f"the photo or the mask of object {after.object} changed between the runs: "
+            "evaluate both on the same dataset"
+        )
+
+
+def means_of(pairs: Sequence[Pair], values: Sequence[float]) -> NDArray[np.float64]:
+    """Means by photo of one value a pair."""
+    return photo_means(values, [pair.after.image for pair in pairs])
+
+
+def group_drifts(pairs: Sequence[Pair], kinds: Sequence[str]) -> list[Group]:
     """Drift overall, by prompt kind, by size, and by both; groups without objects left out.
 
     Args:
         pairs: From `pair_results`.
         kinds: Prompt kinds in the order to report.
-        seed: Of the bootstrap.
 
     Returns:
         The overall group first.
     """
-    present = [kind for kind in kinds if any(pair.after.kind == kind for pair in pairs)]
-    labels = [(kind, size) for kind in (None, *present) for size in (None, *SIZE_CLASSES)]
-    of_kind = np.array([pair.after.kind for pair in pairs])
-    of_size = np.array([size_class(pair.after.area) for pair in pairs])
-    chosen = [_selection(of_kind, of_size, kind, size) for kind, size in labels]
-    filled = [(label, mask) for label, mask in zip(labels, chosen, strict=True) if mask.any()]
-    masks = [mask for _, mask in filled]
-    drifts = _intervals(pairs, masks, lambda pair: pair.drift, seed)
     return [
-        _group(label, mask, pairs, drift)
-        for (label, mask), drift in zip(filled, drifts, strict=True)
+        _group(kind, size, members)
+        for kind in (None, *kinds)
+        for size in (None, *SIZE_CLASSES)
+        if (members := _members(pairs, kind, size))
     ]
 
 
-def _intervals(
-    pairs: Sequence[Pair],
-    masks: list[NDArray[np.bool_]],
-    value: Callable[[Pair], float],
-    seed: int,
-) -> list[Interval]:
-    order = {
-        image: index for index, image in enumerate(dict.fromkeys(p.after.image for p in pairs))
-    }
-    images = np.array([order[pair.after.image] for pair in pairs])
-    values = np.array([value(pair) for pair in pairs])
-    return bootstrap_intervals(sum_by_image(images, masks, values), seed=seed)
+def _members(pairs: Sequence[Pair], kind: str | None, size: str | None) -> list[Pair]:
+    return [
+        pair
+        for pair in pairs
+        if kind in (None, pair.after.kind) and size in (None, size_class(pair.after.area))
+    ]
 
 
-def _selection(
-    of_kind: NDArray[np.str_], of_size: NDArray[np.str_], kind: str | None, size: str | None
-) -> NDArray[np.bool_]:
-    chosen = np.ones(len(of_kind), bool)
-    if kind is not None:
-        chosen &= of_kind == kind
-    if size is not None:
-        chosen &= of_size == size
-    return chosen
-
-
-def _group(
-    label: tuple[str | None, str | None],
-    mask: NDArray[np.bool_],
-    pairs: Sequence[Pair],
-    drift: Interval,
-) -> Group:
-    members = [pairs[index] for index in np.flatnonzero(mask).tolist()]
+def _group(kind: str | None, size: str | None, members: Sequence[Pair]) -> Group:
     return Group(
-        kind=label[0],
-        size=label[1],
+        kind=kind,
+        size=size,
         objects=len({(pair.after.image, pair.after.object) for pair in members}),
         pairs=len(members),
         miou_before=POINTS * float(np.mean([pair.before.iou for pair in members])),
         miou_after=POINTS * float(np.mean([pair.after.iou for pair in members])),
-        drift=drift,
+        drift=interval(means_of(members, [pair.drift for pair in members])),
     )

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,6 @@ class _Answer:
 
     raw: RawPrediction
     best: int
-
-    @property
-    def best_logits(self) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = self.raw.low_res_masks[self.best]
-        return logits
 
 
 class Evaluator:
@@ -148,9 +144,27 @@ class Evaluator:
         return _Answer(raw, int(raw.iou_predictions.argmax()))
 
     def _mask(self, artifact: Artifact, answer: _Answer, scene: Scene) -> NDArray[np.bool_]:
-        logits = upsample_masks(answer.best_logits[None], scene.image_hw)[0]
+        return self._mask_at(artifact, answer, answer.best, scene)
+
+    def _mask_at(
+        self, artifact: Artifact, answer: _Answer, index: int, scene: Scene
+    ) -> NDArray[np.bool_]:
+        logits = upsample_masks(answer.raw.low_res_masks[index][None], scene.image_hw)[0]
         mask: NDArray[np.bool_] = logits > artifact.metadata.mask_threshold
         return mask
+
+    def _same_mask(
+        self,
+        artifact: Artifact,
+        scene: Scene,
+        answers: Mapping[str, _Answer],
+        masks: Mapping[str, NDArray[np.bool_]],
+    ) -> NDArray[np.bool_]:
+        """The artifact's mask of the index that its reference ranks first."""
+        own, index = answers[artifact.name], answers[artifact.reference].best
+        if own.best == index:
+            return masks[artifact.name]
+        return self._mask_at(artifact, own, index, scene)
 
     def _rows(
         self,
@@ -162,7 +176,7 @@ class Evaluator:
         if query.target is None:
             return []
         item, truth = scene.record.objects[query.target], scene.masks[query.target]
-        digest = prompt_digest(query.prompt)
+        digest, seen = prompt_digest(query.prompt), truth_digest(scene.record.path, truth)
         return [
             ObjectResult(
                 artifact=artifact.name,
@@ -172,7 +186,9 @@ class Evaluator:
                 area=item.area,
                 kind=query.kind,
                 prompt=digest,
+                truth=seen,
                 iou=mask_iou(masks[artifact.name], truth),
+                same_mask_iou=mask_iou(self._same_mask(artifact, scene, answers, masks), truth),
                 best_mask=answers[artifact.name].best,
                 predicted_iou=float(answers[artifact.name].raw.iou_predictions.max()),
                 agreement=_agreement(artifact, artifact.reference, answers),
@@ -216,6 +232,14 @@ def prompt_digest(prompt: Prompt) -> str:
     """Twelve hex digits that differ wherever two prompts do."""
     content = (prompt.point_coords.tolist(), prompt.point_labels.tolist(), prompt.box)
     return hashlib.sha256(repr(content).encode()).hexdigest()[:12]
+
+
+def truth_digest(photo: Path, mask: NDArray[np.bool_]) -> str:
+    """Twelve hex digits that differ wherever two photos' files or two masks do."""
+    digest = hashlib.sha256(photo.read_bytes())
+    digest.update(repr(mask.shape).encode())
+    digest.update(np.packbits(mask).tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _encode(prompt: Prompt, scene: Scene, config: ModelConfig) -> EncodedPrompt:

@@ -1,21 +1,18 @@
 """`parity.json`: what a run found, in a versioned schema that other tools read."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sqsam_deploy._internal.atomic import atomic_write
-from sqsam_deploy.artifact.documents import parse_json, validate_document
 from sqsam_deploy.artifact.metadata import Precision, RuntimeName
-from sqsam_deploy.errors import DataError
 from sqsam_deploy.evaluation.gate import Outcome
 
-SCHEMA: Literal["sqsam-parity/1"] = "sqsam-parity/1"
+Measure = Literal["drift", "mask drift", "choice drift", "disagreement", "drift since baseline"]
+SCHEMA: Literal["sqsam-parity/2"] = "sqsam-parity/2"
 REPORT_NAME = "parity.json"
-SCHEMA_FILE = Path(__file__).parent / "schema" / "sqsam-parity-1.schema.json"
+SCHEMA_FILE = Path(__file__).parent / "schema" / "sqsam-parity-2.schema.json"
 
 
 class _Frozen(BaseModel):
@@ -25,7 +22,7 @@ class _Frozen(BaseModel):
 
 
 class DriftInterval(_Frozen):
-    """Mean drift in mIoU points (positive: quality was lost) with its confidence interval."""
+    """Mean over photos in mIoU points (positive: quality was lost) with its confidence interval."""
 
     mean: float
     low: float
@@ -104,26 +101,78 @@ class Clicking(_Frozen):
     added: DriftInterval | None
 
 
+class Estimate(_Frozen):
+    """A mean over photos with its two-sided confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
 class GateResult(_Frozen):
-    """One artifact against the limit.
+    """One thing that must not be too large, for one prompt kind.
 
     Attributes:
-        outcome: "passed", "failed" or "undecided".
-        limit: The most drift, in mIoU points, or the least agreement, as an IoU.
-        objects_needed: Where undecided, about how many objects would decide.
+        measure: "drift"; its parts "mask drift" (the mask that the reference ranks first has
+            changed) and "choice drift" (another mask is ranked first); "disagreement", one minus
+            the IoU with the reference's mask; "drift since baseline".
+        kind: The prompts.
+        limit: The most that is allowed: mIoU points, or for "disagreement" a part of 1.
+        estimate: What was seen, in the same unit.
+        bound: Upper bound of the mean that also covers what was not seen.
+        outcome: "passed" where the bound is within the limit; "failed" where the mean is over it,
+            beyond chance after Holm's correction for all gates of the run; else "undecided".
+        images: Photos it was measured on.
+        images_needed: Where undecided, about how many photos decide with a chance of 80%; null
+            where no number would.
+        images_range: The same if the mean were one standard error lower, and higher.
     """
 
-    outcome: Outcome
+    measure: Measure
+    kind: str
     limit: float
-    objects_needed: int | None
+    estimate: Estimate
+    bound: float
+    outcome: Outcome
+    images: int
+    images_needed: int | None
+    images_range: tuple[int | None, int | None]
+
+
+class LargeLosses(_Frozen):
+    """How many objects lost more than some points with any prompt.
+
+    Attributes:
+        points: More than these.
+        objects: Of how many objects.
+        objects_lost: How many did.
+        objects_bound: Exact upper bound of their share (97.5%), if objects were independent.
+        images: Of how many photos.
+        images_lost: Photos with such an object.
+        images_bound: Exact upper bound of their share (97.5%).
+    """
+
+    points: float
+    objects: int
+    objects_lost: int
+    objects_bound: float
+    images: int
+    images_lost: int
+    images_bound: float
 
 
 class BaselineResult(_Frozen):
-    """An artifact against its own results of an earlier run (drift: earlier minus now)."""
+    """An artifact against its own results of an earlier run (drift: earlier minus now).
+
+    Attributes:
+        drift: Over all prompt kinds.
+        objects: Compared: all of this run, which are all of the earlier one.
+        images: Photos they are in.
+    """
 
     drift: DriftInterval
     objects: int
-    gate: GateResult
+    images: int
 
 
 class ArtifactReport(_Frozen):
@@ -136,9 +185,9 @@ class ArtifactReport(_Frozen):
         drift: Over all prompt kinds; zero for the reference.
         groups: Drift by prompt kind and size.
         predicted_iou_error: Mean absolute difference of predicted and true IoU, in points.
-        gate: Of the drift; null for the reference.
+        gates: All that it had to pass; the reference has those against a baseline only.
+        large_losses: Objects that lost much; null for the reference.
         agreement: With the reference; null for it.
-        agreement_gate: Of that agreement.
         sibling_agreement: With the first artifact of equal precision in another runtime.
         passed: Whether no gate failed and none is undecided.
     """
@@ -150,13 +199,13 @@ class ArtifactReport(_Frozen):
     preset: str
     reference: str
     passed: bool
-    gate: GateResult | None
+    gates: tuple[GateResult, ...]
     drift: DriftInterval
+    large_losses: LargeLosses | None
     miou: tuple[MeanIou, ...]
     groups: tuple[DriftGroup, ...]
     predicted_iou_error: float
     agreement: MaskAgreement | None
-    agreement_gate: GateResult | None
     sibling_agreement: MaskAgreement | None
     average_precision: AveragePrecision | None
     clicking: tuple[Clicking, ...]
@@ -183,18 +232,20 @@ class ParityReport(_Frozen):
     """The whole run. The same inputs give the same bytes, whatever the number of processes.
 
     Attributes:
-        schema_: "sqsam-parity/1"; the number grows when a reader must change.
+        schema_: "sqsam-parity/2"; the number grows when a reader must change.
         passed: Whether every gate passed.
+        max_drift: Limit in mIoU points by prompt kind.
+        min_agreement: Least mean IoU of masks with the reference's.
         prompts: Prompt kinds in order.
         seed: Of random points and of the bootstrap.
         confidence: Of every interval, two-sided.
         artifacts: By path relative to the evaluated directory.
     """
 
-    schema_: Literal["sqsam-parity/1"] = Field(alias="schema")
+    schema_: Literal["sqsam-parity/2"] = Field(alias="schema")
     passed: bool
     outcome: Outcome
-    max_drift: float
+    max_drift: dict[str, float]
     min_agreement: float
     confidence: float
     seed: int
@@ -203,43 +254,7 @@ class ParityReport(_Frozen):
     artifacts: dict[str, ArtifactReport]
 
 
-def gates_of(artifact: ArtifactReport) -> list[GateResult]:
-    """Every gate the artifact had to pass."""
-    baseline = artifact.baseline.gate if artifact.baseline else None
-    gates = (artifact.gate, artifact.agreement_gate, baseline)
-    return [gate for gate in gates if gate is not None]
-
-
-def overall(outcomes: Sequence[Outcome]) -> Outcome:
-    """One failure fails the run; without one, anything undecided leaves it undecided."""
-    severe: tuple[Outcome, ...] = ("failed", "undecided")
-    for outcome in severe:
-        if outcome in outcomes:
-            return outcome
-    return "passed"
-
-
 def write_report(path: Path, report: ParityReport) -> None:
     """Writes `parity.json`."""
     content = report.model_dump_json(by_alias=True, indent=2) + "\n"
     atomic_write(path, content.encode())
-
-
-def read_report(path: Path) -> ParityReport:
-    """Reads `parity.json`.
-
-    Raises:
-        DataError: The file is missing or not in this schema.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
-    return validate_document(
-        ParityReport, parse_json(content, str(path), DataError), f"the report {path}", DataError
-    )
-
-
-def json_schema() -> str:
-    """The JSON Schema, as the package ships it in `SCHEMA_FILE`."""
-    return json.dumps(ParityReport.model_json_schema(by_alias=True), indent=2) + "\n"

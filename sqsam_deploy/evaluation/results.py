@@ -22,8 +22,10 @@ class ObjectResult:
         area: Pixels, from which COCO's size class follows.
         kind: Prompt kind: "box", "1-click", ...
         prompt: Digest of the prompt, so that two runs can be seen to have asked the same.
+        truth: Digest of the photo and the object's mask, for the same purpose.
         iou: Of the mask with the highest predicted IoU, with the truth, at the image's size.
-        best_mask: Index of that mask.
+        same_mask_iou: The same of the mask that the reference ranks first.
+        best_mask: Index of the mask with the highest predicted IoU.
         predicted_iou: What the artifact expected `iou` to be.
         agreement: IoU with the float reference, of the mask the reference ranks first, at the
             network's resolution; None for the reference itself.
@@ -37,7 +39,9 @@ class ObjectResult:
     area: float
     kind: str
     prompt: str
+    truth: str
     iou: float
+    same_mask_iou: float
     best_mask: int
     predicted_iou: float
     agreement: float | None
@@ -100,7 +104,9 @@ def _parse(row: dict[str, str]) -> ObjectResult:
         area=float(row["area"]),
         kind=row["kind"],
         prompt=row["prompt"],
+        truth=row["truth"],
         iou=float(row["iou"]),
+        same_mask_iou=float(row["same_mask_iou"]),
         best_mask=int(row["best_mask"]),
         predicted_iou=float(row["predicted_iou"]),
         agreement=_optional(row["agreement"]),

@@ -14,6 +14,7 @@ from sqsam_deploy.datasets import Dataset, ImageRecord
 from sqsam_deploy.errors import ArtifactError, SqsamError
 from sqsam_deploy.evaluation.evaluator import Evaluator, ImageResult
 from sqsam_deploy.evaluation.plan import Plan
+from sqsam_deploy.evaluation.results import COLUMNS
 from sqsam_deploy.evaluation.resume_log import JOURNAL_NAME, ResumeLog
 from sqsam_deploy.evaluation.sessions import open_artifact
 
@@ -84,7 +85,7 @@ def finish(directory: Path) -> None:
 
 def fingerprint(plan: Plan, dataset: Dataset) -> str:
     """Equal for two runs whose results must be equal."""
-    digest = hashlib.sha256(plan.fingerprint().encode())
+    digest = hashlib.sha256(repr((COLUMNS, plan.fingerprint())).encode())
     for record in dataset:
         objects = [(item.id, item.area, item.box) for item in record.objects]
         digest.update(repr((record.id, str(record.path), objects)).encode())

@@ -1,6 +1,7 @@
 """From per-object results to a report."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,15 +10,23 @@ import numpy as np
 from sqsam_deploy.datasets import Dataset
 from sqsam_deploy.datasets.problems import Problem, Tally
 from sqsam_deploy.errors import DataError
-from sqsam_deploy.evaluation.bootstrap import (
+from sqsam_deploy.evaluation.bounds import (
     CONFIDENCE,
-    Interval,
-    bootstrap_intervals,
-    sum_by_image,
+    LARGEST_LOSS,
+    interval,
+    photo_means,
+    share_bound,
 )
-from sqsam_deploy.evaluation.drift import POINTS, Pair, group_drifts, pair_results
+from sqsam_deploy.evaluation.drift import POINTS, Pair, group_drifts, means_of, pair_results
 from sqsam_deploy.evaluation.evaluator import ImageResult
-from sqsam_deploy.evaluation.gate import judge
+from sqsam_deploy.evaluation.gate import (
+    MIN_AGREEMENT,
+    DriftLimits,
+    Loss,
+    Verdict,
+    judge_all,
+    overall,
+)
 from sqsam_deploy.evaluation.metrics import SIZE_CLASSES, size_class
 from sqsam_deploy.evaluation.noc import NOC_TARGETS, number_of_clicks
 from sqsam_deploy.evaluation.plan import Artifact, Plan
@@ -32,17 +41,25 @@ from sqsam_deploy.evaluation.report import (
     DatasetReport,
     DriftGroup,
     DriftInterval,
+    Estimate,
     GateResult,
+    LargeLosses,
     MaskAgreement,
     MeanIou,
+    Measure,
     ParityReport,
-    gates_of,
-    overall,
 )
-from sqsam_deploy.evaluation.request import MIN_AGREEMENT
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
 
+#: An object that lost more mIoU points than these is counted apart.
+LARGE_LOSS = 10.0
+
 _NO_DRIFT = DriftInterval(mean=0.0, low=0.0, high=0.0)
+_PARTS: tuple[tuple[Measure, Callable[[Pair], float]], ...] = (
+    ("drift", lambda pair: pair.drift),
+    ("mask drift", lambda pair: pair.mask_drift),
+    ("choice drift", lambda pair: pair.choice_drift),
+)
 
 
 @dataclass(frozen=True)
@@ -50,18 +67,28 @@ class Settings:
     """What a report depends on besides the results.
 
     Attributes:
-        max_drift: The gate's limit in mIoU points.
+        limits: Of the drift, in mIoU points.
         min_agreement: The least mean IoU of an artifact's masks with its reference's.
-        seed: Of the bootstrap.
+        seed: Of the bounds' random weights.
         baseline: Per-object results of an earlier run, or None.
         annotations: COCO or LVIS file for AP, or None without a detector.
     """
 
-    max_drift: float
+    limits: DriftLimits
     seed: int
     min_agreement: float = MIN_AGREEMENT
     baseline: tuple[ObjectResult, ...] | None = None
     annotations: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """One thing to judge."""
+
+    artifact: str
+    measure: Measure
+    kind: str
+    loss: Loss
 
 
 @dataclass(frozen=True)
@@ -110,20 +137,78 @@ def summarize(
         DataError: No image could be used, or the baseline cannot be compared.
     """
     results = collect(plan, images)
-    artifacts = {a.name: _artifact_report(a, plan, results, settings) for a in plan.artifacts}
-    gates = [gate for report in artifacts.values() for gate in gates_of(report)]
-    outcome = overall([gate.outcome for gate in gates])
+    gates = [gate for a in plan.artifacts for gate in _gates(a, plan, results, settings)]
+    verdicts = judge_all([gate.loss for gate in gates], settings.seed)
+    judged = defaultdict(list)
+    for gate, verdict in zip(gates, verdicts, strict=True):
+        judged[gate.artifact].append(_gate_result(gate, verdict))
+    outcome = overall([verdict.outcome for verdict in verdicts])
     return ParityReport(
         schema=SCHEMA,
         passed=outcome == "passed",
         outcome=outcome,
-        max_drift=settings.max_drift,
+        max_drift={kind: settings.limits.of(kind) for kind in plan.kinds},
         min_agreement=settings.min_agreement,
         confidence=CONFIDENCE,
         seed=settings.seed,
         dataset=_dataset_report(dataset, results, images),
         prompts=plan.kinds,
-        artifacts=artifacts,
+        artifacts={
+            a.name: _artifact_report(a, plan, results, settings, tuple(judged[a.name]))
+            for a in plan.artifacts
+        },
+    )
+
+
+def _gates(artifact: Artifact, plan: Plan, results: Results, settings: Settings) -> Iterator[_Gate]:
+    """Every prompt kind: the drift, its two parts, the masks, and the drift since the baseline."""
+    own = results.objects[artifact.name]
+    if not artifact.is_reference:
+        for kind, pairs in _by_kind(pair_results(results.objects[artifact.reference], own), plan):
+            limit = settings.limits.of(kind)
+            for measure, value in _PARTS:
+                means = means_of(pairs, [value(pair) for pair in pairs])
+                yield _Gate(artifact.name, measure, kind, Loss(limit, LARGEST_LOSS, means))
+            means = means_of(pairs, [1 - (pair.after.agreement or 0.0) for pair in pairs])
+            loss = Loss(1 - settings.min_agreement, LARGEST_LOSS / POINTS, means)
+            yield _Gate(artifact.name, "disagreement", kind, loss)
+    if settings.baseline is not None:
+        for kind, pairs in _by_kind(_baseline_pairs(artifact, own, settings.baseline), plan):
+            means = means_of(pairs, [pair.drift for pair in pairs])
+            loss = Loss(settings.limits.of(kind), LARGEST_LOSS, means)
+            yield _Gate(artifact.name, "drift since baseline", kind, loss)
+
+
+def _by_kind(pairs: Sequence[Pair], plan: Plan) -> Iterator[tuple[str, list[Pair]]]:
+    for kind in plan.kinds:
+        of_kind = [pair for pair in pairs if pair.after.kind == kind]
+        if of_kind:
+            yield kind, of_kind
+
+
+def _baseline_pairs(
+    artifact: Artifact, own: Sequence[ObjectResult], baseline: Sequence[ObjectResult]
+) -> list[Pair]:
+    earlier = [row for row in baseline if row.artifact == artifact.name]
+    if not earlier:
+        raise DataError(
+            f"the baseline has no results of {artifact.name}: leave it out with --only, or "
+            "evaluate it in the earlier run too"
+        )
+    return pair_results(earlier, own)
+
+
+def _gate_result(gate: _Gate, verdict: Verdict) -> GateResult:
+    return GateResult(
+        measure=gate.measure,
+        kind=gate.kind,
+        limit=gate.loss.limit,
+        estimate=Estimate.model_validate(asdict(verdict.interval)),
+        bound=verdict.bound,
+        outcome=verdict.outcome,
+        images=verdict.images,
+        images_needed=verdict.images_needed,
+        images_range=verdict.images_range,
     )
 
 
@@ -168,15 +253,17 @@ def _dataset_report(
 
 
 def _artifact_report(
-    artifact: Artifact, plan: Plan, results: Results, settings: Settings
+    artifact: Artifact,
+    plan: Plan,
+    results: Results,
+    settings: Settings,
+    gates: tuple[GateResult, ...],
 ) -> ArtifactReport:
     own = results.objects[artifact.name]
-    groups = _groups(results.objects[artifact.reference], own, plan, settings.seed)
-    gate = None if artifact.is_reference else _gate(groups[0], own, settings.max_drift)
-    baseline = _against_baseline(artifact, own, plan, settings)
-    agreement = _agreement(artifact.reference, own, results, settings.seed)
-    agreement_gate = _agreement_gate(agreement, own, settings.min_agreement)
-    gates = [gate, agreement_gate, baseline.gate if baseline else None]
+    pairs = pair_results(results.objects[artifact.reference], own)
+    groups = tuple(
+        DriftGroup.model_validate(asdict(group)) for group in group_drifts(pairs, plan.kinds)
+    )
     return ArtifactReport(
         sha256=artifact.sha256,
         weights_sha256=artifact.metadata.weights_sha256,
@@ -184,61 +271,48 @@ def _artifact_report(
         precision=artifact.metadata.precision,
         preset=artifact.metadata.preset,
         reference=artifact.reference,
-        passed=all(entry is None or entry.outcome == "passed" for entry in gates),
-        gate=gate,
+        passed=all(gate.outcome == "passed" for gate in gates),
+        gates=gates,
         drift=_NO_DRIFT if artifact.is_reference else groups[0].drift,
+        large_losses=None if artifact.is_reference else _large_losses(pairs),
         miou=_mean_ious(own, plan.kinds),
         groups=() if artifact.is_reference else groups,
         predicted_iou_error=POINTS * float(np.mean([abs(r.predicted_iou - r.iou) for r in own])),
-        agreement=agreement,
-        agreement_gate=agreement_gate,
-        sibling_agreement=_sibling_agreement(artifact, own, results, settings.seed),
+        agreement=_agreement(artifact.reference, own, results),
+        sibling_agreement=_sibling_agreement(artifact, own, results),
         average_precision=_average_precision(artifact, results, settings),
-        clicking=_clicking(artifact, results, settings.seed),
-        baseline=baseline,
+        clicking=_clicking(artifact, results),
+        baseline=_against_baseline(artifact, own, settings),
     )
 
 
-def _groups(
-    before: Sequence[ObjectResult], own: Sequence[ObjectResult], plan: Plan, seed: int
-) -> tuple[DriftGroup, ...]:
-    return tuple(
-        DriftGroup.model_validate(asdict(group))
-        for group in group_drifts(pair_results(before, own), plan.kinds, seed)
+def _large_losses(pairs: Sequence[Pair]) -> LargeLosses:
+    objects = {(pair.after.image, pair.after.object) for pair in pairs}
+    lost = {(p.after.image, p.after.object) for p in pairs if p.drift > LARGE_LOSS}
+    images, images_lost = len({image for image, _ in objects}), len({image for image, _ in lost})
+    return LargeLosses(
+        points=LARGE_LOSS,
+        objects=len(objects),
+        objects_lost=len(lost),
+        objects_bound=share_bound(len(lost), len(objects)),
+        images=images,
+        images_lost=images_lost,
+        images_bound=share_bound(images_lost, images),
     )
-
-
-def _gate(group: DriftGroup, own: Sequence[ObjectResult], limit: float) -> GateResult:
-    drift = Interval(group.drift.mean, group.drift.low, group.drift.high)
-    images = len({row.image for row in own})
-    verdict = judge(drift, limit, objects=group.objects, images=images)
-    return GateResult(outcome=verdict.outcome, limit=limit, objects_needed=verdict.objects_needed)
-
-
-def _agreement_gate(
-    agreement: MaskAgreement | None, own: Sequence[ObjectResult], least: float
-) -> GateResult | None:
-    """The drift's rule, on what is missing to full agreement."""
-    if agreement is None:
-        return None
-    loss = Interval(1 - agreement.mean, 1 - agreement.high, 1 - agreement.low)
-    objects = len({(row.image, row.object) for row in own})
-    images = len({row.image for row in own})
-    verdict = judge(loss, 1 - least, objects=objects, images=images)
-    return GateResult(outcome=verdict.outcome, limit=least, objects_needed=verdict.objects_needed)
 
 
 def _against_baseline(
-    artifact: Artifact, own: Sequence[ObjectResult], plan: Plan, settings: Settings
+    artifact: Artifact, own: Sequence[ObjectResult], settings: Settings
 ) -> BaselineResult | None:
     if settings.baseline is None:
         return None
-    earlier = [row for row in settings.baseline if row.artifact == artifact.name]
-    if not earlier:
-        return None
-    group = _groups(earlier, own, plan, settings.seed)[0]
-    gate = _gate(group, own, settings.max_drift)
-    return BaselineResult(drift=group.drift, objects=group.objects, gate=gate)
+    pairs = _baseline_pairs(artifact, own, settings.baseline)
+    drift = interval(means_of(pairs, [pair.drift for pair in pairs]))
+    return BaselineResult(
+        drift=DriftInterval.model_validate(asdict(drift)),
+        objects=len({(pair.after.image, pair.after.object) for pair in pairs}),
+        images=len({pair.after.image for pair in pairs}),
+    )
 
 
 def _mean_ious(own: Sequence[ObjectResult], kinds: Sequence[str]) -> tuple[MeanIou, ...]:
@@ -260,34 +334,32 @@ def _mean(ious: Sequence[float]) -> float | None:
     return POINTS * float(np.mean(ious)) if ious else None
 
 
-def _agreement(
-    other: str, own: Sequence[ObjectResult], results: Results, seed: int
-) -> MaskAgreement | None:
+def _agreement(other: str, own: Sequence[ObjectResult], results: Results) -> MaskAgreement | None:
     ious = [row.agreement for row in own if row.agreement is not None]
-    return _mask_agreement(other, ious, pair_results(results.objects[other], own), seed)
+    return _mask_agreement(other, ious, pair_results(results.objects[other], own))
 
 
 def _sibling_agreement(
-    artifact: Artifact, own: Sequence[ObjectResult], results: Results, seed: int
+    artifact: Artifact, own: Sequence[ObjectResult], results: Results
 ) -> MaskAgreement | None:
     ious = [row.sibling_agreement for row in own if row.sibling_agreement is not None]
     pairs = pair_results(results.objects[artifact.sibling], own)
-    return _mask_agreement(artifact.sibling, ious, pairs, seed)
+    return _mask_agreement(artifact.sibling, ious, pairs)
 
 
 def _mask_agreement(
-    other: str, ious: Sequence[float], pairs: Sequence[Pair], seed: int
+    other: str, ious: Sequence[float], pairs: Sequence[Pair]
 ) -> MaskAgreement | None:
     if not ious:
         return None
-    interval = _interval_of(np.array(ious), [pair.after.image for pair in pairs], seed)
+    found = interval(means_of(pairs, ious))
     changed = [pair.before.best_mask != pair.after.best_mask for pair in pairs]
     shift = [abs(pair.before.predicted_iou - pair.after.predicted_iou) for pair in pairs]
     return MaskAgreement(
         other=other,
-        mean=interval.mean,
-        low=interval.low,
-        high=interval.high,
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
         low_percentile=float(np.percentile(ious, 1)),
         best_mask_changed=float(np.mean(changed)),
         predicted_iou_shift=POINTS * float(np.mean(shift)),
@@ -305,9 +377,9 @@ def _average_precision(
     return average_precision(settings.annotations, segments, [i.image for i in results.images])
 
 
-def _clicking(artifact: Artifact, results: Results, seed: int) -> tuple[Clicking, ...]:
+def _clicking(artifact: Artifact, results: Results) -> tuple[Clicking, ...]:
     own, reference = results.clicking[artifact.name], results.clicking[artifact.reference]
-    return tuple(_clicks_to(t, own, reference, artifact, seed) for t in NOC_TARGETS if own)
+    return tuple(_clicks_to(t, own, reference, artifact) for t in NOC_TARGETS if own)
 
 
 def _clicks_to(
@@ -315,26 +387,16 @@ def _clicks_to(
     own: Sequence[ClickingResult],
     reference: Sequence[ClickingResult],
     artifact: Artifact,
-    seed: int,
 ) -> Clicking:
     clicks = np.array([number_of_clicks(row.ious, target) for row in own], np.float64)
     before = np.array([number_of_clicks(row.ious, target) for row in reference], np.float64)
     added = None
     if not artifact.is_reference:
-        interval = _interval_of(clicks - before, [row.image for row in own], seed)
-        added = DriftInterval(mean=interval.mean, low=interval.low, high=interval.high)
+        found = interval(photo_means((clicks - before).tolist(), [row.image for row in own]))
+        added = DriftInterval.model_validate(asdict(found))
     return Clicking(
         target=round(POINTS * target),
         clicks=float(clicks.mean()),
         failed=float(np.mean([max(row.ious, default=0.0) < target for row in own])),
         added=added,
     )
-
-
-def _interval_of(
-    values: np.ndarray[tuple[int], np.dtype[np.float64]], images: Sequence[str], seed: int
-) -> Interval:
-    order = {image: index for index, image in enumerate(dict.fromkeys(images))}
-    indices = np.array([order[image] for image in images])
-    everything = [np.ones(len(values), bool)]
-    return bootstrap_intervals(sum_by_image(indices, everything, values), seed=seed)[0]

@@ -36,7 +36,7 @@ class ParityResult(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    format: Literal["sqsam-parity/1"] = Field(alias="schema")
+    format: Literal["sqsam-parity/1", "sqsam-parity/2"] = Field(alias="schema")
     passed: bool = Field(strict=True)
     outcome: str | None = None
     artifacts: dict[str, _Covered]
@@ -75,7 +75,7 @@ def require_passed(result: ParityResult, manifest: Manifest) -> None:
     """
     if result.outcome == "undecided":
         raise ArtifactError(
-            "the parity gate is undecided: evaluate more objects, or publish with "
+            "the parity gate is undecided: evaluate more photos, or publish with "
             "--allow-unverified, which the release then says"
         )
     if not result.passed:

@@ -12,7 +12,6 @@ from sqsam_deploy.benchmark.resultfile import read_result
 from sqsam_deploy.benchmark.subjects import peer_targets
 from sqsam_deploy.errors import ArtifactError, DataError, SqsamError
 from sqsam_deploy.evaluation.detections import read_detections
-from sqsam_deploy.evaluation.report import read_report
 from sqsam_deploy.evaluation.resume_log import ResumeLog
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.release.parity import read_parity
@@ -52,7 +51,6 @@ def _read_metadata(path: Path) -> object:
 READERS = [
     (_read_manifest, '"manifest_version": 1'),
     (read_result, '"result_version": 1'),
-    (read_report, '"schema": "sqsam-parity/1"'),
     (read_parity, '"schema": "sqsam-parity/1"'),
     (_read_detections, '"image_id": 1'),
     (_read_peers, '"peers": []'),

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sqsam_deploy.evaluation import runner, worst_cases
+from sqsam_deploy.evaluation.gate import DriftLimits
 from sqsam_deploy.evaluation.reports.html import html
 from sqsam_deploy.evaluation.reports.pictures import pictures
 from sqsam_deploy.evaluation.runner import run_plan
@@ -24,7 +25,7 @@ def evaluated(plan, sessions, small_dataset, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(runner, "open_artifact", lambda artifact, plan: sessions[artifact.name])
     run = run_plan(plan, small_dataset, tmp_path)
-    report = summarize(plan, small_dataset, run.images, Settings(max_drift=1.0, seed=0))
+    report = summarize(plan, small_dataset, run.images, Settings(DriftLimits(), seed=0))
     objects = collect(plan, run.images).objects
     return report, list(worst_objects(plan, small_dataset, objects, shown=3)), objects
 

@@ -3,46 +3,47 @@
 import io
 from typing import Any
 
-from sqsam_deploy.evaluation.report import DriftGroup, ParityReport
+from sqsam_deploy.evaluation.report import GateResult, ParityReport
 
 _COLOURS = {"passed": "#2e7d32", "failed": "#c62828", "undecided": "#b26a00"}
 
 
 def drift_plot(report: ParityReport) -> str:
-    """One line an artifact and prompt kind, with the limit; the same report gives the same text."""
+    """One line an artifact and prompt kind, with its limit; the same report gives the same text."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     lines = [
-        (name, group)
+        (f"{name}, {gate.kind}", gate)
         for name, artifact in report.artifacts.items()
-        for group in artifact.groups
-        if group.size is None
+        for gate in artifact.gates
+        if gate.measure == "drift"
     ]
     with mpl.rc_context({"svg.hashsalt": "sqsam-parity", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(8.5, 0.9 + 0.26 * len(lines)), layout="constrained")
         axes = figure.subplots()
-        for position, (name, group) in enumerate(lines):
-            _draw_interval(axes, position, report.artifacts[name].gate, group)
-        _label(axes, report, lines)
+        for position, (_, gate) in enumerate(lines):
+            _draw_gate(axes, position, gate)
+        axes.set_yticks(range(len(lines)), [label for label, _ in lines])
+        _label(axes)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
     text = file.getvalue()
     return text[text.index("<svg") :]
 
 
-def _draw_interval(axes: Any, position: int, gate: Any, group: DriftGroup) -> None:
-    drift, whole = group.drift, group.kind is None
-    colour = _COLOURS[gate.outcome] if whole and gate else "#607d8b"
-    axes.plot([drift.low, drift.high], [position] * 2, color=colour, lw=5 if whole else 2.5)
-    axes.plot(drift.mean, position, "o", color="white", mec=colour, ms=5)
+def _draw_gate(axes: Any, position: int, gate: GateResult) -> None:
+    colour, found = _COLOURS[gate.outcome], gate.estimate
+    axes.plot([found.mean, gate.bound], [position] * 2, color=colour, lw=1)
+    axes.plot([found.low, found.high], [position] * 2, color=colour, lw=5)
+    axes.plot(found.mean, position, "o", color="white", mec=colour, ms=5)
+    axes.plot([gate.limit] * 2, [position - 0.4, position + 0.4], color="#c62828", lw=1, ls="--")
 
 
-def _label(axes: Any, report: ParityReport, lines: list[tuple[str, DriftGroup]]) -> None:
-    labels = [name if group.kind is None else group.kind for name, group in lines]
-    axes.set_yticks(range(len(lines)), labels)
+def _label(axes: Any) -> None:
     axes.invert_yaxis()
     axes.axvline(0, color="#90a4ae", lw=1)
-    axes.axvline(report.max_drift, color="#c62828", lw=1, ls="--")
-    axes.set_xlabel("drift in mIoU points, 95% interval; dashed: the limit")
+    axes.set_xlabel(
+        "drift in mIoU points: 95% interval (thick), up to its bound (thin); dashed: the limit"
+    )
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,14 +1,15 @@
 """What a report says, as tables of text that every output draws its own way."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sqsam_deploy.evaluation.gate import overall
 from sqsam_deploy.evaluation.report import (
+    ArtifactReport,
     DriftInterval,
+    Estimate,
     GateResult,
     MaskAgreement,
     ParityReport,
-    overall,
 )
 
 
@@ -23,28 +24,32 @@ class Table:
 
 def headline(report: ParityReport) -> str:
     """The result in one sentence."""
-    gated = [artifact for artifact in report.artifacts.values() if artifact.gate]
+    gated = [artifact for artifact in report.artifacts.values() if artifact.gates]
     data = report.dataset
     asked = f"{data.objects} objects in {data.images} images of {data.name}"
     if not gated:
         return f"nothing to compare: one artifact, {asked}"
     compared = "1 artifact" if len(gated) == 1 else f"{len(gated)} artifacts"
-    limit = f"drift of at most {report.max_drift:g} mIoU points"
+    limit = f"drift of at most {limits_text(report)} mIoU points"
     alike = f"masks that agree at {report.min_agreement:g} or more"
     return f"{report.outcome}: {compared}, {limit}, {alike}, {asked}"
+
+
+def limits_text(report: ParityReport) -> str:
+    """ "1" where all kinds have one limit, else "0.5 (box), 2 (1-click)"."""
+    limits = report.max_drift
+    if len(set(limits.values())) == 1:
+        return f"{next(iter(limits.values())):g}"
+    return ", ".join(f"{limit:g} ({kind})" for kind, limit in limits.items())
 
 
 def problems(report: ParityReport) -> list[str]:
     """Why the run did not pass, and what else a reader must know: one sentence each."""
     sentences: list[str] = []
     for name, artifact in report.artifacts.items():
-        if artifact.gate:
-            sentences += _problem(name, artifact.reference, artifact.drift, artifact.gate)
-        if artifact.agreement and artifact.agreement_gate:
-            sentences += _disagreement(name, artifact.agreement, artifact.agreement_gate)
-        if artifact.baseline:
-            drift, gate = artifact.baseline.drift, artifact.baseline.gate
-            sentences += _problem(name, "the baseline", drift, gate)
+        sentences += [
+            f"{name}: {gate_text(gate)}" for gate in artifact.gates if gate.outcome != "passed"
+        ]
         if artifact.weights_sha256 != report.artifacts[artifact.reference].weights_sha256:
             sentences.append(
                 f"{name} was made of other weights than {artifact.reference}: "
@@ -56,73 +61,119 @@ def problems(report: ParityReport) -> list[str]:
     return sentences
 
 
-def _problem(name: str, other: str, drift: DriftInterval, gate: GateResult) -> Iterator[str]:
-    against = f"{name} against {other}: drift {interval_text(drift)}"
+def gate_text(gate: GateResult) -> str:
+    """What was measured, what it is held against, and what that says."""
+    numbers = _points if gate.measure != "disagreement" else _part
+    measured = (
+        f"{gate.measure} with the prompt {gate.kind} {numbers(gate.estimate.mean)} "
+        f"[{numbers(gate.estimate.low)}, {numbers(gate.estimate.high)}], "
+        f"bound {numbers(gate.bound)}"
+    )
     if gate.outcome == "failed":
-        yield f"{against} is over {gate.limit:g} points"
-    elif gate.outcome == "undecided":
-        needed = gate.objects_needed
-        how_many = f"about {needed} objects would decide" if needed else "no number would decide"
-        yield f"{against} leaves {gate.limit:g} points undecided: {how_many}"
+        return f"{measured}, is over {gate.limit:g}"
+    if gate.outcome == "passed":
+        return f"{measured}, is within {gate.limit:g}"
+    return f"{measured}, leaves {gate.limit:g} undecided: {needed_text(gate)}"
 
 
-def _disagreement(name: str, agreement: MaskAgreement, gate: GateResult) -> Iterator[str]:
-    found = f"{name} against {agreement.other}: masks agree at {agreement_text(agreement)}"
-    if gate.outcome == "failed":
-        yield f"{found}, under {gate.limit:g}"
-    elif gate.outcome == "undecided":
-        needed = gate.objects_needed
-        how_many = f"about {needed} objects would decide" if needed else "no number would decide"
-        yield f"{found}, which leaves {gate.limit:g} undecided: {how_many}"
+def needed_text(gate: GateResult) -> str:
+    """How many photos would decide, with the range that the mean's own error leaves."""
+    low, high = (f"{n}" if n else "no number" for n in gate.images_range)
+    spread = f"({low} to {high} at one standard error less or more; {gate.images} were used)"
+    if gate.images_needed is None:
+        return f"no number of photos would decide {spread}"
+    return f"about {gate.images_needed} photos decide with a chance of 80% {spread}"
 
 
 def run_tables(report: ParityReport) -> list[Table]:
-    """Every table that has a row, the gate first."""
-    makers = (gate_table, baseline_table, kinds_table, sizes_table, agreement_table, clicking_table)
+    """Every table that has a row, the gates first."""
+    makers = (
+        summary_table,
+        gate_table,
+        losses_table,
+        baseline_table,
+        sizes_table,
+        agreement_table,
+        clicking_table,
+    )
     return [table for table in (make(report) for make in makers) if table.rows]
 
 
+def summary_table(report: ParityReport) -> Table:
+    """One row an artifact: all kinds of prompts together, and what its gates say."""
+    columns = ("artifact", "mIoU", "drift", "95% interval", "agreement", "gates")
+    rows = tuple(_summary_row(name, artifact) for name, artifact in report.artifacts.items())
+    return Table("Drift in mIoU points (positive: quality was lost)", columns, rows)
+
+
+def _summary_row(name: str, artifact: ArtifactReport) -> tuple[str, ...]:
+    miou = sum(row.overall * row.objects for row in artifact.miou)
+    count = sum(row.objects for row in artifact.miou)
+    own = (signed(artifact.drift.mean), bounds_text(artifact.drift))
+    drift = own if artifact.groups else ("-", "-")
+    agreement = f"{artifact.agreement.mean:.4f}" if artifact.agreement else "-"
+    outcome = overall([gate.outcome for gate in artifact.gates]) if artifact.gates else "reference"
+    return (name, f"{miou / count:.2f}", *drift, agreement, outcome)
+
+
 def gate_table(report: ParityReport) -> Table:
-    """One row an artifact: its gate."""
-    columns = ("artifact", "mIoU", "drift", "95% interval", "agreement", "gate")
-    rows = []
-    for name, artifact in report.artifacts.items():
-        miou = sum(row.overall * row.objects for row in artifact.miou)
-        count = sum(row.objects for row in artifact.miou)
-        gates = [gate for gate in (artifact.gate, artifact.agreement_gate) if gate]
-        outcome = overall([gate.outcome for gate in gates]) if gates else "reference"
-        own = (signed(artifact.drift.mean), bounds_text(artifact.drift))
-        drift = own if artifact.gate else ("-", "-")
-        agreement = f"{artifact.agreement.mean:.4f}" if artifact.agreement else "-"
-        rows.append((name, f"{miou / count:.2f}", *drift, agreement, outcome))
-    return Table("Drift in mIoU points (positive: quality was lost)", columns, tuple(rows))
+    """One row a gate: what was seen, what is promised, and the limit."""
+    rows = tuple(
+        (name, gate.kind, gate.measure, *_gate_numbers(gate), gate.outcome)
+        for name, artifact in report.artifacts.items()
+        for gate in artifact.gates
+    )
+    columns = ("artifact", "prompt", "measure", "mean", "95% interval", "bound", "limit", "gate")
+    return Table("Gates (all must pass: the bound within the limit)", columns, rows)
+
+
+def _gate_numbers(gate: GateResult) -> tuple[str, ...]:
+    numbers = _points if gate.measure != "disagreement" else _part
+    estimate: Estimate = gate.estimate
+    span = f"[{numbers(estimate.low)}, {numbers(estimate.high)}]"
+    return (numbers(estimate.mean), span, numbers(gate.bound), f"{gate.limit:g}")
+
+
+def _points(value: float) -> str:
+    return signed(value)
+
+
+def _part(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def losses_table(report: ParityReport) -> Table:
+    """Objects that lost much with any prompt, and how many there may be."""
+    rows = tuple(
+        (
+            name,
+            f"{losses.objects_lost} of {losses.objects}",
+            f"{losses.objects_bound:.1%}",
+            f"{losses.images_lost} of {losses.images}",
+            f"{losses.images_bound:.1%}",
+        )
+        for name, artifact in report.artifacts.items()
+        if (losses := artifact.large_losses)
+    )
+    columns = ("artifact", "objects", "at most", "photos with one", "at most")
+    return Table("Objects that lost more than 10 points (exact 97.5% bounds)", columns, rows)
 
 
 def baseline_table(report: ParityReport) -> Table:
-    """One row an artifact that the earlier run had too."""
+    """One row an artifact: what it lost since the earlier run."""
     rows = tuple(
         (
             name,
             signed(artifact.baseline.drift.mean),
             bounds_text(artifact.baseline.drift),
-            str(artifact.baseline.objects),
-            artifact.baseline.gate.outcome,
+            f"all {artifact.baseline.objects}",
+            f"all {artifact.baseline.images}",
         )
         for name, artifact in report.artifacts.items()
         if artifact.baseline
     )
-    columns = ("artifact", "drift", "95% interval", "objects", "gate")
+    columns = ("artifact", "drift", "95% interval", "objects", "photos")
     return Table("Drift against the baseline", columns, rows)
-
-
-def kinds_table(report: ParityReport) -> Table:
-    """Drift by prompt kind."""
-    rows = tuple(
-        (name, *(_group_text(report, name, kind, None) for kind in report.prompts))
-        for name, artifact in report.artifacts.items()
-        if artifact.groups
-    )
-    return Table("Drift by prompt", ("artifact", *report.prompts), rows)
 
 
 def sizes_table(report: ParityReport) -> Table:
@@ -189,11 +240,6 @@ def clicking_table(report: ParityReport) -> Table:
     )
     columns = ("artifact", "target", "clicks", "never reached", "more than the reference")
     return Table("Simulated clicking", columns, rows)
-
-
-def agreement_text(agreement: MaskAgreement) -> str:
-    """ "0.981 [0.975, 0.986]"."""
-    return f"{agreement.mean:.3f} [{agreement.low:.3f}, {agreement.high:.3f}]"
 
 
 def interval_text(drift: DriftInterval) -> str:
