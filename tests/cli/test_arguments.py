@@ -158,7 +158,7 @@ PARITY_DEFAULTS = {
         (("--detections", "d.json"), {"detections": "d.json"}),
         (("--saliency-maps", "maps"), {"saliency_maps": "maps"}),
         (("--clicking",), {"clicking": True}),
-        (("--max-drift", "0.5"), {"max_drift": 0.5}),
+        (("--max-drift", "0.5,box=1"), {"max_drift": "0.5,box=1"}),
         (("--min-agreement", "0.9"), {"min_agreement": 0.9}),
         (("--baseline", "old.csv"), {"baseline": "old.csv"}),
         (("--reference", "f.pt"), {"reference": "f.pt"}),
