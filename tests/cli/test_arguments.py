@@ -138,8 +138,8 @@ PARITY_DEFAULTS = {
     "clicking": False,
     "count": None,
     "seed": 0,
-    "max_drift": 1.0,
-    "min_agreement": 0.95,
+    "max_drift": None,
+    "min_agreement": None,
     "baseline": None,
     "threads": 1,
     "device": "cpu",
@@ -158,7 +158,7 @@ PARITY_DEFAULTS = {
         (("--detections", "d.json"), {"detections": "d.json"}),
         (("--saliency-maps", "maps"), {"saliency_maps": "maps"}),
         (("--clicking",), {"clicking": True}),
-        (("--max-drift", "0.5,box=1"), {"max_drift": "0.5,box=1"}),
+        (("--max-drift", "1-click=2"), {"max_drift": "1-click=2"}),
         (("--min-agreement", "0.9"), {"min_agreement": 0.9}),
         (("--baseline", "old.csv"), {"baseline": "old.csv"}),
         (("--reference", "f.pt"), {"reference": "f.pt"}),
@@ -176,7 +176,9 @@ def test_parity(
     job = "evaluation.parity.evaluate"
     (request, *_), _ = start("parity", job, "artifacts", *words)
     expected = {
-        name: Path(value) if isinstance(value, str) and name != "device" else value
+        name: Path(value)
+        if isinstance(value, str) and name not in ("device", "max_drift")
+        else value
         for name, value in (PARITY_DEFAULTS | changed).items()
     }
     assert fields(request, *PARITY_DEFAULTS) == expected
