@@ -150,7 +150,7 @@ def images_to_pass(mean: float, deviation: float, limit: float, largest: float) 
         error, atom = deviation / math.sqrt(images), (largest - mean) / images
         unlucky = mean + float(norm.ppf(POWER)) * error
         if error < 1e-6 * atom:
-            return mean + (1 - TAIL ** (1 / images)) * (largest - mean) <= limit
+            return bool(mean + (1 - TAIL ** (1 / images)) * (largest - mean) <= limit)
         return float(exponnorm.ppf(1 - TAIL, atom / error, unlucky, error)) <= limit
 
     floor = fewest_images(limit, largest)
