@@ -4,11 +4,12 @@ import ctypes
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqsam_deploy._internal.atomic import sync
+from sqsam_deploy._internal.temporary import remove_abandoned, temporary_directory
 from sqsam_deploy.errors import UsageError
 
 _AT_FDCWD = {"linux": -100, "darwin": -2}
@@ -21,7 +22,8 @@ def staged_directory(target: Path, marker: str) -> Iterator[Path]:
     """A temporary sibling of `target` that takes its place when the block ends without an error.
 
     Whatever stood at `target` stands there, unchanged, until that one moment, also when the
-    process is killed. Left-overs of a killed run are removed by the next one.
+    process is killed. Left-overs of a killed run are removed by the next one. A symbolic link
+    stays one: the directory that it points to is replaced.
 
     Args:
         target: The directory to make or to replace.
@@ -31,24 +33,20 @@ def staged_directory(target: Path, marker: str) -> Iterator[Path]:
     Raises:
         UsageError: `target` is a file, or a directory of something else.
     """
-    target = target.absolute()
+    target = Path(os.path.realpath(target))
     _refuse_foreign(target, marker)
     target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{target.name}.partial-"
-    for leftover in target.parent.glob(f"{prefix}*"):
-        if not _in_use(leftover):
-            shutil.rmtree(leftover, ignore_errors=True)
-    staging = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=target.parent))
-    try:
+    remove_abandoned(target.parent, ".")
+    with temporary_directory(target.parent, target.name) as staging:
         staging.chmod(0o755)
         yield staging
         _sync_tree(staging)
         _take_place(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _refuse_foreign(target: Path, marker: str) -> None:
+    if target.is_symlink():  # after links were followed: it points to itself
+        raise UsageError(f"{target} is a link that leads nowhere: choose another output directory")
     if not target.exists():
         return
     if not target.is_dir():
@@ -60,24 +58,9 @@ def _refuse_foreign(target: Path, marker: str) -> None:
         )
 
 
-def _in_use(staging: Path) -> bool:
-    """Whether the process whose number the name carries still lives."""
-    try:
-        os.kill(int(staging.name.split("partial-")[1].split("-")[0]), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 def _sync_tree(directory: Path) -> None:
     for path in (*directory.rglob("*"), directory):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(path)
 
 
 def _take_place(staging: Path, target: Path) -> None:
@@ -85,7 +68,7 @@ def _take_place(staging: Path, target: Path) -> None:
         staging.rename(target)
     elif not _swap(staging, target):
         # No atomic exchange on this system: the old one stays beside until the new one stands.
-        retired = staging.with_name(f"{staging.name}-old")
+        retired = staging.with_name(f"{staging.name}_old")
         target.rename(retired)
         staging.rename(target)
         shutil.rmtree(retired, ignore_errors=True)

@@ -14,6 +14,7 @@ import pickle
 import signal
 import sys
 import tempfile
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from sqsam_deploy._internal.progress import Steps
+from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.errors import ArtifactError
 
 #: What is done somewhere else: told the steps, gives something that can be pickled.
@@ -61,12 +63,28 @@ def open_workers(steps: Steps) -> Iterator[Workers]:
     if count < 2:
         yield _InTurn(steps)
         return
-    with tempfile.TemporaryDirectory(prefix="sqsam-export-") as scratch:
-        forked = _Forked(steps, count, scratch)
+    with scratch_directory("export") as scratch:
+        forked = _Forked(steps, count, str(scratch))
         try:
             yield forked
         finally:
             forked.stop()
+
+
+def end_with_parent() -> None:
+    """Ends this process, spawned by `multiprocessing`, soon after its parent has ended.
+
+    A parent that is killed cannot tell its children; but the system then closes the parent's end
+    of a pipe, of which every child holds the other end.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def worker_count() -> int:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -11,13 +12,16 @@ from sqsam_deploy.artifact.documents import Frozen
 from sqsam_deploy.artifact.paths import RelativePath
 from sqsam_deploy.errors import ArtifactError
 
+#: A SHA-256 in lower-case hex.
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
 
 class FileEntry(Frozen):
     """One file: POSIX path relative to the manifest, size in bytes, SHA-256 in lower-case hex."""
 
     path: RelativePath
     bytes: int = Field(ge=0)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: Sha256
 
 
 def sums_text(digests: dict[str, str]) -> str:

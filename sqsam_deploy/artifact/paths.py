@@ -12,6 +12,7 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 #: Names that Windows resolves to devices, whatever their suffix.
 _DEVICES = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 _MAX_LENGTH = 512
+_MAX_DEPTH = 32
 
 
 def check_relative_path(path: str) -> str:
@@ -35,6 +36,8 @@ def _problem(path: str) -> str | None:
         return "climbs out of its directory"
     if "" in segments or "." in segments:
         return "is empty or not normalized"
+    if len(segments) > _MAX_DEPTH:
+        return "is too deep"
     if len(path) > _MAX_LENGTH or _FORBIDDEN.search(path):
         return "is too long or holds a character that not every file system takes"
     if any(_DEVICES.match(name) or name[-1] in ". " for name in segments):

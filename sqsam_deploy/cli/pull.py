@@ -59,6 +59,8 @@ def pull(
     trust: Annotated[Trust, Parameter(name="*")] = _NOBODY,
     locked: bool = False,
     lock: Annotated[Path, Parameter(metavar="FILE")] = Path("sqsam.lock"),
+    allow_older: bool = False,
+    overwrite: bool = False,
     offline: bool = False,
 ) -> None:
     """Pull a model from a store, verify it, and put it in place whole.
@@ -73,12 +75,15 @@ def pull(
         store: Folder or URL of the store. Without it, $SQSAM_STORE.
         runtime: Pull only the artifacts of a runtime, such as executorch, coreml or onnx.
         precision: Pull only the artifacts of a precision: int8, fp16, fp32 or int8-weights.
-        layout: Layout of the directory: plain, swift-package or android-assets.
+        layout: Layout of the directory: plain, zip, swift-package or android-assets.
         output: Directory to create or to replace. Without it, a directory with the model's name.
         locked: Bring exactly what the lock file pins.
         lock: Lock file.
+        allow_older: Take a latest that is older than what was pulled before.
+        overwrite: Replace also files that were changed since they were pulled.
         offline: Use only what earlier pulls left in the cache.
     """
+    from sqsam_deploy.release.lock import newest_pinned
     from sqsam_deploy.release.pull import PullRequest, Selection
     from sqsam_deploy.release.version import parse_reference
 
@@ -86,19 +91,23 @@ def pull(
     if locked:
         if runtime or precision or output or layout != "plain":
             raise UsageError("--locked takes runtime, precision, format and output from the lock")
-        _pull_locked(reference, store, lock, verifier, offline=offline)
+        _pull_locked(reference, store, lock, verifier, offline=offline, overwrite=overwrite)
         return
     if reference is None:
         raise UsageError("say what to pull: sqsam-pull NAME[@VERSION|@TAG], or --locked")
     wanted = parse_reference(reference)
+    source = _source(_store_url(store), offline=offline)
     request = PullRequest(
         reference=wanted,
         output=output or Path(wanted.name),
         selection=Selection(runtime, precision),
         format=layout,
         verifier=verifier,
+        pinned=newest_pinned(lock, source.store.url, wanted.name),
+        allow_older=allow_older,
+        overwrite=overwrite,
     )
-    _pull(_source(_store_url(store), offline=offline), request, lock)
+    _pull(source, request, lock)
 
 
 @app.command(name="list")
@@ -169,10 +178,15 @@ def _pull(source: "Source", request: "PullRequest", lock: Path) -> None:
     with _shown_bytes() as watch:
         pulled = run_pull(source, request, watch)
     release = pulled.release
+    _show(pulled, request.output)
+    output = locked_output(lock, request.output)
+    if output is None:
+        note(f"note: {request.output} is not pinned: it does not lie below the folder of {lock}")
+        return
     update_lock(
         lock,
         LockedModel(
-            output=locked_output(lock, request.output),
+            output=output,
             store=source.store.url,
             name=release.name,
             version=release.version,
@@ -184,7 +198,6 @@ def _pull(source: "Source", request: "PullRequest", lock: Path) -> None:
             files=pulled.files,
         ),
     )
-    _show(pulled, request.output)
 
 
 def _pull_locked(
@@ -194,15 +207,16 @@ def _pull_locked(
     verifier: "Verifier | None",
     *,
     offline: bool,
+    overwrite: bool,
 ) -> None:
-    from sqsam_deploy.release.lock import read_lock
+    from sqsam_deploy.release.lock import output_of, read_lock
     from sqsam_deploy.release.pull import pull_locked
 
     for model in _chosen(read_lock(lock).models, reference, lock):
         source = _source(store or model.store, offline=offline)
-        output = lock.absolute().parent / model.output
+        output = output_of(lock, model)
         with _shown_bytes() as watch:
-            pulled = pull_locked(source, model, output, verifier, watch)
+            pulled = pull_locked(source, model, output, verifier, watch, overwrite)
         _show(pulled, output)
 
 

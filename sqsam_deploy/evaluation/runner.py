@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqsam_deploy._internal.workers import end_with_parent
 from sqsam_deploy.datasets import Dataset, ImageRecord
 from sqsam_deploy.errors import ArtifactError, SqsamError
 from sqsam_deploy.evaluation.evaluator import Evaluator, ImageResult
@@ -131,6 +132,7 @@ _worker: Evaluator | SqsamError
 
 def _start_worker(plan: Plan) -> None:
     global _worker
+    end_with_parent()
     import torch
 
     # Libraries warn at import, once a process; the command has silenced its own already.

@@ -7,6 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from sqsam_deploy._internal.progress import shown_steps
+from sqsam_deploy._internal.workers import end_with_parent
 from sqsam_deploy.artifact.manifest import ArtifactEntry, CalibrationEntry, Manifest
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.checkpoint.bundled import DEFAULT, NAMES
@@ -46,7 +47,7 @@ def rebuild(manifest: Manifest, source: RebuildSource, output: Path) -> None:
         SqsamError: The export itself fails.
     """
     # "spawn" starts an interpreter with its own hash seed and nothing imported.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+    with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as fresh:
         try:
             fresh.submit(_rebuild, manifest, source, output).result()
         except BrokenProcessPool:

@@ -1,10 +1,10 @@
 """Whether an export gives the same bytes when it is made again."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.artifact.manifest import Manifest, read_manifest
 from sqsam_deploy.artifact.provenance import git_revision, tool_versions
 from sqsam_deploy.pipeline.rebuild import RebuildSource, rebuild
@@ -66,8 +66,8 @@ def check_reproducible(directory: Path, source: RebuildSource) -> Reproduction:
         SqsamError: The export itself fails.
     """
     manifest = read_manifest(directory)
-    with tempfile.TemporaryDirectory(prefix="sqsam-again-") as temporary:
-        again = Path(temporary) / "export"
+    with scratch_directory("again") as temporary:
+        again = temporary / "export"
         rebuild(manifest, source, again)
         return Reproduction(
             tuple(

@@ -4,6 +4,7 @@ The same directory gives the same files, the time of publishing and the signatur
 """
 
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from semver import Version
 
 from sqsam_deploy.artifact.files import FileEntry, file_entries, hash_file
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, verify_files
-from sqsam_deploy.errors import ArtifactError, SqsamError
+from sqsam_deploy.errors import ArtifactError, SqsamError, UsageError
 from sqsam_deploy.release.card import CardContent, model_card
 from sqsam_deploy.release.document import (
     CARD_NAME,
@@ -34,6 +35,7 @@ from sqsam_deploy.release.signature import Signer
 
 #: Reports to look at: of the export and of the parity gate.
 REPORT_NAMES = ("report.html", "parity.html")
+_EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 _ARTIFACT_SUFFIXES = (".pte", ".onnx", ".mlpackage")
 
 
@@ -216,6 +218,15 @@ def seal(workspace: Path, release: Release, signer: Signer | None) -> Assembled:
 
 
 def _now() -> str:
-    """The time of publishing; `SOURCE_DATE_EPOCH` fixes it (reproducible-builds.org)."""
-    seconds = float(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+    """The time of publishing; `SOURCE_DATE_EPOCH` fixes it (reproducible-builds.org).
+
+    Raises:
+        UsageError: The variable is set to something else than seconds since 1970.
+    """
+    fixed = os.environ.get(_EPOCH_VARIABLE)
+    if fixed and not re.fullmatch("[0-9]{1,11}", fixed):
+        raise UsageError(
+            f"{_EPOCH_VARIABLE} is {fixed[:40]!r}: it must be a whole number of seconds since 1970"
+        )
+    seconds = int(fixed) if fixed else time.time()
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -5,6 +5,7 @@ partial/abcd…            what a cut-off download left; the next one goes on fr
 records/STORE/…          which files a version has, and what tags last named, for offline use
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -16,7 +17,7 @@ from pathlib import Path
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.artifact.files import FileEntry, hash_bytes, hash_file
 from sqsam_deploy.artifact.manifest import ArtifactEntry
-from sqsam_deploy.errors import MissingDependencyError, ReleaseError
+from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.archive import copy_verified, unpack
 from sqsam_deploy.release.download import Advance, download, file_identity, is_ours, stamp
@@ -24,6 +25,7 @@ from sqsam_deploy.release.store import Store
 
 #: Environment variable that moves the cache.
 CACHE_VARIABLE = "SQSAM_CACHE"
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def default_cache() -> Path:
@@ -148,8 +150,17 @@ class Cache:
             advance(entry.bytes)
             return found
         partial = self._partial(entry)
-        download(store, entry, partial, advance)
-        return self._keep(partial, entry)
+        try:
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            download(store, entry, partial, advance)
+            return self._keep(partial, entry)
+        except OSError as error:
+            if error.errno not in _READ_ONLY:
+                raise
+            raise StoreError(
+                f"{entry.path} is not in the cache, and {self.root} cannot be written: name "
+                f"another folder in {CACHE_VARIABLE}"
+            ) from None
 
     def _unpack(self, archive: CachedFile, artifact: ArtifactEntry) -> list[CachedFile]:
         folder = self._partial(archive.entry).with_suffix(".unpacked")
@@ -171,21 +182,25 @@ class Cache:
             StoreError: The store cannot be reached, or the file has more than `limit` bytes.
         """
         target = self.root / layout.blob(digest)
-        if target.is_file():
+        if target.is_file() and target.stat().st_size <= limit:
             content = target.read_bytes()
             if hash_bytes(content) == digest:
                 return content
         content = store.read(layout.blob(digest), limit)
         if hash_bytes(content) != digest:
             raise ReleaseError(_not_the_file(store, digest))
-        self._put(target, content)
+        with _unless_read_only():
+            self._put(target, content)
         return content
 
     def remember(self, store: Store, path: str, content: bytes) -> None:
         """Keeps a record or a tag for when the store cannot be reached."""
+        if self.recall(store, path) == content:
+            return
         target = self._record(store, path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(target, content)
+        with _unless_read_only():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(target, content)
 
     def recall(self, store: Store, path: str) -> bytes | None:
         """What was kept under this path of this store, or None."""
@@ -201,15 +216,10 @@ class Cache:
         return self.root / layout.blob(entry.sha256)
 
     def _put(self, target: Path, content: bytes) -> None:
-        """Not synced: one that a power cut damaged is told by its hash, and fetched again."""
-        partial = self.root / "partial" / f"{target.name}.{os.getpid()}"
-        partial.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.root / "partial"
+        partial.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(content)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        atomic_write(target, content, partial)
 
     def _partial(self, entry: FileEntry) -> Path:
         return self.root / "partial" / entry.sha256
@@ -243,9 +253,26 @@ class Cache:
                 "releases need the package 'filelock': pip install 'sqsam-deploy[release]'"
             ) from None
         folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / digest):
+        lock = None
+        with _unless_read_only():
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / digest)
+            lock.acquire()
+        try:
             yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+
+@contextmanager
+def _unless_read_only() -> Iterator[None]:
+    """A complete cache serves without being written: nothing is lost but what would be kept."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
 
 
 def _holds(path: Path, status: os.stat_result, entry: FileEntry) -> bool:

@@ -7,13 +7,16 @@ has then seen every version committed before, so none is lost. After a crash bet
 and the index, the next publisher, or `sqsam-publish rebuild-index`, catches up.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
 from semver import Version
 
 from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
-from sqsam_deploy.artifact.files import hash_bytes
+from sqsam_deploy.artifact.files import Sha256, hash_bytes
+from sqsam_deploy.artifact.paths import RelativePath
 from sqsam_deploy.errors import ArtifactError, ReleaseError, SqsamError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.document import (
@@ -21,11 +24,23 @@ from sqsam_deploy.release.document import (
     RELEASE_NAME,
     SIGNATURE_NAME,
     Release,
+    Timestamp,
     parse_record,
     parse_release,
 )
-from sqsam_deploy.release.store import NotInStoreError, Store
-from sqsam_deploy.release.version import LATEST, Reference, check_movable, parse_version
+from sqsam_deploy.release.http import NotInStoreError
+from sqsam_deploy.release.store import Store
+from sqsam_deploy.release.version import (
+    LATEST,
+    ModelName,
+    Reference,
+    TagName,
+    VersionText,
+    check_movable,
+    is_name,
+    is_tag,
+    is_version,
+)
 
 #: The newest `index_version` this package reads.
 INDEX_VERSION = 1
@@ -40,26 +55,26 @@ class IndexedVersion(Frozen):
         bytes: Size of its artifacts, unpacked.
     """
 
-    release_sha256: str
-    published: str
+    release_sha256: Sha256
+    published: Timestamp
     status: Literal["passed", "unverified"]
     signed: bool
-    bytes: int
-    artifacts: tuple[str, ...]
+    bytes: int = Field(ge=0)
+    artifacts: tuple[RelativePath, ...]
 
 
 class IndexedModel(Frozen):
     """One model in the index: version -> what it is, tag -> version."""
 
-    versions: dict[str, IndexedVersion]
-    tags: dict[str, str]
+    versions: dict[VersionText, IndexedVersion]
+    tags: dict[TagName, VersionText]
 
 
 class Index(Frozen):
     """`index.json`."""
 
     index_version: Literal[1] = 1
-    models: dict[str, IndexedModel]
+    models: dict[ModelName, IndexedModel]
 
 
 @dataclass(frozen=True)
@@ -142,12 +157,19 @@ def unknown(store: Store, reference: Reference) -> ReleaseError:
 
 
 def read_tag(store: Store, name: str, tag: str) -> Version | None:
-    """The version a tag names now, or None where there is no such tag."""
+    """The version a tag names now, or None where there is no such tag.
+
+    Raises:
+        ReleaseError: The tag's file holds no version.
+    """
     try:
         content = store.read(layout.tag(name, tag), _TAG_LIMIT)
     except NotInStoreError:
         return None
-    return parse_version(content.decode("utf-8", "replace").strip())
+    text = content.decode("utf-8", "replace").strip()
+    if not is_version(text):
+        raise ReleaseError(f"{store.url}/{layout.tag(name, tag)} is damaged: it names no version")
+    return Version.parse(text)
 
 
 def move_tag(store: Store, name: str, tag: str, version: Version) -> None:
@@ -199,13 +221,14 @@ class Indexer:
 
     def _derive(self) -> Index:
         names = self._store.names(layout.MODELS)
-        models = {name: self._model(name) for name in names}
+        # What is no model's folder, or no tag, was left by another program: `.DS_Store`, say.
+        models = {name: self._model(name) for name in names if is_name(name)}
         return Index(models={name: model for name, model in models.items() if model.versions})
 
     def _model(self, name: str) -> IndexedModel:
         versions = {}
         for folder in self._store.names(layout.model(name)):
-            if Version.is_valid(folder):
+            if is_version(folder):
                 entry = self._version(name, Version.parse(folder))
                 if isinstance(entry, IndexedVersion):
                     versions[folder] = entry
@@ -242,9 +265,11 @@ class Indexer:
     def _tags(self, name: str, versions: list[str]) -> dict[str, str]:
         tags = {}
         for tag in self._store.names(layout.tags(name)):
-            version = read_tag(self._store, name, tag) if tag != LATEST else None
-            if version is not None and str(version) in versions:
-                tags[tag] = str(version)
+            if is_tag(tag) and tag != LATEST:
+                with contextlib.suppress(ReleaseError):
+                    version = read_tag(self._store, name, tag)
+                    if version is not None and str(version) in versions:
+                        tags[tag] = str(version)
         if versions:
             tags[LATEST] = latest_of(versions)
         return dict(sorted(tags.items()))

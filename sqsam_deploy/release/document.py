@@ -5,16 +5,17 @@ is one file of the release, a zip, which `ReleasedArtifact.stored_as` names.
 """
 
 from functools import cached_property
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
-from sqsam_deploy.artifact.files import FileEntry, sums_text
+from sqsam_deploy.artifact.files import FileEntry, Sha256, sums_text
 from sqsam_deploy.artifact.metadata import Precision, RuntimeName
 from sqsam_deploy.artifact.paths import RelativePath, check_relative_path, find_clash
 from sqsam_deploy.errors import ReleaseError
 from sqsam_deploy.release.parity import Drift
+from sqsam_deploy.release.version import ModelName, VersionText
 
 RELEASE_NAME = "release.json"
 SIGNATURE_NAME = "release.json.sig"
@@ -24,6 +25,11 @@ SBOM_NAME = "sbom.cdx.json"
 RELEASE_VERSION = 2
 #: No release document is larger; a longer one is not read to its end.
 DOCUMENT_LIMIT = 16 << 20
+#: No release has more files.
+FILE_LIMIT = 10_000
+
+#: "2026-11-21T12:00:00Z".
+Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 
 
 class Latency(Frozen):
@@ -64,7 +70,7 @@ class ReleasedArtifact(Frozen):
     path: RelativePath
     runtime: RuntimeName
     precision: Precision
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: Sha256
     bytes: int = Field(ge=0)
     minimum_runtime: str
     drift: Drift | None = None
@@ -86,14 +92,14 @@ class Release(Frozen):
     """
 
     release_version: Literal[1, 2] = 2
-    name: str
-    version: str
-    published: str
+    name: ModelName
+    version: VersionText
+    published: Timestamp
     preset: str
     licence: str | None
     verification: Verification
-    artifacts: tuple[ReleasedArtifact, ...]
-    files: tuple[FileEntry, ...]
+    artifacts: tuple[ReleasedArtifact, ...] = Field(max_length=1000)
+    files: tuple[FileEntry, ...] = Field(max_length=FILE_LIMIT)
 
     def file(self, path: str) -> FileEntry:
         """The entry of one of its files.

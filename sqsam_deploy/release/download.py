@@ -12,7 +12,8 @@ from typing import Self
 from sqsam_deploy.artifact.files import FileEntry
 from sqsam_deploy.errors import ReleaseError, StoreError
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.store import NotInStoreError, Store
+from sqsam_deploy.release.http import NotInStoreError, UnresponsiveError
+from sqsam_deploy.release.store import Store
 
 #: Bytes asked for at once: what a cut-off download loses at most.
 CHUNK = 4 << 20
@@ -64,7 +65,6 @@ class _Partial:
 
     def __init__(self, path: Path, entry: FileEntry) -> None:
         self._path, self._entry = path, entry
-        path.parent.mkdir(parents=True, exist_ok=True)
         if _is_foreign(path) or (path.exists() and path.stat().st_size > entry.bytes):
             path.unlink()
         # A link that somebody leaves in a shared cache just now is not followed.
@@ -193,7 +193,7 @@ def _next_block(store: Store, entry: FileEntry, done: int) -> tuple[bool, bytes]
     block = _read_chunk(store, entry, done, done + wanted)
     if len(block) == entry.bytes and wanted < entry.bytes:
         return True, block
-    if not block or len(block) > wanted:
+    if len(block) != wanted:
         raise ReleaseError(
             f"{entry.path} in {store.url} is cut off or too long: {len(block)} bytes came where "
             f"{wanted} were asked for, of {entry.bytes} in all"
@@ -204,8 +204,8 @@ def _next_block(store: Store, entry: FileEntry, done: int) -> tuple[bool, bytes]
 def _read_chunk(store: Store, entry: FileEntry, start: int, end: int) -> bytes:
     for attempt in range(_TRIES):
         try:
-            return store.read_range(layout.blob(entry.sha256), start, end)
-        except NotInStoreError:
+            return store.read_range(layout.blob(entry.sha256), start, end, entry.bytes)
+        except (NotInStoreError, UnresponsiveError):
             raise
         except StoreError:
             if attempt == _TRIES - 1:

@@ -57,3 +57,8 @@ def tags(name: str) -> str:
 def tag(name: str, tag_name: str) -> str:
     """The file that says which version a tag names."""
     return f"{tags(name)}/{tag_name}"
+
+
+def newest(name: str) -> str:
+    """In a cache's records, not in a store: the highest released version that was pulled."""
+    return f"{model(name)}/newest"

@@ -9,13 +9,13 @@ Nothing of a version is visible before its record is written, and that is one ex
 """
 
 import hashlib
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from semver import Version
 
 from sqsam_deploy._internal.progress import SilentSteps, Steps
+from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.artifact.files import hash_bytes
 from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.errors import ArtifactError, ReleaseError
@@ -30,7 +30,8 @@ from sqsam_deploy.release.catalog import (
     read_release,
 )
 from sqsam_deploy.release.document import DOCUMENT_LIMIT, RELEASE_NAME, Release, parse_record
-from sqsam_deploy.release.store import FolderStore, NotInStoreError, Store
+from sqsam_deploy.release.http import NotInStoreError
+from sqsam_deploy.release.store import FolderStore, Store
 from sqsam_deploy.release.version import check_movable, check_name
 
 _BLOCK = 8 << 20
@@ -40,7 +41,7 @@ STEPS = 5
 
 @dataclass(frozen=True)
 class Published:
-    """What a publisher hears.
+    """The outcome of publishing a version.
 
     Attributes:
         release: As it is in the store.
@@ -69,12 +70,12 @@ def publish(store: Store, request: PublishRequest, steps: Steps | None = None) -
     check_directory(request.directory, manifest)
     if isinstance(store, FolderStore):
         store.prepare()
-    with tempfile.TemporaryDirectory(prefix="sqsam-publish-") as workspace:
+    with scratch_directory("publish") as workspace:
         steps.begin("putting the release together")
-        release = assemble(Path(workspace), request, manifest, name)
+        release = assemble(workspace, request, manifest, name)
         published = _already_there(store, release)
         if published is None:
-            assembled = seal(Path(workspace), release, request.signer)
+            assembled = seal(workspace, release, request.signer)
             published = _publish_files(store, assembled, steps)
     steps.begin("moving tags, refreshing the index")
     for tag in request.tags:
@@ -134,7 +135,7 @@ def _blob_digest(store: Store, digest: str, size: int) -> str | None:
         return None  # object stores know no range of an empty object
     try:
         for start in range(0, size, _BLOCK):
-            block = store.read_range(layout.blob(digest), start, start + _BLOCK)
+            block = store.read_range(layout.blob(digest), start, start + _BLOCK, size)
             found.update(block)
             if len(block) < _BLOCK:
                 break

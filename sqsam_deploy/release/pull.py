@@ -7,12 +7,12 @@ compared with the hash that the one before gave; only what passed all of it is p
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from semver import Version
 
 from sqsam_deploy._internal.staging import staged_directory
-from sqsam_deploy.artifact.files import FileEntry
+from sqsam_deploy.artifact.files import FileEntry, hash_file
 from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import ReleaseError, UsageError
 from sqsam_deploy.release.cache import CachedFile
@@ -58,6 +58,9 @@ class PullRequest:
         selection: Which artifacts.
         format: Name of the layout.
         verifier: Who must have signed; None leaves signatures unchecked.
+        pinned: Highest released version of the model that the project had from this store.
+        allow_older: Take a `latest` that is older than what is known.
+        overwrite: Replace also files that were changed since they were pulled.
     """
 
     reference: Reference
@@ -65,6 +68,9 @@ class PullRequest:
     selection: Selection = Selection()
     format: str = "plain"
     verifier: Verifier | None = None
+    pinned: Version | None = None
+    allow_older: bool = False
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,17 +95,27 @@ def pull(source: Source, request: PullRequest, watch: Watch) -> Pulled:
     """Pulls what the request asks for.
 
     Raises:
-        ReleaseError: The release does not exist, was tampered with or is not signed as asked.
+        ReleaseError: The release does not exist, was tampered with, is not signed as asked, or
+            `latest` names an older one than before.
         StoreError: The store cannot be reached, and the cache does not hold all of it.
         UsageError: Nothing in the release matches, or the output directory is another's.
     """
-    version = source.resolve(request.reference)
-    opened = source.open(request.reference.name, version, request.verifier)
+    reference = request.reference
+    version = source.resolve(reference)
+    if not request.allow_older:
+        source.refuse_older(reference, version, request.pinned)
+    opened = source.open(reference.name, version, request.verifier)
+    source.remember(reference, version)
     return _deliver(source, request, opened, watch)
 
 
 def pull_locked(
-    source: Source, locked: LockedModel, output: Path, verifier: Verifier | None, watch: Watch
+    source: Source,
+    locked: LockedModel,
+    output: Path,
+    verifier: Verifier | None,
+    watch: Watch,
+    overwrite: bool = False,
 ) -> Pulled:
     """Pulls exactly what a lock file pins, whatever tags say by now.
 
@@ -119,6 +135,7 @@ def pull_locked(
         selection=Selection(locked.runtime, locked.precision),
         format=locked.format,
         verifier=verifier,
+        overwrite=overwrite,
     )
     return _deliver(source, request, opened, watch, expected=locked.files)
 
@@ -132,7 +149,8 @@ def _deliver(
 ) -> Pulled:
     layout = find_format(request.format)
     artifacts = _select(opened, request.selection)
-    _refuse_strange_files(request.output)
+    if not request.overwrite:
+        _refuse_changes(request.output)
     files = _fetch(source, opened, artifacts, watch)
     with staged_directory(request.output, marker=RECEIPT_NAME) as staging:
         delivery = Delivery(opened, artifacts, files, staging)
@@ -176,21 +194,32 @@ def _fetch(
     return {file.entry.path: file for file in files}
 
 
-def _refuse_strange_files(output: Path) -> None:
-    """A directory of an earlier pull is replaced whole: what else is in it would be lost."""
+def _refuse_changes(output: Path) -> None:
+    """A directory of an earlier pull is replaced whole: what was done to it would be lost.
+
+    Raises:
+        UsageError: A file or a link was added, or a file is not the one that was pulled.
+    """
     receipt = output / RECEIPT_NAME
     if not receipt.is_file():
         return  # staged_directory refuses any directory with content but without a receipt
     try:
-        known = set(json.loads(receipt.read_bytes())["files"]) | {RECEIPT_NAME}
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(f"{receipt} is damaged: remove {output} or pull elsewhere") from None
+        known = dict(json.loads(receipt.read_bytes())["files"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UsageError(
+            f"{receipt} is damaged: remove {output}, pull elsewhere, or give --overwrite"
+        ) from None
+    folders = {parent.as_posix() for name in known for parent in PurePosixPath(name).parents}
     for path in sorted(output.rglob("*")):
         name = path.relative_to(output).as_posix()
-        if not path.is_dir() and name not in known:
-            raise UsageError(
-                f"{path} was not put there by a pull and would be lost: move it elsewhere"
-            )
+        if path.is_symlink() or name not in (*known, *folders, RECEIPT_NAME):
+            raise _would_be_lost(path, "was not put there by a pull")
+        if name in known and (not path.is_file() or hash_file(path) != known[name]):
+            raise _would_be_lost(path, "was changed since it was pulled")
+
+
+def _would_be_lost(path: Path, reason: str) -> UsageError:
+    return UsageError(f"{path} {reason} and would be lost: move it elsewhere, or give --overwrite")
 
 
 def _write_receipt(delivery: Delivery, files: tuple[FileEntry, ...]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from semver import Version
 
+from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.artifact.files import FileEntry
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, parse_manifest
 from sqsam_deploy.errors import ReleaseError, StoreError
@@ -22,9 +23,10 @@ from sqsam_deploy.release.document import (
     parse_release,
 )
 from sqsam_deploy.release.download import Advance
+from sqsam_deploy.release.http import NotInStoreError
 from sqsam_deploy.release.signature import Verifier
-from sqsam_deploy.release.store import NotInStoreError, Store
-from sqsam_deploy.release.version import Reference, parse_version
+from sqsam_deploy.release.store import Store
+from sqsam_deploy.release.version import LATEST, Reference, is_version
 
 Notify = Callable[[str], None]
 
@@ -39,7 +41,7 @@ class OfflineStore:
         """See `Store.read`."""
         raise self._refusal(path)
 
-    def read_range(self, path: str, start: int, end: int) -> bytes:
+    def read_range(self, path: str, start: int, end: int, size: int) -> bytes:
         """See `Store.read_range`."""
         raise self._refusal(path)
 
@@ -99,18 +101,62 @@ class Source:
         """
         if reference.version is not None or reference.tag is None:
             return resolve(self.store, reference)
-        path = layout.tag(reference.name, reference.tag)
         try:
-            version = resolve(self.store, reference)
+            return resolve(self.store, reference)
         except StoreError as error:
-            known = self._cache.recall(self.store, path)
+            known = self._recall(layout.tag(reference.name, reference.tag))
             if known is None:
                 raise
-            version = parse_version(known.decode().strip())
-            self._notify(f"{error}; {reference} was {version} when it was last seen")
-            return version
-        self._cache.remember(self.store, path, f"{version}\n".encode())
-        return version
+            self._notify(f"{error}; {reference} was {known} when it was last seen")
+            return known
+
+    def refuse_older(
+        self, reference: Reference, version: Version, pinned: Version | None = None
+    ) -> None:
+        """Refuses a `latest` that is older than what it must be; of other tags only tells.
+
+        The tag `latest` names the highest released version, and versions are never removed: a
+        store where it goes backwards was restored from an old copy, or somebody wants an old
+        fault back. A signature does not show that, since the old version was signed, too.
+
+        Args:
+            reference: What was asked for.
+            version: What it names now.
+            pinned: The highest released version of the model that a lock file has.
+
+        Raises:
+            ReleaseError: A newer version is known.
+        """
+        if reference.tag is None:
+            return
+        before = self._recall(layout.tag(reference.name, reference.tag))
+        if reference.tag != LATEST:
+            if before is not None and version < before:
+                self._notify(f"{reference} was {before} when it was last seen, and is {version}")
+            return
+        newest = self._recall(layout.newest(reference.name)) or before
+        known = [v for v in (newest, pinned) if v is not None and v.prerelease is None]
+        if known and version < max(known):
+            raise ReleaseError(
+                f"{reference} in {self.store.url} is {version}, and {max(known)} was pulled from "
+                f"there before: {LATEST} never goes back; ask who keeps the store, or give "
+                "--allow-older"
+            )
+
+    def remember(self, reference: Reference, version: Version) -> None:
+        """Keeps what a reference named, once the release was verified."""
+        text = f"{version}\n".encode()
+        if reference.tag is not None:
+            self._cache.remember(self.store, layout.tag(reference.name, reference.tag), text)
+        newest = self._recall(layout.newest(reference.name))
+        released = version.prerelease is None
+        if reference.tag == LATEST or (released and (newest is None or version > newest)):
+            self._cache.remember(self.store, layout.newest(reference.name), text)
+
+    def _recall(self, path: str) -> Version | None:
+        content = self._cache.recall(self.store, path)
+        text = content.decode("utf-8", "replace").strip() if content else ""
+        return Version.parse(text) if is_version(text) else None
 
     def open(self, name: str, version: Version, verifier: Verifier | None = None) -> OpenedRelease:
         """The release, its hashes and, where a verifier is given, its signature verified.
@@ -200,16 +246,14 @@ def _is_described(
 def _verify_signature(
     verifier: Verifier, document: bytes, signature: bytes | None, what: str
 ) -> None:
-    import tempfile
-
     if signature is None:
         raise ReleaseError(
             f"{what} is not signed, and a signature by {verifier.described} is asked"
         )
-    with tempfile.TemporaryDirectory(prefix="sqsam-verify-") as directory:
-        (Path(directory) / RELEASE_NAME).write_bytes(document)
-        (Path(directory) / SIGNATURE_NAME).write_bytes(signature)
-        verifier.verify(Path(directory) / RELEASE_NAME, Path(directory) / SIGNATURE_NAME)
+    with scratch_directory("verify") as directory:
+        (directory / RELEASE_NAME).write_bytes(document)
+        (directory / SIGNATURE_NAME).write_bytes(signature)
+        verifier.verify(directory / RELEASE_NAME, directory / SIGNATURE_NAME)
 
 
 def _check_identity(

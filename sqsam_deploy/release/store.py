@@ -11,27 +11,28 @@ the whole content or nothing. Each kind of store has its own way of keeping it:
 
 import errno
 import os
-import socket
-import tempfile
-import time
+import re
+import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
+from urllib.parse import urlsplit
 
-from sqsam_deploy.errors import MissingDependencyError, StoreError, UsageError
+from sqsam_deploy._internal.atomic import atomic_create, atomic_file, atomic_write
+from sqsam_deploy._internal.temporary import remove_abandoned
+from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError, UsageError
 from sqsam_deploy.release import layout
+from sqsam_deploy.release.http import HttpStore, NotInStoreError
 
 Result = TypeVar("Result")
 #: Environment variable that names the store where no `--store` is given.
 STORE_VARIABLE = "SQSAM_STORE"
-_READ_ONLY = ("http", "https")
-#: A half-written file that nobody touched for so long belongs to nobody.
-_ABANDONED_SECONDS = 3600.0
-
-
-class NotInStoreError(StoreError):
-    """The store answered, and the path is not in it."""
+_HTTP = ("http", "https")
+#: Kinds of location a store may be, each tried or documented; fsspec knows many that are none.
+_KINDS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "file", "memory")
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
 
 
 class Store(Protocol):
@@ -44,10 +45,14 @@ class Store(Protocol):
     url: str
 
     def read(self, path: str, limit: int) -> bytes:
-        """The whole file; `StoreError` where it has more than `limit` bytes."""
+        """The whole file; `ReleaseError` where it has more than `limit` bytes."""
 
-    def read_range(self, path: str, start: int, end: int) -> bytes:
-        """Bytes from `start` to before `end`; a server without ranges may return the whole file."""
+    def read_range(self, path: str, start: int, end: int, size: int) -> bytes:
+        """Bytes from `start` to before `end` of a file of `size` bytes.
+
+        A server without ranges may return the whole file. `ReleaseError` where the file is
+        another one by its size.
+        """
 
     def names(self, path: str) -> list[str]:
         """Names in a folder, sorted; none where there is no such folder."""
@@ -66,20 +71,37 @@ def open_store(url: str) -> Store:
     """The store at a folder's path or a URL (`s3://`, `gs://`, `az://`, `hf://`, `https://`).
 
     Raises:
-        UsageError: fsspec knows no such kind of location.
+        UsageError: It is no such location.
         MissingDependencyError: The package behind that kind of location is not installed.
     """
+    shown = public_url(url)
+    if not url.strip() or not url.isprintable():
+        raise UsageError(f"{url[:80]!r} is no store: name a folder or a URL")
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return FolderStore(Path(url).expanduser())
+    kind = scheme.lower()
+    if kind not in (*_HTTP, *_KINDS) or re.search("::[A-Za-z0-9+.-]+://", rest):
+        known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "hf", "https"))
+        raise UsageError(f"{shown} is no kind of store: name a folder, or a URL like {known}…")
+    try:
+        if kind in _HTTP:
+            if not urlsplit(url).hostname:
+                raise ValueError("it names no host")
+            return HttpStore(url, shown)
+        return _open_filesystem(url)
+    except ImportError as error:
+        raise MissingDependencyError(f"the store {shown} needs a package: {error}") from None
+    except Exception as error:  # the library behind each kind has its own
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UsageError(f"{shown} cannot be opened as a store: {reason}") from None
+
+
+def _open_filesystem(url: str) -> Store:
     from fsspec.core import url_to_fs
     from fsspec.implementations.local import LocalFileSystem
 
-    try:
-        filesystem, root = url_to_fs(url, use_listings_cache=False)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the store {public_url(url)} needs a package: {error}"
-        ) from None
-    except ValueError as error:
-        raise UsageError(f"{public_url(url)} is no store location: {error}") from None
+    filesystem, root = url_to_fs(url, use_listings_cache=False)
     if isinstance(filesystem, LocalFileSystem):
         return FolderStore(Path(root))
     return ObjectStore(filesystem, root, url)
@@ -103,12 +125,12 @@ class FolderStore:
 
     def read(self, path: str, limit: int) -> bytes:
         """See `Store.read`."""
-        with self._reading(path), (self._root / path).open("rb") as file:
+        with self._reading(path) as file:
             return _within(file.read(limit + 1), limit, f"{self.url}/{path}")
 
-    def read_range(self, path: str, start: int, end: int) -> bytes:
+    def read_range(self, path: str, start: int, end: int, size: int) -> bytes:
         """See `Store.read_range`."""
-        with self._reading(path), (self._root / path).open("rb") as file:
+        with self._reading(path) as file:
             file.seek(start)
             return file.read(end - start)
 
@@ -116,53 +138,38 @@ class FolderStore:
         """See `Store.names`."""
         try:
             return sorted(entry.name for entry in (self._root / path).iterdir())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def put(self, path: str, content: bytes) -> None:
         """See `Store.put`."""
-        with self._partial(path) as (partial, target):
-            _write(partial, content)
-            partial.replace(target)
-            _sync_directory(target.parent)
+        with self._writing(path) as (target, partial):
+            atomic_write(target, content, partial)
 
     def put_new(self, path: str, content: bytes) -> bool:
         """See `Store.put_new`."""
-        with self._partial(path) as (partial, target):
-            _write(partial, content)
-            try:
-                target.hardlink_to(partial)
-            except FileExistsError:
-                return False
-            except OSError as error:
-                self._no_links(error)
-            _sync_directory(target.parent)
-            return True
+        with self._writing(path) as (target, partial):
+            return atomic_create(target, content, partial)
 
     def put_file(self, path: str, source: Path) -> None:
         """See `Store.put_file`."""
-        import shutil
-
-        with self._partial(path) as (partial, target):
+        with self._writing(path) as (target, folder), atomic_file(target, folder) as partial:
             shutil.copyfile(source, partial)
-            _sync(partial)
-            partial.replace(target)
-            _sync_directory(target.parent)
 
     def prepare(self) -> None:
         """Makes the folder if it is new, and deletes what killed publishers left half-written."""
         self._root.mkdir(parents=True, exist_ok=True)
-        for partial in (self._root / layout.PARTIAL).glob("*"):
-            try:
-                if _is_abandoned(partial):
-                    partial.unlink(missing_ok=True)
-            except OSError:
-                continue
+        remove_abandoned(self._root / layout.PARTIAL)
 
     @contextmanager
-    def _reading(self, path: str) -> Iterator[None]:
+    def _reading(self, path: str) -> Iterator[BinaryIO]:
         try:
-            yield
+            # Without waiting: a pipe in the place of a file would never be written to.
+            handle = os.open(self._root / path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            with os.fdopen(handle, "rb") as file:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    raise ReleaseError(f"{self.url}/{path} is no plain file: it is not read")
+                yield file
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             if not self._root.is_dir():
                 raise StoreError(f"the store {self.url} does not exist") from None
@@ -171,34 +178,21 @@ class FolderStore:
             raise StoreError(f"{self.url}/{path} cannot be read: {error.strerror}") from None
 
     @contextmanager
-    def _partial(self, path: str) -> Iterator[tuple[Path, Path]]:
-        """A fresh file on the store's own file system, gone when the block ends."""
-        target = self._root / path
-        folder = self._root / layout.PARTIAL
-        partial = None
+    def _writing(self, path: str) -> Iterator[tuple[Path, Path]]:
+        """The file, in an existing folder, and the folder for half-written ones."""
+        target, partial = self._root / path, self._root / layout.PARTIAL
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            partial.mkdir(parents=True, exist_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
-            prefix = f"{socket.gethostname()}.{os.getpid()}."
-            handle, name = tempfile.mkstemp(dir=folder, prefix=prefix)
-            os.close(handle)
-            partial = Path(name)
-            partial.chmod(0o644)
-            yield partial, target
+            yield target, partial
         except OSError as error:
+            if error.errno in _NO_LINKS:
+                raise StoreError(
+                    f"{self.url} is on a file system without hard links, where two publishers "
+                    "cannot be told apart: use another folder or an object store"
+                ) from None
             reason = error.strerror or str(error)
             raise StoreError(f"{self.url}/{path} cannot be written: {reason}") from None
-        finally:
-            if partial is not None:
-                partial.unlink(missing_ok=True)
-
-    def _no_links(self, error: OSError) -> NoReturn:
-        if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
-            raise StoreError(
-                f"{self.url} is on a file system without hard links, where two publishers cannot "
-                "be told apart: use another folder or an object store"
-            ) from None
-        raise error
 
 
 class ObjectStore:
@@ -207,7 +201,6 @@ class ObjectStore:
     def __init__(self, filesystem: Any, root: str, url: str) -> None:
         self._filesystem = filesystem
         self._root = root.rstrip("/")
-        self._scheme = url.partition("://")[0]
         self.url = public_url(url)
 
     def read(self, path: str, limit: int) -> bytes:
@@ -217,8 +210,9 @@ class ObjectStore:
         )
         return _within(content, limit, f"{self.url}/{path}")
 
-    def read_range(self, path: str, start: int, end: int) -> bytes:
+    def read_range(self, path: str, start: int, end: int, size: int) -> bytes:
         """See `Store.read_range`."""
+        end = min(end, size)
         return self._call(
             path,
             "read",
@@ -259,8 +253,6 @@ class ObjectStore:
 
     def _call(self, path: str, done: str, action: Callable[[str], Result]) -> Result:
         """Runs one operation; the libraries behind fsspec each raise exceptions of their own."""
-        if done == "written" and self._scheme in _READ_ONLY:
-            raise UsageError(f"{self.url} is read-only: publish to the place that it serves")
         try:
             return action(f"{self._root}/{path}")
         except FileNotFoundError:
@@ -272,44 +264,5 @@ class ObjectStore:
 
 def _within(content: bytes, limit: int, source: str) -> bytes:
     if len(content) > limit:
-        raise StoreError(f"{source} has more than {limit} bytes: this is no release document")
+        raise ReleaseError(f"{source} has more than {limit} bytes: this is no release document")
     return content
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_directory(path: Path) -> None:
-    """Makes a new name last through a power cut; Windows has no such call and needs none."""
-    if os.name != "nt":
-        _sync(path)
-
-
-def _is_abandoned(partial: Path) -> bool:
-    """Whether the writer is dead (on this machine) or the file was untouched for an hour."""
-    host, _, rest = partial.name.rpartition(".")[0].rpartition(".")
-    if host == socket.gethostname() and rest.isdigit() and not _lives(int(rest)):
-        return True
-    return time.time() - partial.stat().st_mtime > _ABANDONED_SECONDS
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -1,8 +1,11 @@
 """Versions and the references people type: `squeezesam-nano@1.2.0`, `squeezesam-nano@stable`."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import AfterValidator
 from semver import Version
 
 from sqsam_deploy.errors import UsageError
@@ -31,13 +34,28 @@ def parse_version(text: str) -> Version:
     return version
 
 
+def is_version(text: str) -> bool:
+    """Whether `parse_version` takes it."""
+    return Version.is_valid(text) and Version.parse(text).build is None
+
+
+def is_name(text: str) -> bool:
+    """Whether it can name a model."""
+    return _NAME.fullmatch(text) is not None and text not in _RESERVED_NAMES
+
+
+def is_tag(text: str) -> bool:
+    """Whether it can be a tag: a name that cannot be mistaken for a version."""
+    return _NAME.fullmatch(text) is not None and text[0] not in "0123456789"
+
+
 def check_name(name: str) -> str:
     """Returns a model name that is safe in paths and URLs.
 
     Raises:
         UsageError: It holds other characters, or is a command's name.
     """
-    if not _NAME.fullmatch(name) or name in _RESERVED_NAMES:
+    if not is_name(name):
         raise UsageError(
             f"{name!r} cannot name a model: use lower-case letters, digits, '.', '_' and '-', "
             f"and none of {', '.join(_RESERVED_NAMES)}"
@@ -51,7 +69,7 @@ def check_tag(tag: str) -> str:
     Raises:
         UsageError: It holds other characters, or reads like a version.
     """
-    if not _NAME.fullmatch(tag) or tag[0].isdigit():
+    if not is_tag(tag):
         raise UsageError(
             f"{tag!r} cannot be a tag: use lower-case letters, digits, '.', '_' and '-'"
         )
@@ -70,6 +88,21 @@ def check_movable(tag: str) -> str:
             "stable for example"
         )
     return tag
+
+
+def _checked(is_right: Callable[[str], bool], what: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not is_right(text):
+            raise ValueError(f"{text[:80]!r} is no {what}")
+        return text
+
+    return AfterValidator(check)
+
+
+#: The same in documents that somebody else wrote.
+VersionText = Annotated[str, _checked(is_version, "version")]
+ModelName = Annotated[str, _checked(is_name, "model name")]
+TagName = Annotated[str, _checked(is_tag, "tag")]
 
 
 @dataclass(frozen=True)
@@ -94,6 +127,6 @@ def parse_reference(text: str) -> Reference:
     check_name(name)
     if not wanted:
         return Reference(name, tag=LATEST)
-    if wanted[0].isdigit():
+    if wanted[0] in "0123456789":
         return Reference(name, version=parse_version(wanted))
     return Reference(name, tag=check_tag(wanted))

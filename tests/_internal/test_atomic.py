@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy._internal.atomic import atomic_file, atomic_write
+from sqsam_deploy._internal.atomic import atomic_create, atomic_file, atomic_write
 
 
 def test_file_takes_the_place_of_an_older_one_and_leaves_nothing_beside(tmp_path: Path) -> None:
@@ -40,3 +40,18 @@ def test_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"")
     atomic_write(tmp_path / "whole", b"")
     assert (tmp_path / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_link_stays_one_and_the_linked_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    atomic_write(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_of_many_processes_one_creates_the_file(tmp_path: Path) -> None:
+    assert atomic_create(tmp_path / "file", b"mine")
+    assert not atomic_create(tmp_path / "file", b"theirs")
+    assert (tmp_path / "file").read_bytes() == b"mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -95,3 +95,25 @@ def test_killed_at_any_moment_the_directory_is_whole(tmp_path: Path) -> None:
         assert len(list(out.iterdir())) == 21
     _write(out, "next")
     assert [p.name for p in tmp_path.iterdir()] == ["out"], "left-overs of killed runs are removed"
+
+
+def test_a_link_stays_one_and_the_linked_directory_is_replaced(tmp_path: Path) -> None:
+    _write(tmp_path / "real", "one")
+    (tmp_path / "current").symlink_to("real")
+    _write(tmp_path / "current", "two")
+    assert (tmp_path / "current").readlink() == Path("real")
+    assert _content(tmp_path / "real") == {MARKER: "two"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["current", "real"]
+
+
+def test_a_link_to_a_directory_that_is_not_there_yet_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "models")
+    _write(tmp_path / "out", "one")
+    assert _content(tmp_path / "disk" / "models") == {MARKER: "one"}
+    assert (tmp_path / "out").is_symlink()
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("out")
+    with pytest.raises(UsageError, match="leads nowhere"):
+        _write(tmp_path / "out", "one")

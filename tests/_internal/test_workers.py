@@ -168,3 +168,35 @@ def test_jobs_end_with_the_process_that_waits(how: signal.Signals, tmp_path: Pat
     while not _is_gone(job) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert _is_gone(job)
+
+
+SPAWNER = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from sqsam_deploy._internal.workers import end_with_parent
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), end_with_parent)
+    pids = {pool.submit(os.getpid).result() for _ in range(20)}
+    futures = [pool.submit(time.sleep, 60) for _ in range(2)]
+    time.sleep(0.3)
+    print(*pool._processes, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_spawned_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(SPAWNER)
+    command = [sys.executable, str(tmp_path / "main.py")]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    workers = [int(word) for word in parent.stdout.readline().split()]
+    assert workers
+    parent.kill()
+    parent.wait()
+    # The pipe is held open by whoever lives on: reading to its end waits for all of them.
+    assert parent.stdout.read() == ""
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            for _ in range(100):
+                os.kill(worker, 0)
+                time.sleep(0.05)

@@ -299,18 +299,21 @@ def test_pull(start: Callable[..., Called]) -> None:
     assert request.output == Path("mine")
     assert (request.selection.runtime, request.selection.precision) == (None, None)
     assert (request.format, request.verifier) == ("plain", None)
+    assert (request.allow_older, request.overwrite) == (False, False)
 
 
 def test_pull_with_every_option(start: Callable[..., Called]) -> None:
     words = ("mine@1.0.0", "--store", "elsewhere", "--runtime", "onnx", "--precision", "int8")
     words += ("--format", "swift-package", "--output", "out", "--lock", "l.lock", "--offline")
     words += ("--identity", "me@example.org", "--identity-issuer", "https://example.org")
+    words += ("--allow-older", "--overwrite")
     (source, request, _), _ = start("pull", "release.pull.pull", *words)
     assert source.store.url.endswith("elsewhere")
     assert type(source.store).__name__ == "OfflineStore"
     assert str(request.reference.version) == "1.0.0"
     assert (request.selection.runtime, request.selection.precision) == ("onnx", "int8")
     assert (request.format, request.output) == ("swift-package", Path("out"))
+    assert (request.allow_older, request.overwrite) == (True, True)
     assert fields(request.verifier, "identity", "issuer") == {
         "identity": "me@example.org",
         "issuer": "https://example.org",

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,7 @@ class RangeServer:
         ranges: Whether it honours `Range`.
         cut_after: Bytes of blobs it sends, over all requests, before it drops connections.
         requests: Path and Range header of every GET.
+        takeover: Asked before every answer; true where it answered itself.
     """
 
     def __init__(self, root: Path) -> None:
@@ -22,6 +24,7 @@ class RangeServer:
         self.ranges = True
         self.cut_after: int | None = None
         self.requests: list[tuple[str, str | None]] = []
+        self.takeover: Callable[[BaseHTTPRequestHandler], bool] = lambda handler: False
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -51,6 +54,12 @@ class RangeServer:
 
             def do_GET(self) -> None:
                 outer.requests.append((self.path, self.headers["Range"]))
+                try:
+                    if outer.takeover(self):
+                        return
+                except OSError:  # the other side has heard enough
+                    self.close_connection = True
+                    return
                 path = outer.root / self.path.lstrip("/")
                 if not path.is_file():
                     self.send_error(HTTPStatus.NOT_FOUND)

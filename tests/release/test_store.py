@@ -100,17 +100,19 @@ def test_folder_store_keeps_nothing_half_written(tmp_path: Path) -> None:
 
 def test_folder_store_removes_what_dead_writers_left(tmp_path: Path) -> None:
     import os
+    import re
     import socket
     import subprocess
 
+    host = re.sub("[^A-Za-z0-9-]", "_", socket.gethostname())
     child = subprocess.Popen(["true"])
     child.wait()
     folder = tmp_path / ".partial"
     folder.mkdir()
-    dead = folder / f"{socket.gethostname()}.{child.pid}.abc"
-    alive = folder / f"{socket.gethostname()}.{os.getpid()}.abc"
-    elsewhere = folder / "another-host.1.abc"
-    old = folder / "another-host.2.abc"
+    dead = folder / f".a.partial-{host}.{child.pid}.0123abcd"
+    alive = folder / f".a.partial-{host}.{os.getpid()}.0123abcd"
+    elsewhere = folder / ".a.partial-another-host.1.0123abcd"
+    old = folder / ".a.partial-another-host.2.0123abcd"
     for path in (dead, alive, elsewhere, old):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
