@@ -181,7 +181,7 @@ def _pull(source: "Source", request: "PullRequest", lock: Path) -> None:
     _show(pulled, request.output)
     output = locked_output(lock, request.output)
     if output is None:
-        note(f"note: {request.output} is not pinned: it does not lie below the folder of {lock}")
+        _note(f"{request.output} is not pinned: it does not lie below the folder of {lock}")
         return
     update_lock(
         lock,
