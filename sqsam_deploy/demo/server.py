@@ -1,36 +1,38 @@
-"""The web page's server: three routes over a `Studio`, and the page's own files."""
+"""The web page's server: a few routes over a `Studio`, and the page's own files."""
 
+import asyncio
 import base64
-from collections.abc import Sequence
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sqsam_deploy.demo.studio import Cut, PhotoGoneError, Studio
+from sqsam_deploy.artifact.documents import first_problem
+from sqsam_deploy.demo.studio import Cut, FullError, Limits, PhotoGoneError, Studio
 from sqsam_deploy.errors import SqsamError
-from sqsam_deploy.pictures import encode_png
 from sqsam_deploy.prompts import Prompt
 
-MAX_UPLOAD_BYTES = 25 * 1024 * 1024
-_MAX_REQUEST_BYTES = 64 * 1024
+_MAX_REQUEST_BYTES = 64 << 10
+#: Answers are sent in such pieces: what a slow reader has not taken yet is not copied.
+_PIECE = 256 << 10
 _STATIC = Path(__file__).parent / "static"
-
-#: The page loads nothing from anywhere else; `blob:` and `data:` are the photo and its mask.
-_CONTENT_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+#: Tells visitors apart, so that nobody's photos push out another's; it gives access to nothing.
+_COOKIE = "sqsam-visitor"
 
 
 class Click(BaseModel):
@@ -67,25 +69,86 @@ def build_app(studio: Studio, title: str, hosts: Sequence[str]) -> Starlette:
         hosts: Names under which it may be addressed: a page elsewhere cannot reach a server on
             this machine through a name of its own (DNS rebinding). `*` allows every name.
     """
+    limits = studio.limits
+    add = _InTurn(_add_photo, limits.uploads, limits.seconds)
+    cut = _InTurn(_cut, 8, limits.seconds)
+    download = _InTurn(_cutout, 2, limits.seconds)
     app = Starlette(
         routes=[
             Route("/", _page),
             Route("/about", _about),
-            Route("/photos", _add_photo, methods=["POST"]),
-            Route("/photos/{id}/mask", _cut, methods=["POST"]),
-            Route("/photos/{id}/cutout.png", _cutout),
+            Route("/photos", add, methods=["POST"]),
+            Route("/photos/{id}/mask", cut, methods=["POST"]),
+            Route("/photos/{id}/cutout.png", download, methods=["GET"]),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
-        exception_handlers={SqsamError: _refused, HTTPException: _failed},
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
+            Middleware(_OwnPageOnly),
+        ],
+        exception_handlers={
+            SqsamError: _refused,
+            HTTPException: _failed,
+            TimeoutError: _slow,
+            Exception: _crashed,
+        },
     )
     app.state.studio, app.state.title = studio, title
     return app
 
 
+class _OwnPageOnly:
+    """Lets no page of another site post: a browser says whose page asks."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+            headers = Headers(scope=scope)
+            host = headers.get("host", "").lower()
+            own = {f"http://{host}", f"https://{host}"}
+            asking = {origin.lower() for origin in headers.getlist("origin")}
+            site = headers.get("sec-fetch-site", "same-origin")
+            if not asking <= own or site not in ("same-origin", "none"):
+                refusal = JSONResponse({"error": "only this server's own page may ask"}, 403)
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class _InTurn:
+    """An endpoint that a few requests at a time are in; the others wait, unread, for their turn.
+
+    Args:
+        endpoint: Answers a request.
+        at_once: Requests in it, their answers' way to the reader included.
+        seconds: To wait for a turn, and to be rid of the answer.
+    """
+
+    def __init__(
+        self, endpoint: Callable[[Request], Awaitable[Response]], at_once: int, seconds: float
+    ) -> None:
+        self._endpoint, self._seconds = endpoint, seconds
+        self._turns = asyncio.Semaphore(at_once)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise HTTPException(503, "the server is busy: try again") from None
+        try:
+            answer = await self._endpoint(Request(scope, receive))
+            with suppress(TimeoutError):  # the reader is too slow: what is left is not sent
+                async with asyncio.timeout(self._seconds):
+                    await answer(scope, receive, send)
+        finally:
+            self._turns.release()
+
+
 async def _page(request: Request) -> Response:
-    headers = {"Content-Security-Policy": _CONTENT_POLICY, "Referrer-Policy": "no-referrer"}
-    return FileResponse(_STATIC / "index.html", headers=headers)
+    return FileResponse(_STATIC / "index.html")
 
 
 async def _about(request: Request) -> Response:
@@ -93,24 +156,29 @@ async def _about(request: Request) -> Response:
 
 
 async def _add_photo(request: Request) -> Response:
-    content = await _body(request, MAX_UPLOAD_BYTES)
+    studio: Studio = request.app.state.studio
+    content = await _body(request, studio.limits.upload_bytes, studio.limits)
     if not content:
         raise HTTPException(400, "the upload is empty")
-    identifier, cut = await run_in_threadpool(request.app.state.studio.add, content)
-    height, width = cut.mask.shape
+    visitor = request.cookies.get(_COOKIE, "")
+    if not re.fullmatch(r"[\w-]{16,64}", visitor, re.ASCII):
+        visitor = secrets.token_urlsafe(16)
+    identifier, cut = await run_in_threadpool(studio.add, visitor, content)
+    width, height = cut.size
     about = {"id": identifier, "width": width, "height": height}
-    return JSONResponse(about | _answer(cut), status_code=201)
+    answer = JSONResponse(about | _answer(cut), status_code=201)
+    answer.set_cookie(_COOKIE, visitor, httponly=True, samesite="strict")
+    return answer
 
 
 async def _cut(request: Request) -> Response:
-    content = await _body(request, _MAX_REQUEST_BYTES)
+    studio: Studio = request.app.state.studio
+    content = await _body(request, _MAX_REQUEST_BYTES, studio.limits)
     try:
         clicks = Clicks.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the request"
-        raise HTTPException(400, f"{where}: {first['msg']}") from None
-    studio, identifier = request.app.state.studio, request.path_params["id"]
+        raise HTTPException(400, first_problem(error)) from None
+    identifier = request.path_params["id"]
     return JSONResponse(
         _answer(await run_in_threadpool(studio.cut, identifier, clicks.as_prompt()))
     )
@@ -119,27 +187,39 @@ async def _cut(request: Request) -> Response:
 async def _cutout(request: Request) -> Response:
     studio, identifier = request.app.state.studio, request.path_params["id"]
     png = await run_in_threadpool(studio.cutout_png, identifier)
-    return Response(png, media_type="image/png", headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store", "Content-Length": str(len(png))}
+    return StreamingResponse(_pieces(png), media_type="image/png", headers=headers)
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    """The request's body, not read further than the limit whatever its header says."""
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > limit:
-            raise HTTPException(413, f"the upload is larger than {limit / 1024 / 1024:g} MB")
-    return bytes(content)
+async def _pieces(content: bytes) -> AsyncIterator[memoryview]:
+    for start in range(0, len(content), _PIECE):
+        yield memoryview(content)[start : start + _PIECE]
+
+
+async def _body(request: Request, limit: int, limits: Limits) -> bytes:
+    """The request's body, not read further, or for longer, than the limits allow."""
+    pieces: list[bytes] = []
+    size = 0
+    stream = aiter(request.stream())
+    async with asyncio.timeout(limits.seconds):
+        while True:
+            async with asyncio.timeout(limits.stalled_seconds):
+                piece = await anext(stream, None)
+            if piece is None:
+                return b"".join(pieces)
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise HTTPException(413, f"the upload is larger than {limit / 1024 / 1024:g} MB")
 
 
 def _answer(cut: Cut) -> dict[str, object]:
-    mask = encode_png(np.where(cut.mask, 255, 0).astype(np.uint8))
     coords, labels = cut.prompt.point_coords.tolist(), cut.prompt.point_labels.tolist()
     return {
         "points": [
             {"x": x, "y": y, "label": label} for (x, y), label in zip(coords, labels, strict=True)
         ],
-        "mask": "data:image/png;base64," + base64.b64encode(mask).decode(),
+        "mask": "data:image/png;base64," + base64.b64encode(cut.mask_png).decode(),
         "predicted_iou": round(cut.predicted_iou, 3),
         "milliseconds": cut.milliseconds,
     }
@@ -147,9 +227,17 @@ def _answer(cut: Cut) -> dict[str, object]:
 
 async def _refused(request: Request, error: Exception) -> Response:
     status = 404 if isinstance(error, PhotoGoneError) else 400
-    return JSONResponse({"error": str(error)}, status_code=status)
+    return JSONResponse({"error": str(error)}, 503 if isinstance(error, FullError) else status)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, status_code=error.status_code)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _slow(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "the upload took too long"}, status_code=408)
+
+
+async def _crashed(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "the server could not do that"}, status_code=500)

@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,17 +21,53 @@ from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.saliency import SaliencyModel
 
-#: Photos that stay prepared; the one not used for longest is forgotten first.
-KEPT_PHOTOS = 8
-#: A 50-megapixel photo takes 150 MB decoded.
-MAX_PIXELS = 50_000_000
+#: Decodes a file's bytes into HxWx3 uint8; the second argument is what a message calls the file.
+Decoder = Callable[[bytes, str], NDArray[np.uint8]]
+
+#: A kept photo takes its pixels, its mask, and some MB for the networks' inputs.
+_BYTES_PER_PIXEL = 4
+_BYTES_PER_PHOTO = 4 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one visitor, and all together, can take of the machine; see docs/security.md.
+
+    Attributes:
+        upload_bytes: Of one file.
+        pixels: Of one photo: 50 million take 150 MB decoded.
+        uploads: Files that are received and prepared at a time; the others wait.
+        seconds: To receive one file, or to be rid of one answer, or to wait for one's turn.
+        stalled_seconds: Without a byte of an upload.
+        photos: Of one visitor that stay prepared; the one not used for longest goes first.
+        visitor_bytes: Of one visitor's photos.
+        all_bytes: Of all photos; where they are used up, new photos are refused.
+        idle_seconds: Until a photo that nobody uses is forgotten.
+    """
+
+    upload_bytes: int = 25 << 20
+    pixels: int = 50_000_000
+    uploads: int = 3
+    seconds: float = 60
+    stalled_seconds: float = 10
+    photos: int = 8
+    visitor_bytes: int = 256 << 20
+    all_bytes: int = 512 << 20
+    idle_seconds: float = 1800
 
 
 class PhotoGoneError(SqsamError):
-    """A photo was never there, or others have taken its place."""
+    """A photo was never there, or later ones of the same visitor have taken its place."""
 
     def __init__(self) -> None:
         super().__init__("this photo is not kept any more: open it again")
+
+
+class FullError(SqsamError):
+    """The photos of other visitors fill the memory that all may take together."""
+
+    def __init__(self) -> None:
+        super().__init__("other people's photos fill the server's memory: try again later")
 
 
 @dataclass(frozen=True)
@@ -40,22 +76,30 @@ class Cut:
 
     Attributes:
         prompt: The clicks it is for.
-        mask: HxW bool.
+        size: Width and height of the photo and the mask.
+        mask_png: The mask, 0 and 255, as a PNG file.
         predicted_iou: What the network expects of it.
         milliseconds: What took how long.
     """
 
     prompt: Prompt
-    mask: NDArray[np.bool_]
+    size: tuple[int, int]
+    mask_png: bytes
     predicted_iou: float
     milliseconds: dict[str, float]
 
 
 @dataclass
 class _Photo:
+    visitor: str
     image: NDArray[np.uint8]
     predictor: Predictor
     mask: NDArray[np.bool_]
+    used: float
+
+    @property
+    def bytes(self) -> int:
+        return _kept_bytes(self.mask.size)
 
 
 @dataclass
@@ -70,36 +114,54 @@ class _Stopwatch:
 
 
 class Studio:
-    """Everything the web server does with photos; usable from several threads."""
+    """Everything the web server does with photos; usable from several threads.
 
-    def __init__(self, session: Session, saliency: SaliencyModel) -> None:
+    Args:
+        session: Makes the masks.
+        saliency: Picks the first clicks.
+        limits: What visitors can take.
+        decode: Reads an uploaded file.
+        clock: Seconds of a clock that only goes forward.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        saliency: SaliencyModel,
+        limits: Limits = Limits(),
+        decode: Decoder = decode_image,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits
         self._session, self._saliency = session, saliency
+        self._decode, self._clock = decode, clock
         self._photos: OrderedDict[str, _Photo] = OrderedDict()
-        # Sessions are not made for several threads, and two runs at once are no faster.
+        # Sessions are not made for several threads, two runs at once are no faster, and only one
+        # photo's intermediate results take memory.
         self._lock = threading.Lock()
 
-    def add(self, content: bytes) -> tuple[str, Cut]:
-        """Takes a photo and cuts out what is salient in it; returns its id too.
+    def add(self, visitor: str, content: bytes) -> tuple[str, Cut]:
+        """Takes a visitor's photo and cuts out what is salient in it; returns its id too.
 
         Raises:
-            DataError: The bytes are no photo, or it has more than `MAX_PIXELS`.
+            DataError: The bytes are no photo, or it has more pixels than allowed.
+            FullError: Other visitors' photos leave no room.
         """
         watch = _Stopwatch()
         with self._lock:
             with watch.time("decode"):
-                _check_size(content)
-                image = decode_image(content, "the upload")
+                self._make_room(visitor, _pixels(content, self.limits.pixels))
+                image = self._decode(content, "the upload")
             predictor = Predictor(self._session, self._saliency)
             with watch.time("resize"):
                 predictor.set_image(image)
             with watch.time("saliency"):
                 prompt = predictor.auto_prompt()
-            photo = _Photo(image, predictor, np.zeros(image.shape[:2], np.bool_))
+            mask = np.zeros(image.shape[:2], np.bool_)
+            photo = _Photo(visitor, image, predictor, mask, self._clock())
             cut = _cut(photo, prompt, watch)
             identifier = secrets.token_urlsafe(12)
             self._photos[identifier] = photo
-            if len(self._photos) > KEPT_PHOTOS:
-                self._photos.popitem(last=False)
         return identifier, cut
 
     def cut(self, identifier: str, prompt: Prompt) -> Cut:
@@ -120,14 +182,39 @@ class Studio:
         """
         with self._lock:
             photo = self._photo(identifier)
-            image, mask = photo.image, photo.mask
-        return encode_png(cutout(image, mask))
+            return encode_png(cutout(photo.image, photo.mask))
 
     def _photo(self, identifier: str) -> _Photo:
         if identifier not in self._photos:
             raise PhotoGoneError
         self._photos.move_to_end(identifier)
-        return self._photos[identifier]
+        photo = self._photos[identifier]
+        photo.used = self._clock()
+        return photo
+
+    def _make_room(self, visitor: str, pixels: int) -> None:
+        """Forgets photos that nobody uses, and the visitor's own, but never another's."""
+        limits, needed = self.limits, _kept_bytes(pixels)
+        unused = self._clock() - limits.idle_seconds
+        for identifier in [name for name, photo in self._photos.items() if photo.used < unused]:
+            del self._photos[identifier]
+        own = [name for name, photo in self._photos.items() if photo.visitor == visitor]
+        while own and (
+            len(own) >= limits.photos
+            or self._bytes(visitor) + needed > limits.visitor_bytes
+            or self._bytes() + needed > limits.all_bytes
+        ):
+            del self._photos[own.pop(0)]
+        if self._bytes() + needed > limits.all_bytes:
+            raise FullError
+
+    def _bytes(self, visitor: str | None = None) -> int:
+        photos = self._photos.values()
+        return sum(photo.bytes for photo in photos if visitor in (None, photo.visitor))
+
+
+def _kept_bytes(pixels: int) -> int:
+    return pixels * _BYTES_PER_PIXEL + _BYTES_PER_PHOTO
 
 
 def _cut(photo: _Photo, prompt: Prompt, watch: _Stopwatch) -> Cut:
@@ -135,17 +222,23 @@ def _cut(photo: _Photo, prompt: Prompt, watch: _Stopwatch) -> Cut:
         prediction = photo.predictor.predict_prompt(prompt, multimask_output=False)
     photo.mask = prediction.masks[0]
     iou = float(prediction.iou_predictions[0])
-    return Cut(prompt, photo.mask, iou, watch.milliseconds)
+    height, width = photo.mask.shape
+    mask_png = encode_png(photo.mask.astype(np.uint8) * 255)
+    return Cut(prompt, (width, height), mask_png, iou, watch.milliseconds)
 
 
-def _check_size(content: bytes) -> None:
+def _pixels(content: bytes, most: int) -> int:
     """Looks at the header only: a small file can hold a picture that fills the memory."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             width, height = image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # of any decoder, whatever the bytes make of it
         raise DataError("the upload is no photo that can be read (JPEG, PNG, WebP)") from error
-    if width * height > MAX_PIXELS:
+    if width * height > most:
         raise DataError(
-            f"the upload has {width}x{height} pixels, more than {MAX_PIXELS // 1_000_000} million"
+            f"the upload has {width}x{height} pixels, more than {most // 1_000_000} million"
         )
+    return width * height
+
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")

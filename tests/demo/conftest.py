@@ -1,4 +1,6 @@
 import io
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from PIL import Image
 
 from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.demo.server import build_app
+from sqsam_deploy.demo.serving import listen, make_server
 from sqsam_deploy.demo.studio import Studio
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.runtimes.session import Session
@@ -50,9 +53,26 @@ def studio(session) -> Studio:
     return Studio(session, MiddleHeat())
 
 
+HOSTS = ["127.0.0.1", "localhost", "testserver"]
+
+
 @pytest.fixture
 def app(studio):
-    return build_app(studio, "nano fp32 on torch", ["127.0.0.1", "localhost", "testserver"])
+    return build_app(studio, "nano fp32 on torch", HOSTS)
+
+
+@contextmanager
+def served(app):
+    """The port of a server of the app, in a thread."""
+    listener = listen("127.0.0.1", 0)
+    running = make_server(app)
+    thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        running.should_exit = running.force_exit = True
+        thread.join(20)
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:

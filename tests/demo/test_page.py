@@ -2,15 +2,13 @@
 
 import io
 import shutil
-import threading
 import time
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
-from sqsam_deploy.demo.serving import listen
+from tests.demo.conftest import served
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="Selenium is not installed")
 from selenium.webdriver import ActionChains  # noqa: E402
@@ -40,13 +38,8 @@ FLAGS = (
 @pytest.fixture
 def address(app):
     """The page's address, served in a thread."""
-    listener = listen("127.0.0.1", 0)
-    running = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    running.should_exit = True
-    thread.join(20)
+    with served(app) as port:
+        yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,20 @@ import base64
 import io
 import socket
 import struct
+import time
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from sqsam_deploy.demo import server, studio
-from sqsam_deploy.demo.serving import listen
+from sqsam_deploy.datasets.images import decode_image
+from sqsam_deploy.demo.server import build_app
+from sqsam_deploy.demo.serving import HEADERS, SILENT_SECONDS, listen
+from sqsam_deploy.demo.studio import Limits, Studio
+from tests.demo.conftest import HOSTS, Discs, MiddleHeat, served
 
 
 @pytest.fixture
@@ -51,13 +56,23 @@ def test_clicks_make_the_mask(client, photo):
     assert answer.json()["milliseconds"].keys() == {"mask"}
 
 
-def test_a_photo_is_read_once_however_often_it_is_clicked(client, photo, monkeypatch, session):
+def client_of(session=None, **options) -> TestClient:
+    studio = Studio(session or Discs(), MiddleHeat(), **options)
+    return TestClient(build_app(studio, "nano", HOSTS))
+
+
+def test_a_photo_is_read_once_however_often_it_is_clicked(photo):
+    decoded = []
+
+    def decode(content, name):
+        decoded.append(name)
+        return decode_image(content, name)
+
+    client = client_of(decode=decode)
     identifier = client.post("/photos", content=photo).json()["id"]
-    monkeypatch.setattr(studio, "decode_image", None)
-    monkeypatch.setattr("sqsam_deploy.predictor.prepare_image", None)
     for x in range(3):
         assert client.post(f"/photos/{identifier}/mask", json=points((x, 1, 1))).status_code == 200
-    assert session.runs == 4
+    assert len(decoded) == 1
 
 
 def test_the_cut_out_is_the_photo_behind_the_latest_mask(client, photo):
@@ -100,8 +115,8 @@ def test_a_truncated_photo_gets_one_sentence(client, photo):
     assert "cannot be read" in answer.json()["error"]
 
 
-def test_an_upload_over_the_limit_is_not_read_to_its_end(client, monkeypatch):
-    monkeypatch.setattr(server, "MAX_UPLOAD_BYTES", 1024 * 1024)
+def test_an_upload_over_the_limit_is_not_read_to_its_end():
+    client = client_of(limits=Limits(upload_bytes=1 << 20))
     read = []
 
     def endless():
@@ -137,7 +152,7 @@ def test_a_picture_that_would_fill_the_memory_is_refused_by_its_header(client):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "the request: Invalid JSON"),
+        (b"", "Invalid JSON"),
         (b"{}", "points: Field required"),
         (b'{"points": [{"x": 1, "y": 2, "label": 3}]}', "points.0.label"),
         (b'{"points": [{"x": "NaN", "y": 2, "label": 1}]}', "points.0.x"),
@@ -151,8 +166,8 @@ def test_bad_clicks_get_one_sentence(client, photo, body, message):
     assert message in answer.json()["error"]
 
 
-def test_photos_are_forgotten_the_one_not_used_for_longest_first(client, photo, monkeypatch):
-    monkeypatch.setattr(studio, "KEPT_PHOTOS", 2)
+def test_photos_are_forgotten_the_one_not_used_for_longest_first(photo):
+    client = client_of(limits=Limits(photos=2))
     first, second = (client.post("/photos", content=photo).json()["id"] for _ in range(2))
     assert client.post(f"/photos/{first}/mask", json=points((5, 5, 1))).status_code == 200
     client.post("/photos", content=photo)
@@ -162,14 +177,158 @@ def test_photos_are_forgotten_the_one_not_used_for_longest_first(client, photo, 
     assert "open it again" in gone.json()["error"]
 
 
+def visitor(client: TestClient) -> TestClient:
+    """Another browser at the same server."""
+    return TestClient(client.app)
+
+
+def test_nobodys_photos_push_out_anothers(photo):
+    one = client_of(limits=Limits(photos=2))
+    kept = [one.post("/photos", content=photo).json()["id"] for _ in range(2)]
+    other = visitor(one)
+    others = [other.post("/photos", content=photo).json()["id"] for _ in range(5)]
+    for _ in range(5):
+        assert visitor(one).post("/photos", content=photo).status_code == 201
+    assert [one.get(f"/photos/{name}/cutout.png").status_code for name in kept] == [200] * 2
+    expected = [404, 404, 404, 200, 200]
+    assert [one.get(f"/photos/{name}/cutout.png").status_code for name in others] == expected
+
+
+def test_the_memory_of_all_photos_is_bounded_and_what_is_unused_makes_room(photo):
+    now = [0.0]
+    # Two photos: 4 MB and 4 bytes for each of 300 x 400 pixels.
+    limits = Limits(all_bytes=2 * ((4 << 20) + 4 * 300 * 400), idle_seconds=100)
+    one = client_of(limits=limits, clock=lambda: now[0])
+    two, three = visitor(one), visitor(one)
+    first, second = (c.post("/photos", content=photo).json()["id"] for c in (one, two))
+    refused = three.post("/photos", content=photo)
+    assert (refused.status_code, list(refused.json())) == (503, ["error"])
+    # One's own photo makes room for one's next.
+    assert two.post("/photos", content=photo).status_code == 201
+    assert one.get(f"/photos/{first}/cutout.png").status_code == 200
+    assert two.get(f"/photos/{second}/cutout.png").status_code == 404
+    now[0] = 101
+    assert three.post("/photos", content=photo).status_code == 201
+    assert one.get(f"/photos/{first}/cutout.png").status_code == 404
+
+
+def test_a_visitors_photos_are_bounded_in_bytes(photo):
+    client = client_of(limits=Limits(visitor_bytes=6 << 20))
+    first, second = (client.post("/photos", content=photo).json()["id"] for _ in range(2))
+    assert client.get(f"/photos/{first}/cutout.png").status_code == 404
+    assert client.get(f"/photos/{second}/cutout.png").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 201),
+        ({"Origin": "http://testserver"}, 201),
+        ({"Origin": "http://localhost:8765", "Host": "LOCALHOST:8765"}, 201),
+        ({"Sec-Fetch-Site": "same-origin"}, 201),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Origin": "http://testserver:8765"}, 403),
+        ({"Origin": "http://localhost"}, 403),
+        ({"Origin": "http://testserver.evil.example"}, 403),
+        ({"Origin": "http://testserver@evil.example"}, 403),
+        ({"Origin": "ftp://testserver"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+    ],
+)
+def test_no_other_site_can_post(client, photo, headers, status):
+    assert client.post("/photos", content=photo, headers=headers).status_code == status
+
+
+def test_no_other_site_can_click(client, photo):
+    identifier = client.post("/photos", content=photo).json()["id"]
+    evil = {"Origin": "http://evil.example"}
+    url = f"/photos/{identifier}/mask"
+    assert client.post(url, json=points((1, 1, 1)), headers=evil).status_code == 403
+
+
+def raw(port: int, request: bytes, seconds: float = 5) -> bytes:
+    """Everything the server answers to some bytes until it closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), seconds) as connection:
+        connection.sendall(request)
+        answer = b""
+        while piece := connection.recv(1 << 16):
+            answer += piece
+    return answer
+
+
+def ask(path: str, method: str = "GET", host: str = "localhost", body: bytes = b"") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def test_every_answer_says_that_it_is_not_to_be_sniffed_and_may_load_nothing(photo):
+    def crash(content, name):
+        raise RuntimeError
+
+    app = build_app(Studio(Discs(), MiddleHeat(), decode=crash), "nano", HOSTS)
+    asked = {
+        200: ask("/"),
+        400: ask("/", host="evil.example"),
+        404: ask("/nothing"),
+        405: ask("/photos"),
+        500: ask("/photos", "POST", body=photo),
+    }
+    with served(app) as port:
+        answers = {status: raw(port, request) for status, request in asked.items()}
+        answers |= {200: raw(port, ask("/static/page.js")), 400: raw(port, b"\0no HTTP\r\n\r\n")}
+    for status, answer in answers.items():
+        assert int(answer.split(None, 2)[1]) == status
+        head = answer.partition(b"\r\n\r\n")[0].lower().splitlines()
+        for name, value in HEADERS:
+            assert head.count(f"{name}: {value}".lower().encode()) == 1
+    assert dict(HEADERS)["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_unfinished_uploads_are_dropped_and_hold_up_nobody(photo):
+    limits = Limits(uploads=2, seconds=3, stalled_seconds=0.5)
+    half = ask("/photos", "POST", body=photo)[:-100]
+    with served(build_app(Studio(Discs(), MiddleHeat(), limits), "nano", HOSTS)) as port:
+        held = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(6)]
+        for connection in held:
+            connection.sendall(half)
+        assert b" 200 " in raw(port, ask("/about"))
+        assert b" 201 " in raw(port, ask("/photos", "POST", body=photo), 20)
+        for connection in held:
+            assert b" 408 " in connection.recv(1 << 16)[:20]
+            connection.close()
+
+
+def test_a_dripping_upload_is_dropped(photo):
+    limits = Limits(seconds=1, stalled_seconds=0.5)
+    app = build_app(Studio(Discs(), MiddleHeat(), limits), "nano", HOSTS)
+    with served(app) as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(ask("/photos", "POST", body=photo)[:-1000])
+        connection.settimeout(0.1)
+        start = time.monotonic()
+        answer = b""
+        while not answer and time.monotonic() - start < 10:
+            connection.sendall(b"x")
+            with suppress(TimeoutError):
+                answer = connection.recv(100)
+    assert b" 408 " in answer
+
+
+@pytest.mark.slow
+def test_a_connection_without_a_request_is_closed(app):
+    with served(app) as port:
+        for begun in (b"", b"GET / HTTP/1.1\r\nHost: loc"):
+            assert raw(port, begun, 3 * SILENT_SECONDS) == b""
+
+
 def test_another_host_name_is_refused(client):
     assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
     assert client.get("/", headers={"Host": "localhost:8765"}).status_code == 200
 
 
-def test_the_page_may_load_nothing_from_elsewhere(client):
-    policy = client.get("/").headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'")
+def test_the_page_names_no_other_site(client):
     for name in ("", "static/page.js", "static/style.css"):
         text = client.get(f"/{name}").text
         assert "http://" not in text
