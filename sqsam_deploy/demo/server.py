@@ -4,6 +4,7 @@ import asyncio
 import base64
 import re
 import secrets
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -226,6 +227,7 @@ def _answer(cut: Cut) -> dict[str, object]:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
+    _forget(error)
     status = 404 if isinstance(error, PhotoGoneError) else 400
     return JSONResponse({"error": str(error)}, 503 if isinstance(error, FullError) else status)
 
@@ -239,5 +241,14 @@ async def _slow(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": "the upload took too long"}, status_code=408)
 
 
+def _forget(error: BaseException | None) -> None:
+    """Lets go of what the frames behind an error hold, the upload: they refer to one another, and
+    the garbage collector may come when ten such uploads are there."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
 async def _crashed(request: Request, error: Exception) -> Response:
+    _forget(error)
     return JSONResponse({"error": "the server could not do that"}, status_code=500)
