@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from sqsam_deploy.datasets.images import decode_image
+from sqsam_deploy.datasets.images import decode_image, opened
 from sqsam_deploy.errors import DataError, SqsamError
 from sqsam_deploy.pictures import cutout, encode_png
 from sqsam_deploy.predictor import Predictor
@@ -229,16 +228,10 @@ def _cut(photo: _Photo, prompt: Prompt, watch: _Stopwatch) -> Cut:
 
 def _pixels(content: bytes, most: int) -> int:
     """Looks at the header only: a small file can hold a picture that fills the memory."""
-    try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            width, height = image.size
-    except Exception as error:  # of any decoder, whatever the bytes make of it
-        raise DataError("the upload is no photo that can be read (JPEG, PNG, WebP)") from error
+    with opened(io.BytesIO(content), "the upload") as image:
+        width, height = image.size
     if width * height > most:
         raise DataError(
             f"the upload has {width}x{height} pixels, more than {most // 1_000_000} million"
         )
     return width * height
-
-
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")

@@ -246,7 +246,7 @@ def test_a_photo_can_be_dropped(page, photo):
 def test_a_bad_file_gets_one_sentence_and_the_next_good_one_works(page, picture):
     page.browser.execute_script(DROP, "notes.txt", "text/plain", list(b"hello"))
     page.wait(lambda _: page["error"].is_displayed())
-    assert page["error"].text.startswith("The upload is no photo that can be read")
+    assert page["error"].text.startswith("The upload cannot be read")
     assert page["drop"].is_displayed()
     page.open(picture)
     assert not page["error"].is_displayed()
