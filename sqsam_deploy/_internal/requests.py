@@ -24,7 +24,8 @@ def convert_paths(request: Any) -> None:
     for field in fields(request):
         value = getattr(request, field.name)
         if value is not None and _is_path(field.type):
-            object.__setattr__(request, field.name, Path(value))
+            paths = tuple(map(Path, value)) if isinstance(value, tuple | list) else Path(value)
+            object.__setattr__(request, field.name, paths)
 
 
 def _is_path(annotation: Any) -> bool:

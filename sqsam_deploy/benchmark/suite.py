@@ -4,11 +4,12 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqsam_deploy._internal.progress import shown_steps
+from sqsam_deploy.benchmark.environment import usable_cores
 from sqsam_deploy.benchmark.measure import Plan, measure, step_count
+from sqsam_deploy.benchmark.request import BenchRequest
 from sqsam_deploy.benchmark.result import BenchmarkResult, NotMeasured
 from sqsam_deploy.benchmark.roofline import build_peak_kernels
 from sqsam_deploy.benchmark.subjects import (
@@ -18,55 +19,71 @@ from sqsam_deploy.benchmark.subjects import (
     peak_target,
     peer_targets,
 )
+from sqsam_deploy.errors import UsageError
 
 
-@dataclass(frozen=True)
-class Suite:
-    """What is measured and how.
-
-    Attributes:
-        directories: Of artifacts, each with a manifest.
-        plan: How much.
-        torch: Whether each preset is measured in torch too.
-        peak: Whether the processor's peak is measured.
-        peers: Directory with `peers.json`, or None.
-    """
-
-    directories: tuple[Path, ...]
-    plan: Plan
-    torch: bool
-    peak: bool
-    peers: Path | None
-
-
-def run_suite(suite: Suite) -> BenchmarkResult:
-    """Measures a suite, with a progress bar.
+def run_suite(request: BenchRequest) -> BenchmarkResult:
+    """Measures what a request names, with a progress bar.
 
     Raises:
         ArtifactError: A directory or file cannot be used, or nothing could be measured.
-        UsageError: Two subjects share a name.
+        UsageError: Two subjects share a name, or the numbers of threads cannot be used.
     """
-    targets, left_out = _targets(suite)
+    plan = measurement_plan(request)
+    targets, left_out = _targets(request)
     with tempfile.TemporaryDirectory() as folder:
-        if suite.peak:
+        if request.peak:
             targets += _peaks(Path(folder))
-        with shown_steps(step_count(targets, suite.plan)) as steps:
-            result = measure(targets, suite.plan, steps)
+        with shown_steps(step_count(targets, plan)) as steps:
+            result = measure(targets, plan, steps)
     missing = (*result.not_measured, *left_out)
     return result.model_copy(update={"not_measured": missing})
 
 
-def _targets(suite: Suite) -> tuple[list[Target], list[NotMeasured]]:
+def measurement_plan(request: BenchRequest) -> Plan:
+    """How much is measured on this machine.
+
+    Raises:
+        UsageError: The numbers of threads are none, repeat, or are more than there are cores.
+    """
+    cores = usable_cores()
+    return Plan(
+        threads=_powers(cores) if request.threads is None else _counts(request.threads, cores),
+        rounds=request.rounds,
+        processes=request.processes,
+        profiled=10 if request.profile else 0,
+    )
+
+
+def _powers(cores: int) -> tuple[int, ...]:
+    """1, 2, 4 … and all cores."""
+    below = [1 << power for power in range(cores.bit_length()) if 1 << power < cores]
+    return (*below, cores)
+
+
+def _counts(text: str, cores: int) -> tuple[int, ...]:
+    try:
+        counts = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        counts = ()
+    if not counts or min(counts) < 1 or max(counts) > cores or len(set(counts)) < len(counts):
+        raise UsageError(
+            f"--threads takes different numbers from 1 to {cores} joined by commas, got '{text}'"
+        )
+    return counts
+
+
+def _targets(request: BenchRequest) -> tuple[list[Target], list[NotMeasured]]:
     targets: list[Target] = []
     left_out: list[NotMeasured] = []
-    for directory in suite.directories:
+    for directory in request.directories:
         found, skipped = artifact_targets(directory)
         targets += found
         left_out += skipped
-    if suite.torch:
+    if request.torch:
         targets += [network_target(name) for name in _presets(targets)]
-    if suite.peers is not None:
-        targets += peer_targets(suite.peers)
+    if request.peers is not None:
+        targets += peer_targets(request.peers)
     return targets, left_out
 
 

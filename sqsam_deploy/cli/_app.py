@@ -1,4 +1,4 @@
-"""What every command shares: its options' style, and how it ends.
+"""The parts that every command shares: the style of its options, and how it ends.
 
 Exit codes: 0 done, 1 a gate failed, 2 wrong usage, 3 could not be done, 70 unexpected
 (`EX_SOFTWARE`); 130 after Ctrl-C and 141 for a pipe that nobody reads, as a shell counts signals.

@@ -1,4 +1,4 @@
-"""What `sqsam-inspect` finds out about a file: facts only, no layout."""
+"""The facts about a file that `sqsam-inspect` shows, without their layout."""
 
 from collections import Counter
 from pathlib import Path
@@ -29,7 +29,7 @@ class CheckpointFacts(_Facts):
     Attributes:
         dtypes: Tensors by element type, as stored.
         parameters: Trained values; norms' statistics are not counted.
-        folding: What an export folds into what.
+        folding: Which norm an export folds into which convolution.
     """
 
     kind: Literal["checkpoint"] = "checkpoint"
@@ -68,7 +68,7 @@ Facts = CheckpointFacts | ArtifactFacts | ExportFacts
 
 
 def examine(path: Path) -> Facts:
-    """What the file is and holds.
+    """The facts about a file.
 
     Raises:
         CheckpointError: It is a weights file that cannot be used, or nothing this tool knows.

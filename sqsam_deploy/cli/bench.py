@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from sqsam_deploy._internal.requests import POSITIVE
 from sqsam_deploy._internal.terminal import say, stdout
+from sqsam_deploy.benchmark.request import BenchRequest
 from sqsam_deploy.cli._app import loading, make_app, run
 from sqsam_deploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from sqsam_deploy.benchmark.measure import Plan
     from sqsam_deploy.benchmark.result import BenchmarkResult
     from sqsam_deploy.benchmark.tables import Table
 
@@ -28,17 +27,7 @@ app = make_app("sqsam-bench", "[OPTIONS] DIR... | COMMAND")
 @app.default
 @app.command(name="run")
 def measure_artifacts(
-    directories: Directories,
-    /,
-    *,
-    threads: Annotated[str | None, Parameter(metavar="N,N,...")] = None,
-    rounds: Rounds = 12,
-    processes: Annotated[int, POSITIVE] = 3,
-    torch: Annotated[bool, Parameter(negative="--no-torch")] = True,
-    peak: Annotated[bool, Parameter(negative="--no-peak")] = True,
-    profile: Annotated[bool, Parameter(negative="--no-profile")] = True,
-    peers: Annotated[Path | None, Parameter(metavar="DIR")] = None,
-    output: Output = _RESULTS,
+    request: Annotated[BenchRequest, Parameter(name="*")], *, output: Output = _RESULTS
 ) -> None:
     """Measure latency, memory, load time and size of artifacts on this machine, with intervals.
 
@@ -46,48 +35,12 @@ def measure_artifacts(
     noisy to tell.
 
     Args:
-        directories: Directories that sqsam-export wrote.
-        threads: Numbers of threads, joined by commas. Without it 1, 2, 4 and so on, up to the
-            number of cores.
-        rounds: Number of turns that every artifact takes. More turns narrow the intervals.
-        processes: Number of new processes in which loading is timed.
-        torch: Also measure torch on the CPU, with random weights.
-        peak: Also measure the peak rate of this processor.
-        profile: Also profile each artifact by operator.
-        peers: Directory of other networks, written by benchmarks/peers/build.py.
         output: Directory for the result file.
     """
-    plan = _plan(threads, rounds, processes, profiled=10 if profile else 0)
     with loading():
-        from sqsam_deploy.benchmark.suite import Suite, run_suite
+        from sqsam_deploy.benchmark.suite import run_suite
 
-    _keep(run_suite(Suite(directories, plan, torch, peak, peers)), output)
-
-
-def _plan(threads: str | None, rounds: int, processes: int, profiled: int) -> "Plan":
-    from sqsam_deploy.benchmark.environment import usable_cores
-    from sqsam_deploy.benchmark.measure import Plan
-
-    counts = _powers(usable_cores()) if threads is None else _counts(threads, usable_cores())
-    return Plan(threads=counts, rounds=rounds, processes=processes, profiled=profiled)
-
-
-def _powers(cores: int) -> tuple[int, ...]:
-    """1, 2, 4 … and all cores."""
-    below = [1 << power for power in range(cores.bit_length()) if 1 << power < cores]
-    return (*below, cores)
-
-
-def _counts(text: str, cores: int) -> tuple[int, ...]:
-    try:
-        counts = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        counts = ()
-    if not counts or min(counts) < 1 or max(counts) > cores or len(set(counts)) < len(counts):
-        raise UsageError(
-            f"--threads takes different numbers from 1 to {cores} joined by commas, got '{text}'"
-        )
-    return counts
+    _keep(run_suite(request), output)
 
 
 @app.command(name="cuda")

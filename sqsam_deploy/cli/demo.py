@@ -8,7 +8,7 @@ from cyclopts.validators import Number
 
 from sqsam_deploy._internal.requests import POSITIVE
 from sqsam_deploy._internal.terminal import say
-from sqsam_deploy.cli._app import make_app, run
+from sqsam_deploy.cli._app import loading, make_app, run
 
 #: Under these names a browser on this machine addresses the server.
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -42,12 +42,13 @@ def demo(
         port: Port to listen on; 0 takes any free one.
         threads: Number of CPU threads. Without it, the runtime's default.
     """
-    from sqsam_deploy.checkpoint import bundled_checkpoint
-    from sqsam_deploy.demo.server import build_app
-    from sqsam_deploy.demo.serving import listen, serve
-    from sqsam_deploy.demo.studio import Studio
-    from sqsam_deploy.runtimes import open_session
-    from sqsam_deploy.saliency import open_saliency
+    with loading():
+        from sqsam_deploy.checkpoint import bundled_checkpoint
+        from sqsam_deploy.demo.server import build_app
+        from sqsam_deploy.demo.serving import listen, serve
+        from sqsam_deploy.demo.studio import Studio
+        from sqsam_deploy.runtimes import open_session
+        from sqsam_deploy.saliency import open_saliency
 
     session = open_session(artifact or bundled_checkpoint(), threads)
     studio = Studio(session, open_saliency(saliency, threads))

@@ -195,21 +195,27 @@ def test_parity_jobs(start: Callable[..., Called]) -> None:
 
 @pytest.mark.parametrize("verb", [(), ("run",)])
 def test_bench_run(start: Callable[..., Called], verb: tuple[str, ...]) -> None:
-    (suite,), _ = start("bench", "benchmark.suite.run_suite", *verb, "a", "b")
-    assert suite.directories == (Path("a"), Path("b"))
-    assert (suite.torch, suite.peak, suite.peers) == (True, True, None)
-    assert (suite.plan.rounds, suite.plan.processes, suite.plan.profiled) == (12, 3, 10)
-    assert suite.plan.threads[0] == 1
-    assert suite.plan.threads[-1] == cores()
+    from sqsam_deploy.benchmark.suite import measurement_plan
+
+    (request,), _ = start("bench", "benchmark.suite.run_suite", *verb, "a", "b")
+    assert request.directories == (Path("a"), Path("b"))
+    assert (request.torch, request.peak, request.peers) == (True, True, None)
+    plan = measurement_plan(request)
+    assert (plan.rounds, plan.processes, plan.profiled) == (12, 3, 10)
+    assert plan.threads[0] == 1
+    assert plan.threads[-1] == cores()
 
 
 def test_bench_run_with_every_option(start: Callable[..., Called]) -> None:
+    from sqsam_deploy.benchmark.suite import measurement_plan
+
     words = ("--threads", "1", "--rounds", 4, "--processes", 2, "--no-torch", "--no-peak")
     words += ("--no-profile", "--peers", "others", "-o", "results")
-    (suite,), _ = start("bench", "benchmark.suite.run_suite", "a", *words)
-    assert suite.plan.threads == (1,)
-    assert (suite.plan.rounds, suite.plan.processes, suite.plan.profiled) == (4, 2, 0)
-    assert (suite.torch, suite.peak, suite.peers) == (False, False, Path("others"))
+    (request,), _ = start("bench", "benchmark.suite.run_suite", "a", *words)
+    assert (request.torch, request.peak, request.peers) == (False, False, Path("others"))
+    plan = measurement_plan(request)
+    assert plan.threads == (1,)
+    assert (plan.rounds, plan.processes, plan.profiled) == (4, 2, 0)
 
 
 def test_bench_cuda(start: Callable[..., Called], monkeypatch: pytest.MonkeyPatch) -> None:

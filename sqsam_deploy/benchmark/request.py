@@ -1,0 +1,41 @@
+"""The request of a benchmark on this machine, whose fields are the options of `sqsam-bench DIR`."""
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from sqsam_deploy._internal.requests import POSITIVE, convert_paths
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """Which artifacts are measured, beside what, and how often.
+
+    Attributes:
+        directories: Directories that sqsam-export wrote.
+        threads: Numbers of threads, joined by commas. Without it 1, 2, 4 and so on, up to the
+            number of cores.
+        rounds: Number of turns that every artifact takes. More turns narrow the intervals.
+        processes: Number of new processes in which loading is timed.
+        torch: Also measure torch on the CPU, with random weights.
+        peak: Also measure the peak rate of this processor.
+        profile: Also profile each artifact by operator.
+        peers: Directory of other networks, written by benchmarks/peers/build.py.
+    """
+
+    directories: Annotated[tuple[Path, ...], Parameter(metavar="DIR")]
+    _: KW_ONLY
+    threads: Annotated[str | None, Parameter(metavar="N,N,...")] = None
+    rounds: Annotated[int, Parameter(validator=Number(gte=3))] = 12
+    processes: Annotated[int, POSITIVE] = 3
+    torch: Annotated[bool, Parameter(negative="--no-torch")] = True
+    peak: Annotated[bool, Parameter(negative="--no-peak")] = True
+    profile: Annotated[bool, Parameter(negative="--no-profile")] = True
+    peers: Annotated[Path | None, Parameter(metavar="DIR")] = None
+
+    def __post_init__(self) -> None:
+        """Takes paths as text too."""
+        convert_paths(self)
