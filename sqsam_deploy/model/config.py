@@ -98,6 +98,15 @@ PAPER = ModelConfig(
     widths=(64, 128, 128, 128, 128, 128, 256, 256, 256),
 )
 
+#: `paper` without its finest level, at half the resolution: a stage on the way to it.
+PAPER_512 = ModelConfig(
+    name="paper-512",
+    image_size=512,
+    patch_size=4,
+    widths=PAPER.widths[1:],
+    click_radius=5,
+)
+
 #: The checkpoint that was public in December 2023.
 RELEASE_2023_12 = ModelConfig(
     name="release-2023-12",
@@ -124,7 +133,7 @@ NANO = ModelConfig(
     click_radius=3,
 )
 
-PRESETS = {config.name: config for config in (PAPER, RELEASE_2023_12, NANO)}
+PRESETS = {config.name: config for config in (PAPER, PAPER_512, RELEASE_2023_12, NANO)}
 
 
 def preset(name: str) -> ModelConfig:

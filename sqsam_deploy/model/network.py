@@ -123,12 +123,16 @@ class SqueezeSAM(nn.Module):
         Returns:
             `low_res_masks` BxMxsxs logits and `iou_predictions` BxM.
         """
-        pixels = torch.cat([image, prompt_maps], dim=1) * (1.0 / 255.0)
-        *skips, deepest = self.encoder((pixels - self.pixel_mean) / self.pixel_std)
+        *skips, deepest = self.encoder(self._pixels(image, prompt_maps))
         tokens = self._tokens(point_coords, point_labels)
         tokens, deepest = self.transformer(tokens, deepest)
         low_res_masks, iou_predictions = self.mask_head(tokens, self.decoder(deepest, skips))
         return low_res_masks, iou_predictions
+
+    def _pixels(self, image: Tensor, prompt_maps: Tensor) -> Tensor:
+        pixels = torch.cat([image, prompt_maps], dim=1) * (1.0 / 255.0)
+        normalized: Tensor = (pixels - self.pixel_mean) / self.pixel_std
+        return normalized
 
     def _tokens(self, point_coords: Tensor, point_labels: Tensor) -> Tensor:
         batch = point_coords.shape[0]
