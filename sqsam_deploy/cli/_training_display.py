@@ -73,10 +73,12 @@ class TrainingDisplay:
             self._scores = "".join(
                 f"  {name.removeprefix('val_')} {value:.3f}" for name, value in measured.items()
             )
-        text = (
-            f"{row.samples} samples  loss {row.values['loss']:.3f}{self._scores}  "
-            f"{row.images_per_second:.0f} images/s"
-        )
+        text = f"{row.samples} samples"
+        if row.step:  # before the first step there are scores alone
+            text += f"  loss {row.values['loss']:.3f}"
+        text += self._scores
+        if row.step:
+            text += f"  {row.images_per_second:.1f} images/s"
         self._progress.update(self._training, completed=row.samples, description=text)
         if not self._console.is_terminal:
             self._console.print(f"{row.minutes:.1f} min  {text}", soft_wrap=True)

@@ -11,6 +11,11 @@ from sqsam_deploy._internal.geometry import bounding_box
 #: Share of a mask's area that must lie in a larger mask for it to count as nested.
 CONTAINMENT = 0.9
 
+#: Share of its photo that an object must have to be pasted into another.
+SMALLEST_PASTED = 0.005
+#: Sides of a photo, in pixels, below which nothing is pasted.
+SMALLEST_PHOTO = 16
+
 #: Photos with longer sides are thinned out before their masks are compared.
 NESTING_SIDE = 512
 
@@ -101,6 +106,69 @@ def centre_crop(
 def mirror(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Left and right exchanged in an HxW or HxWxC array."""
     return np.ascontiguousarray(array[:, ::-1])
+
+
+def can_be_pasted(mask: NDArray[np.uint8]) -> bool:
+    """Whether an HxW mask is of a whole object: not a speck, and cut off on one side at most."""
+    if np.count_nonzero(mask) < SMALLEST_PASTED * mask.size:
+        return False
+    around = bounding_window(mask)
+    height, width = mask.shape
+    cut = (around.top == 0, around.left == 0, around.bottom == height, around.right == width)
+    return cut.count(True) <= 1
+
+
+def paste(
+    image: NDArray[np.uint8],
+    masks: list[NDArray[np.uint8]],
+    other: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]:
+    """An object of another photo in front of this one (arXiv 2012.07177, "copy-paste").
+
+    Its longer side becomes 0.2 to 0.75 of the photo's shorter one; it is mirrored half of the time.
+
+    Args:
+        image: HxWx3.
+        masks: The photo's objects, HxW each.
+        other: The other photo, of any size.
+        mask: The object there, not empty.
+        rng: Source of randomness.
+
+    Returns:
+        A new image, and its objects: the pasted one first or last, and of the others what is not
+        hidden; those that are hidden by more than 60% are left out.
+    """
+    around, (height, width) = bounding_window(mask), image.shape[:2]
+    if min(height, width) < SMALLEST_PHOTO:
+        return image, masks
+    longest = rng.uniform(0.2, 0.75) * min(height, width)
+    scale = longest / max(around.height, around.width)
+    size = max(int(around.width * scale), 4), max(int(around.height * scale), 4)
+    alpha = _resized(around.cut(mask) * np.uint8(255), size)
+    piece = _resized(around.cut(other), size)
+    if rng.random() < 0.5:
+        alpha, piece = mirror(alpha), mirror(piece)
+    top, left = (
+        int(rng.integers(n - m + 1)) for n, m in zip((height, width), alpha.shape, strict=True)
+    )
+    window = np.s_[top : top + alpha.shape[0], left : left + alpha.shape[1]]
+    pasted = np.zeros((height, width), np.uint8)
+    pasted[window] = alpha > 127
+    if not pasted.any():
+        return image, masks
+    share = alpha[..., None].astype(np.float32) / 255
+    image = image.copy()
+    image[window] = (image[window] * (1 - share) + piece * share).astype(np.uint8)
+    left_over = [(part, part & (1 - pasted)) for part in masks]
+    rest = [b for a, b in left_over if np.count_nonzero(b) > 0.4 * np.count_nonzero(a)]
+    return image, [pasted, *rest] if rng.random() < 0.5 else [*rest, pasted]
+
+
+def _resized(array: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    picture = Image.fromarray(np.ascontiguousarray(array))
+    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
 
 
 def jitter_colour(

@@ -1,6 +1,6 @@
 """Scores of finished weights on photos that were never trained on, by source."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,8 +17,6 @@ from sqsam_deploy.training.saliency_metrics import network_map, saliency_scores
 
 #: The row over all sources.
 ALL = "all"
-#: The source whose photos saliency is scored on.
-SALIENCY_SOURCE = "ECSSD"
 
 #: Scores by row (a source or a method), each a name with a number.
 ScoreTable = dict[str, dict[str, float]]
@@ -69,18 +67,27 @@ def _pool(parts: list[Scores]) -> Scores:
 
 
 def evaluate_saliency(
-    model: nn.Module, config: SaliencyConfig, folder: Path, device: torch.device
+    model: nn.Module,
+    config: SaliencyConfig,
+    folder: Path,
+    device: torch.device,
+    without: Collection[str] = (),
 ) -> ScoreTable:
     """MAE and maximum F-measure of a network and of two methods without learning.
 
-    Only photos of ECSSD count, if there are any: other sources name objects that need not be
-    salient.
+    Args:
+        model: The network.
+        config: Its shape.
+        folder: Photos and masks.
+        device: Where the network is.
+        without: Sources that do not count, because they name objects that need not be salient.
 
     Raises:
         DataError: The folder holds no photos, or damaged ones.
     """
-    photos = list(read_photos(folder))
-    photos = [photo for photo in photos if photo.source == SALIENCY_SOURCE] or photos
+    photos = [photo for photo in read_photos(folder) if photo.source not in without]
+    if not photos:
+        raise DataError(f"{folder} has no photo of a source whose share is not 0")
     methods = {
         "network": network_map(model, config, device),
         "frequency-tuned": frequency_tuned,

@@ -5,6 +5,7 @@ input without changing what it computes. *Deepening* adds a finer level on both 
 `GrowingSqueezeSAM` fits to what was there before.
 """
 
+import math
 from dataclasses import fields
 
 import torch
@@ -161,7 +162,7 @@ class _Widening:
         rows = self._square(value, outputs=inner) if leaf == "weight" else value[inner]
         if layer != "q_proj":
             return rows
-        parts = self._channel_parts(".".join(path[:-1]), inner) * (wide / narrow) ** 0.5
+        parts = self._channel_parts(".".join(path[:-1]), inner) * math.sqrt(wide / narrow)
         return rows * (parts[:, None] if leaf == "weight" else parts)
 
     def _channel_parts(self, layer: str, copies: Tensor) -> Tensor:
@@ -302,7 +303,7 @@ class GrowingSqueezeSAM(SqueezeSAM):
         # In a tuple it is no part of this module: neither saved nor trained.
         self._old = (first.eval().requires_grad_(False),)
 
-    def forward(
+    def forward(  # type: ignore[override]  # the error comes along while it trains
         self, image: Tensor, prompt_maps: Tensor, point_coords: Tensor, point_labels: Tensor
     ) -> tuple[Tensor, ...]:
         """What `SqueezeSAM` returns, while training followed by the encoder's error.

@@ -45,7 +45,10 @@ def training_losses(
     best = each.min(dim=1).values.mean()
     actual = mask_iou(logits.detach(), truth)
     iou = F.mse_loss(iou_predictions.float(), actual)
+    likeliest = iou_predictions.detach().argmax(dim=1, keepdim=True)
+    selected = each.gather(1, likeliest).mean()
     total = best + weights.all_masks * each.mean() + weights.iou * iou
+    total = total + weights.selected * selected
     chosen = actual.gather(1, each.detach().argmin(dim=1, keepdim=True))
     return Losses(total, best, iou, chosen.mean())
 

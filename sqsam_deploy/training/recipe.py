@@ -1,7 +1,10 @@
 """Everything a training run is made of, as data: optimizer, losses, prompts, augmentation."""
 
 import hashlib
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from sqsam_deploy.errors import UsageError
 
@@ -46,6 +49,8 @@ class Augmentation:
         colour: Largest relative change of brightness, contrast and saturation.
         grey: Probability of a sample without colour.
         min_target_pixels: Smallest object, in pixels of the low-resolution mask.
+        pasting: Share of the scenes with an object of another photo in front (arXiv 2012.07177).
+            Photos with one object each teach a network to ignore the clicks.
     """
 
     merging: float = 1.0
@@ -55,6 +60,7 @@ class Augmentation:
     colour: float = 0.3
     grey: float = 0.05
     min_target_pixels: int = 16
+    pasting: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,15 @@ class LossWeights:
         iou: Weight of the squared error of the predicted IoU.
         all_masks: Weight of the mean over all masks beside the best mask's loss; without it
             a mask that is never the best early on stays dead.
+        selected: Weight of the loss of the mask with the highest predicted IoU, the one that
+            counts; without it the best of the masks is right far more often than the chosen one.
     """
 
     focal: float = 20.0
     dice: float = 1.0
     iou: float = 1.0
     all_masks: float = 0.05
+    selected: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,10 @@ class Optimization:
         clip_norm: Largest gradient norm.
         ema_decay: Decay of the averaged weights, the ones that are evaluated and saved.
         seed: Seed of the weights and of every sample.
+        trained: Patterns (`*`, `?`) of the parameters that learn; the others stay as they are, and
+            so do the statistics of a BatchNorm without a parameter that learns.
+        frozen_norms: Whether every BatchNorm keeps its statistics. A small batch has too few
+            values for those of a 1x1 map.
     """
 
     samples: int
@@ -98,11 +111,16 @@ class Optimization:
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     seed: int = 0
+    trained: tuple[str, ...] = ("*",)
+    frozen_norms: bool = False
 
 
 #: Share of the samples that comes from each data source. A source that is not named gets its share
 #: of the photos; the shares are then scaled to sum to one.
 SourceWeights = tuple[tuple[str, float], ...]
+
+#: How a network is made from the weights of a smaller one.
+Growth = Literal["widened", "deepened"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,10 @@ class Recipe:
         prompts: Mix of prompts.
         augmentation: Changes of the photo.
         losses: Weights of the losses.
+        start: Name of the recipe whose weights this one starts from; None for random ones.
+        growth: How those weights become this network's; None where they are of the same network.
+        initial_weights: Name of the bundled weights to start from where none are given.
+        validation_share: Share of the data's groups that is held out.
     """
 
     preset: str
@@ -129,6 +151,10 @@ class Recipe:
     prompts: PromptMix = PromptMix()
     augmentation: Augmentation = Augmentation()
     losses: LossWeights = LossWeights()
+    start: str | None = None
+    growth: Growth | None = None
+    initial_weights: str | None = None
+    validation_share: float = 0.04
 
 
 @dataclass(frozen=True)
@@ -141,6 +167,7 @@ class SaliencyRecipe:
         photo_side: Longest side of a photo when it is prepared, in pixels.
         source_weights: Shares of the data sources; those with share 0 are left out.
         augmentation: Changes of the photo.
+        validation_share: Share of the data's groups that is held out.
     """
 
     preset: str
@@ -148,69 +175,122 @@ class SaliencyRecipe:
     photo_side: int = 512
     source_weights: SourceWeights = ()
     augmentation: Augmentation = Augmentation()
+    validation_share: float = 0.04
 
 
-#: Shares of the project's reference data. COCO's everyday scenes are the hardest and the fewest.
-REFERENCE_SOURCES = (
-    ("COCO-2017 instances", 0.48),
-    ("ECSSD", 0.21),
-    ("feral-cat-segmentation v1 (Roboflow)", 0.15),
-    ("CCP", 0.05),
-    ("DAVIS-2016 (val sequences)", 0.05),
-    ("Human-Segmentation-Dataset (remove.bg pseudo-masks)", 0.04),
-    ("Cat-Segmentation (Asirra cats)", 0.02),
-)
+AnyRecipe = Recipe | SaliencyRecipe
 
-#: ECSSD was made for saliency; the other sources name one kind of object, salient or not.
-SALIENT_SOURCES = tuple(
-    (source, 1.0 if source == "ECSSD" else 0.0) for source, _ in REFERENCE_SOURCES
-)
+_AUGMENTATION = Augmentation(merging=0.5, cropping=0.6, pasting=0.5)
 
-RECIPES: dict[str, Recipe | SaliencyRecipe] = {
+RECIPES: dict[str, AnyRecipe] = {
+    # Somebody's own photos, few of them: the encoder keeps what it has learnt from many, no norm
+    # moves, and the rate is too low to undo anything.
+    "fine-tune": Recipe(
+        preset="paper",
+        optimization=Optimization(
+            samples=600,
+            batch_size=6,
+            learning_rate=1e-4,
+            warmup_samples=60,
+            ema_decay=0.95,
+            trained=("decoder.*", "transformer.*", "mask_head.*", "*_token", "mask_tokens"),
+            frozen_norms=True,
+        ),
+        photo_side=1024,
+        objects_per_image=2,
+        augmentation=_AUGMENTATION,
+        initial_weights="paper",
+        validation_share=0.2,
+    ),
     "nano": Recipe(
         preset="nano",
         optimization=Optimization(
             samples=320_000, batch_size=32, learning_rate=1.5e-3, warmup_samples=8_000
         ),
-        source_weights=REFERENCE_SOURCES,
-        augmentation=Augmentation(merging=0.5, cropping=0.6),
+        augmentation=_AUGMENTATION,
     ),
     # A second, shorter decay from the weights of "nano", with more of the hardest prompt.
     "nano-refine": Recipe(
         preset="nano",
         optimization=Optimization(
-            samples=120_000, batch_size=32, learning_rate=9e-4, warmup_samples=2_000
+            samples=110_000, batch_size=32, learning_rate=1e-3, warmup_samples=2_000
         ),
-        source_weights=REFERENCE_SOURCES,
+        photo_side=640,
         prompts=PromptMix(
-            one_click=0.36, several_clicks=0.27, box=0.23, box_and_clicks=0.10, nothing=0.04
+            one_click=0.34, several_clicks=0.27, box=0.24, box_and_clicks=0.10, nothing=0.05
         ),
-        augmentation=Augmentation(merging=0.5, cropping=0.6),
+        augmentation=_AUGMENTATION,
+        start="nano",
     ),
-    # arXiv 2312.06736, section 4: effective batch 256, 5e-4, linear decay, 8 masks an image.
-    # 4 masks an image here, because most photos of the reference data hold fewer.
+    # A rate of 7e-4 undid for 10,000 samples what widening had kept (docs/training.md).
+    "paper-512": Recipe(
+        preset="paper-512",
+        optimization=Optimization(
+            samples=54_000, batch_size=32, learning_rate=3e-4, warmup_samples=2_000
+        ),
+        photo_side=640,
+        augmentation=_AUGMENTATION,
+        start="nano",
+        growth="widened",
+    ),
+    "paper-fit": Recipe(
+        preset="paper",
+        optimization=Optimization(
+            samples=2_560,
+            batch_size=16,
+            learning_rate=2e-3,
+            warmup_samples=160,
+            ema_decay=0.99,
+            trained=(
+                "encoder.patch_embedding.*",
+                "encoder.stem.*",
+                "encoder.levels.0.*",
+                "decoder.levels.7.*",
+                "mask_head.mask_mlps.*.out.*",
+            ),
+        ),
+        photo_side=640,
+        objects_per_image=2,
+        augmentation=_AUGMENTATION,
+        start="paper-512",
+        growth="deepened",
+    ),
     "paper": Recipe(
+        preset="paper",
+        optimization=Optimization(
+            samples=200_000,
+            batch_size=16,
+            learning_rate=1.5e-4,
+            warmup_samples=320,
+            frozen_norms=True,
+        ),
+        photo_side=640,
+        objects_per_image=2,
+        augmentation=_AUGMENTATION,
+        start="paper-fit",
+    ),
+    # arXiv 2312.06736, section 4: effective batch 256, 5e-4, linear decay, 8 masks an image; from
+    # random weights, for GPUs. 4 masks an image here, because most photos hold fewer.
+    "paper-scratch": Recipe(
         preset="paper",
         optimization=Optimization(
             samples=600_000, batch_size=256, learning_rate=5e-4, warmup_samples=20_000
         ),
         photo_side=1024,
         objects_per_image=4,
-        source_weights=REFERENCE_SOURCES,
-        augmentation=Augmentation(merging=0.5, cropping=0.6),
+        augmentation=_AUGMENTATION,
     ),
     "saliency": SaliencyRecipe(
         preset="saliency",
         optimization=Optimization(
-            samples=60_000, batch_size=32, learning_rate=1e-3, warmup_samples=2_000, ema_decay=0.998
+            samples=200_000, batch_size=32, learning_rate=1.5e-3, warmup_samples=3_000
         ),
-        source_weights=SALIENT_SOURCES,
-        augmentation=Augmentation(merging=0.0, cropping=0.5, min_crop=0.6),
+        augmentation=Augmentation(merging=0.0, cropping=0.5, min_crop=0.6, colour=0.35),
     ),
 }
 
 
-def recipe(name: str) -> Recipe | SaliencyRecipe:
+def recipe(name: str) -> AnyRecipe:
     """The recipe called `name`.
 
     Raises:
@@ -224,6 +304,38 @@ def recipe(name: str) -> Recipe | SaliencyRecipe:
         ) from None
 
 
-def fingerprint(plan: Recipe | SaliencyRecipe) -> str:
+def fingerprint(plan: AnyRecipe) -> str:
     """A hash of everything in a recipe: a run resumes only its own."""
     return hashlib.sha256(repr(plan).encode()).hexdigest()
+
+
+def stages(name: str) -> list[str]:
+    """The recipes that lead to the recipe called `name`, each from the weights of the one before.
+
+    Raises:
+        UsageError: No recipe has that name.
+    """
+    plan = recipe(name)
+    start = plan.start if isinstance(plan, Recipe) else None
+    return [*(stages(start) if start else []), name]
+
+
+def read_shares(path: Path) -> SourceWeights:
+    """Reads the shares of the data sources from a TOML file's table `shares`.
+
+    A key is a source's name as the data gives it (`dataset` in `index.json`), a value its share of
+    the samples; 0 leaves it out.
+
+    Raises:
+        UsageError: The file is missing or no such file.
+    """
+    try:
+        shares = tomllib.loads(path.read_text(encoding="utf-8")).get("shares")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as TOML: {error}") from None
+    if not isinstance(shares, dict) or not shares:
+        raise UsageError(f"{path} has no table [shares] with a number for each data source")
+    for name, share in shares.items():
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1e9:
+            raise UsageError(f"{path}: the share of '{name}' is {share!r}, not a number from 0 on")
+    return tuple((name, float(share)) for name, share in shares.items())

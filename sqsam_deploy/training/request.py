@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 from sqsam_deploy._internal.requests import NOT_NEGATIVE, POSITIVE, convert_paths
 
 if TYPE_CHECKING:
-    from sqsam_deploy.training.recipe import Recipe, SaliencyRecipe
+    from sqsam_deploy.training.recipe import AnyRecipe
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,25 @@ class TrainRequest:
     Attributes:
         data: Photos and masks: a folder with index.json, or SA-1B's layout.
         output: Folder of the run. A run that was interrupted continues from here.
-        preset: Network and recipe: nano, nano-refine, paper or saliency.
+        preset: Recipe: fine-tune (trained weights on your own photos), paper (from nothing, in
+            stages), or one network or stage: nano, nano-refine, paper-512, paper-fit,
+            paper-scratch, saliency.
         evaluation: Photos and masks on which the finished weights are scored.
         cache: Folder in which decoded photos are kept between runs.
-        initial_weights: Checkpoint of a prompted network to start from.
-        samples: Number of samples of the whole run. Without it, the recipe's.
+        initial_weights: Weights of the same network to train on, bundled ones by name or a file.
+            fine-tune takes those of any network, and paper without this option.
+        grow_from: Weights of a smaller network, by name or a file. The recipe's stages after that
+            network are run.
+        shares: TOML file whose table [shares] gives each data source its share of the samples.
+            Without it, every photo counts the same.
+        samples: Number of samples of each stage. Without it, the recipe's.
         batch_size: Number of samples of one step, over all processes. Without it, the recipe's.
         learning_rate: Peak learning rate. Without it, the recipe's.
         seed: Seed of the weights and samples.
-        max_minutes: Time budget in minutes. The learning rate has decayed when it is used up.
+        max_minutes: Time budget of each stage in minutes. The learning rate has decayed when it is used up.
         device: Device to compute on. With auto, CUDA where there is a GPU.
-        precision: Precision of the arithmetic; bf16 is mixed precision (autocast).
+        precision: Precision of the arithmetic; bf16 is mixed precision (autocast). With auto, bf16
+            where the processor multiplies it.
         execution: Whether torch compiles the network. With auto, it does on CUDA only, because
             compiling does not pay on a CPU.
         workers: Number of processes that draw samples, for each training process.
@@ -42,17 +50,19 @@ class TrainRequest:
     data: Annotated[Path, Parameter(metavar="DIR")]
     output: Annotated[Path, Parameter(metavar="DIR")]
     _: KW_ONLY
-    preset: str = "nano"
+    preset: str = "fine-tune"
     evaluation: Annotated[Path | None, Parameter(metavar="DIR")] = None
     cache: Annotated[Path, Parameter(metavar="DIR")] = Path("runs/prepared")
-    initial_weights: Annotated[Path | None, Parameter(metavar="FILE")] = None
+    initial_weights: Annotated[Path | None, Parameter(metavar="NAME|FILE")] = None
+    grow_from: Annotated[Path | None, Parameter(metavar="NAME|FILE")] = None
+    shares: Annotated[Path | None, Parameter(metavar="FILE")] = None
     samples: Annotated[int | None, POSITIVE] = None
     batch_size: Annotated[int | None, POSITIVE] = None
     learning_rate: Annotated[float | None, NOT_NEGATIVE] = None
     seed: Annotated[int, NOT_NEGATIVE] = 0
     max_minutes: Annotated[float | None, Parameter(validator=Number(gte=0.01))] = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     execution: Literal["auto", "eager", "compiled"] = "auto"
     workers: Annotated[int, NOT_NEGATIVE] = 1
     threads: Annotated[int | None, POSITIVE] = None
@@ -63,15 +73,16 @@ class TrainRequest:
         """Takes paths as text too."""
         convert_paths(self)
 
-    def recipe(self) -> "Recipe | SaliencyRecipe":
-        """The preset's recipe with what this request changes in it.
+    def recipe(self, stage: str | None = None) -> "AnyRecipe":
+        """The recipe of a stage, or of the preset, with what this request changes in it.
 
         Raises:
-            UsageError: There is no such preset, or its recipe does not allow the change.
+            UsageError: There is no such recipe, or the file of the shares is none.
         """
-        from sqsam_deploy.training.recipe import recipe
+        from sqsam_deploy.training.recipe import read_shares, recipe
 
-        usual = recipe(self.preset)
+        usual = recipe(stage or self.preset)
+        shares = read_shares(self.shares) if self.shares else usual.source_weights
         given = {
             "samples": self.samples,
             "batch_size": self.batch_size,
@@ -82,4 +93,5 @@ class TrainRequest:
         # A short run warms up over the same share of its samples as the recipe's.
         share = usual.optimization.warmup_samples / usual.optimization.samples
         warmup = round(share * changed.samples)
-        return replace(usual, optimization=replace(changed, warmup_samples=warmup))
+        optimization = replace(changed, warmup_samples=warmup)
+        return replace(usual, optimization=optimization, source_weights=shares)

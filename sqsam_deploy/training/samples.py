@@ -115,6 +115,8 @@ class SampleSource:
         options = self._recipe.augmentation
         number = int(self._numbers[rng.choice(len(self._numbers), p=self._shares)])
         image, masks = self._data.image(number), self._draw_objects(number, rng)
+        if options.pasting and rng.random() < options.pasting:
+            image, masks = self._paste(image, masks, rng)
         if rng.random() < options.cropping:
             hw = (image.shape[0], image.shape[1])
             around = augment.bounding_window(masks[0])
@@ -125,6 +127,15 @@ class SampleSource:
         if rng.random() < options.flipping:
             image, masks = augment.mirror(image), [augment.mirror(mask) for mask in masks]
         return Scene(image, masks)
+
+    def _paste(
+        self, image: NDArray[np.uint8], masks: list[NDArray[np.uint8]], rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]:
+        other = int(self._numbers[rng.choice(len(self._numbers), p=self._shares)])
+        mask = self._data.mask(other, int(rng.integers(len(self._data.images[other].nested))))
+        if not augment.can_be_pasted(mask):
+            return image, masks
+        return augment.paste(image, masks, self._data.image(other), mask, rng)
 
     def _draw_objects(self, number: int, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
         """Masks of the photo in random order; the first is the one to crop around."""

@@ -3,21 +3,23 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.model.config import PRESETS
 from sqsam_deploy.model.saliency import SALIENCY
 from sqsam_deploy.training.distributed import Processes, wait_for_leader
 from sqsam_deploy.training.evaluate import ScoreTable, evaluate_prompted, evaluate_saliency
+from sqsam_deploy.training.growth import deepened, widened
 from sqsam_deploy.training.log import LogRow, plot, read_rows
 from sqsam_deploy.training.prepared import PreparedData, prepare
-from sqsam_deploy.training.prompted import PromptedTask
+from sqsam_deploy.training.prompted import DeepeningTask, PromptedTask
 from sqsam_deploy.training.readers import Item, find_items
-from sqsam_deploy.training.recipe import Recipe, SaliencyRecipe
+from sqsam_deploy.training.recipe import AnyRecipe, Recipe, SaliencyRecipe, recipe, stages
 from sqsam_deploy.training.salient import SaliencyTask, from_prompted
 from sqsam_deploy.training.state import save_weights
 from sqsam_deploy.training.task import Task
@@ -33,13 +35,13 @@ class DataOptions:
     Args:
         data: Folder of photos and masks.
         cache: Folder for prepared photos.
-        validation_share: Share of the data's groups held out.
+        validation_share: Share of the data's groups held out; None for the recipe's.
         validation_images: Largest number of photos to validate on.
     """
 
     data: Path
     cache: Path
-    validation_share: float = 0.04
+    validation_share: float | None = None
     validation_images: int = 120
 
 
@@ -58,50 +60,134 @@ class Reports:
     row: Callable[[LogRow], None] = lambda row: None
 
 
-def open_task(
-    recipe: Recipe | SaliencyRecipe, options: DataOptions, processes: Processes, reports: Reports
-) -> Task:
+@dataclass(frozen=True)
+class Start:
+    """What a run begins with.
+
+    Attributes:
+        recipe: The run; one that takes any network has the preset of the weights.
+        weights: Of the run's network; None for random ones.
+        grown_from: The smaller network that the weights were made from, if they were.
+    """
+
+    recipe: AnyRecipe
+    weights: dict[str, torch.Tensor] | None = None
+    grown_from: Checkpoint | None = None
+
+
+def open_task(start: Start, options: DataOptions, processes: Processes, reports: Reports) -> Task:
     """Prepares the photos (in the leading process; the others wait) and splits them.
 
     Raises:
         DataError: No photo is usable, or too few for a validation split.
     """
-    items = find_items(options.data)
+    recipe, items = start.recipe, find_items(options.data)
     with wait_for_leader(processes):
         data = prepare(items, options.cache, recipe.photo_side, reports.preparing)
     reports.prepared(data)
     share, images = options.validation_share, options.validation_images
+    share = recipe.validation_share if share is None else share
     if isinstance(recipe, SaliencyRecipe):
         return SaliencyTask(recipe, data, share, images)
+    if recipe.growth == "deepened" and start.grown_from is not None:
+        return DeepeningTask(recipe, data, share, images, start.grown_from)
     return PromptedTask(recipe, data, share, images)
 
 
-def read_initial_weights(path: Path, recipe: Recipe | SaliencyRecipe) -> dict[str, torch.Tensor]:
-    """Weights of a prompted network to start from, translated for a saliency network.
+@dataclass(frozen=True)
+class Stage:
+    """One of the runs that a recipe takes.
+
+    Attributes:
+        name: Of its recipe.
+        output: Its folder.
+        source: Weights that it starts from: a file, or bundled ones by name; None for random ones.
+    """
+
+    name: str
+    output: Path
+    source: Path | str | None
+
+
+def plan_stages(
+    name: str, output: Path, initial_weights: Path | None, grow_from: Path | None
+) -> list[Stage]:
+    """The runs that lead to a recipe's weights; the last one writes into `output` itself.
+
+    Args:
+        name: Of the recipe.
+        output: Folder of the whole run.
+        initial_weights: Weights that the last stage trains on; the others are left out.
+        grow_from: Weights of an earlier stage's network; the stages up to it are left out.
+
+    Raises:
+        CheckpointError: A weights file is missing, damaged or of no known network.
+        UsageError: The recipe is unknown, does not grow from that network, or both are given.
+    """
+    plan = recipe(name)
+    if initial_weights and grow_from:
+        raise UsageError("--initial-weights and --grow-from exclude each other")
+    source: Path | str | None = grow_from or initial_weights
+    if source is None and isinstance(plan, Recipe):
+        source = plan.initial_weights
+    if grow_from is not None:
+        names = _stages_after(name, grow_from)
+    else:
+        names = [name] if initial_weights else stages(name)
+    planned = []
+    for stage in names:
+        folder = output if stage == name else output / stage
+        planned.append(Stage(stage, folder, source))
+        source = folder / WEIGHTS_FILE
+    return planned
+
+
+def _stages_after(name: str, source: Path) -> list[str]:
+    chain, have = stages(name), load_checkpoint(source).config.name
+    before = [recipe(stage).preset for stage in chain[:-1]]
+    if have not in before:
+        known = f"weights of {' or '.join(dict.fromkeys(before))}" if before else "no other network"
+        raise UsageError(f"{source} is of preset '{have}', and recipe '{name}' grows from {known}")
+    last = max(number for number, preset in enumerate(before) if preset == have)
+    return chain[last + 1 :]
+
+
+def read_start(source: Path | str | None, plan: AnyRecipe) -> Start:
+    """Weights of a prompted network to start from: as they are, grown, or for a saliency network.
+
+    Args:
+        source: Bundled weights by name, or a file; None for random ones.
+        plan: The run that they are for.
 
     Raises:
         CheckpointError: The file is missing, damaged or of no known network.
-        UsageError: It is of another prompted network.
+        UsageError: It is of another network than the recipe takes.
     """
-    from sqsam_deploy.checkpoint.loading import load_checkpoint
-
-    checkpoint = load_checkpoint(path)
-    weights = checkpoint.model.state_dict()
-    if isinstance(recipe, SaliencyRecipe):
-        return from_prompted(weights, checkpoint.config, SALIENCY)
-    if checkpoint.config.name != recipe.preset:
+    if source is None:
+        return Start(plan)
+    checkpoint = load_checkpoint(source)
+    weights, config = checkpoint.model.state_dict(), checkpoint.config
+    if isinstance(plan, SaliencyRecipe):
+        return Start(plan, from_prompted(weights, config, SALIENCY))
+    if plan.initial_weights is not None:
+        return Start(replace(plan, preset=config.name), weights)
+    if plan.growth is not None:
+        grow = widened if plan.growth == "widened" else deepened
+        grown = grow(weights, config, PRESETS[plan.preset], plan.optimization.seed)
+        return Start(plan, grown, checkpoint)
+    if config.name != plan.preset:
         raise UsageError(
-            f"{path} holds a network of preset '{checkpoint.config.name}', not '{recipe.preset}': "
-            "only weights of the same preset can be trained on"
+            f"{source} holds a network of preset '{config.name}', not '{plan.preset}': only "
+            "weights of the same preset can be trained on (--grow-from takes a smaller one's)"
         )
-    return weights
+    return Start(plan, weights)
 
 
 def train(
     task: Task,
     options: RunOptions,
     processes: Processes,
-    initial_weights: dict[str, torch.Tensor] | None,
+    start: Start,
     reports: Reports,
 ) -> Trainer:
     """Trains to the end and plots the curve.
@@ -110,7 +196,7 @@ def train(
         UsageError: The output folder holds another run, or the options contradict each other.
         CheckpointError: The output folder's state is damaged.
     """
-    trainer = Trainer(task, options, processes, initial_weights, reports.row)
+    trainer = Trainer(task, options, processes, start.weights, reports.row)
     trainer.run()
     log = options.output / LOG_FILE
     if processes.leads and log.exists():
@@ -129,7 +215,8 @@ def evaluate(
     # The scores are those of the file, which is float16.
     model = trainer.averaged_model().half().float()
     if isinstance(task.recipe, SaliencyRecipe):
-        scores = evaluate_saliency(model, SALIENCY, folder, device)
+        without = [source for source, share in task.recipe.source_weights if share == 0]
+        scores = evaluate_saliency(model, SALIENCY, folder, device, without)
     else:
         scores = evaluate_prompted(model, PRESETS[task.recipe.preset], folder, device)
     metadata = {

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from sqsam_deploy.training.distributed import Processes
-from sqsam_deploy.training.recipe import Recipe, SaliencyRecipe
+from sqsam_deploy.training.recipe import AnyRecipe
 
 
 class Task(Protocol):
     """One thing to learn."""
 
     @property
-    def recipe(self) -> Recipe | SaliencyRecipe:
+    def recipe(self) -> AnyRecipe:
         """The run."""
         ...
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,8 @@ from torch.utils.data import DataLoader
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.training.distributed import Processes, distribute, share
 from sqsam_deploy.training.log import LogRow, append_row, drop_rows_after
-from sqsam_deploy.training.recipe import fingerprint
+from sqsam_deploy.training.processor import Precision
+from sqsam_deploy.training.recipe import Optimization, fingerprint
 from sqsam_deploy.training.schedule import WeightAverage, learning_rate
 from sqsam_deploy.training.state import RunState, load_state, save_state, save_weights
 from sqsam_deploy.training.task import Task, batch_to
@@ -24,7 +26,6 @@ STATE_FILE = "last.pt"
 WEIGHTS_FILE = "weights.safetensors"
 LOG_FILE = "log.csv"
 
-Precision = Literal["bf16", "fp32"]
 Execution = Literal["eager", "compiled"]
 
 
@@ -82,9 +83,12 @@ class Trainer:
         self._plan = task.recipe.optimization
         torch.manual_seed(self._plan.seed)
         self._model = _channels_last(task.new_model().to(processes.device))
+        #: Whether the weights it starts from are worth a row of the log.
+        self._compares = initial_weights is not None
         if initial_weights is not None:
             warm_start(self._model, initial_weights)
         self._average = WeightAverage(self._model, self._plan.ema_decay)
+        freeze(self._model, self._plan)
         groups = parameter_groups(self._model, self._plan.weight_decay)
         self._optimizer = torch.optim.AdamW(groups, lr=0.0, fused=True)
         self._step, self._seconds = 0, 0.0
@@ -95,14 +99,17 @@ class Trainer:
         """Trains to the end, or from there.
 
         Returns:
-            The averaged weights' scores on the validation photos; empty but in the leading process.
+            The averaged weights' scores on the validation photos; empty but in the leading process,
+            and where nothing was left to do.
 
         Raises:
             UsageError: The batch cannot be divided among the processes.
         """
         network = self._prepare_network()
         meter = _Meter(self._plan.batch_size, self._task.loss_names)
-        started = time.monotonic() - self._seconds
+        if self._compares and self._step == 0 and self._processes.leads:
+            self._log_start()
+        started, first = time.monotonic() - self._seconds, self._step
         for batch in self._batches():
             self._seconds = time.monotonic() - started
             progress = self._progress()
@@ -112,10 +119,12 @@ class Trainer:
             self._step += 1
             if self._processes.leads:
                 self._keep_record(rate, meter)
+        if self._step == first and (self._options.output / WEIGHTS_FILE).exists():
+            return {}  # it was finished before
         return self._finish()
 
     def _prepare_network(self) -> nn.Module:
-        self._model.train()
+        train_mode(self._model, self._plan)
         network = distribute(self._model, self._processes)
         if self._options.execution == "compiled":
             network.compile()
@@ -173,6 +182,10 @@ class Trainer:
             meter.restart()
         if self._step % options.save_every == 0:
             self.save()
+
+    def _log_start(self) -> None:
+        losses = dict.fromkeys(self._task.loss_names, math.nan)
+        self._log(0.0, math.nan, {**losses, **self.scores()})
 
     def _log(self, rate: float, speed: float, values: dict[str, float]) -> None:
         samples = self._step * self._plan.batch_size
@@ -288,7 +301,8 @@ class _Meter:
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Weights of convolutions and linear layers decay; norms, biases, tokens, embeddings do not."""
     decaying, constant = list[nn.Parameter](), list[nn.Parameter]()
-    for name, parameter in model.named_parameters():
+    learning = [pair for pair in model.named_parameters() if pair[1].requires_grad]
+    for name, parameter in learning:
         last = name.split(".")[-1]
         kept = parameter.ndim < 2 or last.endswith(("token", "tokens", "embedding", "embeddings"))
         (constant if kept else decaying).append(parameter)
@@ -296,6 +310,28 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         {"params": decaying, "weight_decay": weight_decay},
         {"params": constant, "weight_decay": 0.0},
     ]
+
+
+def freeze(model: nn.Module, plan: Optimization) -> None:
+    """Lets only those parameters learn that the plan names.
+
+    Raises:
+        UsageError: It names none of this network's.
+    """
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(any(fnmatchcase(name, pattern) for pattern in plan.trained))
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UsageError(f"no parameter of the network is called {' or '.join(plan.trained)}")
+
+
+def train_mode(model: nn.Module, plan: Optimization) -> None:
+    """Training mode, but for the norms that keep their statistics."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and (
+            plan.frozen_norms or not any(p.requires_grad for p in module.parameters())
+        ):
+            module.eval()
 
 
 def warm_start(model: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -338,7 +338,6 @@ def test_pull_list_and_diff(start: Callable[..., Called]) -> None:
 
 TRAIN_DEFAULTS: dict[str, object] = {
     "output": Path("run"),
-    "precision": "bf16",
     "workers": 1,
     "max_minutes": None,
     "validate_every": 1000,
@@ -347,6 +346,7 @@ TRAIN_DEFAULTS: dict[str, object] = {
 
 class _Processes:
     leads = True
+    world_size = 1
 
     class device:  # noqa: N801
         type = "cpu"
@@ -367,9 +367,16 @@ def train(start: Callable[..., Called], monkeypatch: pytest.MonkeyPatch) -> Call
 
         return called
 
+    def read(source: Path | str | None, plan: Any) -> Any:
+        from sqsam_deploy.training.session import Start
+
+        stages["read_start"] = (source,)
+        return Start(plan)
+
     def run(*words: object) -> dict[str, tuple[Any, ...]]:
-        for stage in ("open_task", "train", "read_initial_weights"):
+        for stage in ("open_task", "train"):
             monkeypatch.setattr(f"{session}.{stage}", note(stage))
+        monkeypatch.setattr(f"{session}.read_start", read)
         monkeypatch.setattr("sqsam_deploy.training.distributed.join", _join)
         monkeypatch.setattr(torch, "set_num_threads", note("threads"))
         words = ("--data", "photos", "--output", "run", "--evaluation", "held-out", *words)
@@ -387,36 +394,42 @@ def test_train(train: Callable[..., Any]) -> None:
     from sqsam_deploy.training.recipe import recipe
 
     stages = train()
-    plan, data, *_ = stages["open_task"]
-    assert plan == recipe("nano")
+    start, data, *_ = stages["open_task"]
+    assert start.recipe == recipe("fine-tune")
+    assert stages["read_start"] == ("paper",)
     assert fields(data, "data", "cache") == {"data": Path("photos"), "cache": Path("runs/prepared")}
-    _, options, _, initial, *_ = stages["train"]
+    _, options, _, started, *_ = stages["train"]
     assert fields(options, *TRAIN_DEFAULTS) == TRAIN_DEFAULTS
     assert options.execution == "eager"
-    assert initial is None
+    assert options.precision in ("bf16", "fp32")
+    assert started is start
     assert stages["device"] == ("auto",)
     assert Path("held-out") in stages["evaluate"]
     assert "threads" not in stages
 
 
-def test_train_with_every_option(train: Callable[..., Any]) -> None:
+def test_train_with_every_option(train: Callable[..., Any], tmp_path: Path) -> None:
     from sqsam_deploy.training.recipe import recipe
 
+    shares = tmp_path / "shares.toml"
+    shares.write_text("[shares]\nmine = 2\n")
     words = ("--preset", "paper", "--cache", "prepared", "--initial-weights", "w.pt")
     words += ("--samples", 6400, "--batch-size", 8, "--learning-rate", "1e-3", "--seed", 4)
     words += ("--max-minutes", "1.5", "--device", "cpu", "--precision", "fp32")
     words += ("--execution", "compiled", "--workers", 2, "--threads", 3)
-    words += ("--validate-every", 50, "--license", "CC0-1.0")
+    words += ("--validate-every", 50, "--license", "CC0-1.0", "--shares", shares)
     stages = train(*words)
-    plan, data, *_ = stages["open_task"]
+    start, data, *_ = stages["open_task"]
+    plan = start.recipe
+    assert plan.source_weights == (("mine", 2.0),)
     expected = {"samples": 6400, "batch_size": 8, "learning_rate": 1e-3, "seed": 4}
     assert fields(plan.optimization, *expected) == expected
     usual = recipe("paper").optimization
     share = usual.warmup_samples / usual.samples
     assert plan.optimization.warmup_samples == round(share * 6400)
     assert data.cache == Path("prepared")
-    assert stages["read_initial_weights"][0] == Path("w.pt")
-    _, options, _, initial, *_ = stages["train"]
+    assert stages["read_start"][0] == Path("w.pt")
+    _, options, _, started, *_ = stages["train"]
     expected = {
         "precision": "fp32",
         "execution": "compiled",
@@ -425,7 +438,7 @@ def test_train_with_every_option(train: Callable[..., Any]) -> None:
         "validate_every": 50,
     }
     assert fields(options, *expected) == expected
-    assert initial == "read_initial_weights"
+    assert started is start
     assert stages["device"] == ("cpu",)
     assert stages["threads"] == (3,)
     assert "CC0-1.0" in stages["evaluate"]

@@ -15,7 +15,7 @@ import torch
 from sqsam_deploy.training.distributed import join, leave
 from sqsam_deploy.training.log import LogRow
 from sqsam_deploy.training.recipe import RECIPES
-from sqsam_deploy.training.session import DataOptions, Reports, open_task
+from sqsam_deploy.training.session import DataOptions, Reports, Start, open_task
 from sqsam_deploy.training.trainer import RunOptions, Trainer
 
 STEPS, BATCH = 6, 4
@@ -31,7 +31,7 @@ def small_run(photos: Path, cache: Path, output: Path, kill_at: int) -> None:
     optimization = replace(plan.optimization, samples=STEPS * BATCH, batch_size=BATCH)
     plan = replace(plan, optimization=replace(optimization, warmup_samples=BATCH))
     processes = join("cpu")
-    task = open_task(plan, DataOptions(photos, cache, 0.01, 1), processes, Reports())
+    task = open_task(Start(plan), DataOptions(photos, cache, 0.01, 1), processes, Reports())
     options = RunOptions(
         output, workers=0, log_every=1, save_every=2, validate_every=STEPS, precision="bf16"
     )

@@ -7,10 +7,12 @@ from PIL import Image
 from sqsam_deploy.training.augment import (
     Window,
     bounding_window,
+    can_be_pasted,
     centre_crop,
     jitter_colour,
     mirror,
     nested_masks,
+    paste,
     resize_image,
     resize_target,
 )
@@ -129,3 +131,35 @@ def test_window_cuts_rows_and_columns() -> None:
 
 def _rng() -> np.random.Generator:
     return np.random.default_rng(1)
+
+
+def test_a_pasted_object_hides_what_is_behind_it() -> None:
+    rng = np.random.default_rng(3)
+    image = np.full((60, 80, 3), 10, np.uint8)
+    left = np.zeros((60, 80), np.uint8)
+    left[:, :40] = 1
+    other = np.full((100, 100, 3), 200, np.uint8)
+    mask = np.zeros((100, 100), np.uint8)
+    mask[20:70, 30:80] = 1
+    for _ in range(20):
+        found, masks = paste(image, [left], other, mask, rng)
+        assert image.max() == 10, "the photo is a view into a file"
+        pasted = found[..., 0] > 105
+        number = next(i for i, m in enumerate(masks) if np.array_equal(m > 0, pasted))
+        rows, columns = np.flatnonzero(pasted.any(1)), np.flatnonzero(pasted.any(0))
+        # A square stays one, and its side is 0.2 to 0.75 of the shorter side of 60.
+        assert len(rows) == len(columns) and 11 <= len(rows) <= 46
+        if len(masks) == 2:
+            np.testing.assert_array_equal(masks[1 - number], left & ~pasted)
+
+
+def test_specks_and_cut_off_objects_are_not_pasted() -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    mask[:40, 20:60] = 1
+    assert can_be_pasted(mask), "standing on one border"
+    mask[:40, :60] = 1
+    assert not can_be_pasted(mask), "in a corner"
+    assert not can_be_pasted(np.zeros((10, 10), np.uint8))
+    speck = np.zeros((100, 100), np.uint8)
+    speck[50:55, 50:55] = 1
+    assert not can_be_pasted(speck)

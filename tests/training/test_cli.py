@@ -25,9 +25,19 @@ def test_run_writes_weights_log_curve_and_scores(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    output = tmp_path / "run"
+    output, shares = tmp_path / "run", tmp_path / "shares.toml"
+    shares.write_text('[shares]\n"COCO-2017 instances" = 0\n')
     options = [
-        *("--preset", "saliency", "--data", photo_folder, "--evaluation", photo_folder),
+        *(
+            "--shares",
+            shares,
+            "--preset",
+            "saliency",
+            "--data",
+            photo_folder,
+            "--evaluation",
+            photo_folder,
+        ),
         *("--output", output, "--cache", tmp_path / "cache", "--samples", 40, "--batch-size", 8),
         *("--workers", 0, "--validate-every", 2, "--device", "cpu", "--license", "for tests"),
     ]
@@ -52,6 +62,12 @@ def test_run_writes_weights_log_curve_and_scores(
     [
         (("--preset", "giant"), 2, "no training recipe for 'giant'"),
         (("--initial-weights", "missing.pt"), 3, "missing.pt does not exist"),
+        (("--initial-weights", "papr"), 2, "choose paper, nano, saliency"),
+        (("--preset", "nano", "--initial-weights", "paper"), 2, "of preset 'paper', not 'nano'"),
+        (("--preset", "paper", "--initial-weights", "nano"), 2, "--grow-from"),
+        (("--preset", "nano", "--grow-from", "paper"), 2, "grows from no other network"),
+        (("--grow-from", "nano", "--initial-weights", "nano"), 2, "exclude each other"),
+        (("--shares", "nowhere.toml"), 2, "nowhere.toml cannot be read"),
         ((), 3, "holds neither index.json nor JPEG files"),
     ],
 )

@@ -65,7 +65,26 @@ def test_predicted_iou_is_pulled_to_the_actual_iou() -> None:
 def test_weights_are_twenty_to_one() -> None:
     torch.manual_seed(0)
     logits, target = torch.randn(2, 1, 6, 6), (torch.rand(2, 6, 6) < 0.5).float()
-    losses = training_losses(logits, torch.zeros(2, 1), target, LossWeights(all_masks=0, iou=0))
+    losses = training_losses(
+        logits, torch.zeros(2, 1), target, LossWeights(all_masks=0, iou=0, selected=0)
+    )
     truth = target[:, None]
     expected = (20 * focal_loss(logits, truth) + dice_loss(logits, truth)).mean()
     torch.testing.assert_close(losses.total, expected)
+
+
+def test_the_mask_that_the_predicted_iou_would_choose_learns_too() -> None:
+    target = torch.zeros(1, 8, 8)
+    target[:, :4] = 1
+    good = (target[:, None] * 2 - 1) * 2
+    logits = torch.cat([good, -good, good * 0.1], dim=1).requires_grad_()
+    weights = LossWeights(all_masks=0.0, iou=0.0, selected=0.5)
+    losses = training_losses(logits, torch.tensor([[0.1, 0.2, 0.9]]), target, weights)
+    losses.total.backward()
+    assert logits.grad is not None
+    # The first is best, the last is chosen.
+    learnt = logits.grad.abs().sum(dim=(2, 3))[0] > 0
+    assert learnt.tolist() == [True, False, True]
+    truth = target[:, None]
+    each = [20 * focal_loss(m, truth) + dice_loss(m, truth) for m in logits.detach().split(1, 1)]
+    torch.testing.assert_close(losses.total.detach(), (each[0] + 0.5 * each[2]).squeeze())

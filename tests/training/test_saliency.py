@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from sqsam_deploy.training.saliency_metrics import (
     saliency_scores,
 )
 from sqsam_deploy.training.salient import SaliencyTask, from_prompted
-from sqsam_deploy.training.session import DataOptions, Reports, open_task
+from sqsam_deploy.training.session import DataOptions, Reports, Start, open_task
 from sqsam_deploy.training.trainer import warm_start
 
 CPU = torch.device("cpu")
@@ -116,9 +117,8 @@ def test_encoder_of_a_prompted_network_without_prompt_is_taken_over() -> None:
 
 
 def test_task_trains_on_salient_sources_alone(photo_folder: Path, tmp_path: Path) -> None:
-    plan, alone = RECIPES["saliency"], Processes(0, 1, CPU)
-    assert isinstance(plan, SaliencyRecipe)
-    task = open_task(plan, DataOptions(photo_folder, tmp_path, 0.01), alone, Reports())
+    plan, alone = _salient_sources(), Processes(0, 1, CPU)
+    task = open_task(Start(plan), DataOptions(photo_folder, tmp_path, 0.01), alone, Reports())
     assert isinstance(task, SaliencyTask)
     assert list(task.describe_data()) == ["ECSSD"]
     batch = task.batches(alone)[0]
@@ -150,7 +150,13 @@ def test_data_without_salient_photos_is_an_error(photo_folder: Path, tmp_path: P
     (copy / "index.json").write_text(json.dumps(coco))
     options = DataOptions(copy, tmp_path / "cache")
     with pytest.raises(DataError, match="cannot be split"):
-        open_task(RECIPES["saliency"], options, Processes(0, 1, CPU), Reports())
+        open_task(Start(_salient_sources()), options, Processes(0, 1, CPU), Reports())
+
+
+def _salient_sources() -> SaliencyRecipe:
+    plan = RECIPES["saliency"]
+    assert isinstance(plan, SaliencyRecipe)
+    return replace(plan, source_weights=(("COCO-2017 instances", 0.0),))
 
 
 def _ecssd(folder: Path) -> list[MaskedImage]:

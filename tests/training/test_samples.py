@@ -75,7 +75,7 @@ def test_clicks_fall_on_the_target(data: PreparedData, recipe: Recipe) -> None:
 def test_without_a_prompt_the_target_is_the_largest_object(
     data: PreparedData, recipe: Recipe
 ) -> None:
-    plain = replace(recipe.augmentation, cropping=0.0, flipping=0.0, merging=0.0)
+    plain = replace(recipe.augmentation, cropping=0.0, flipping=0.0, merging=0.0, pasting=0.0)
     recipe = replace(recipe, prompts=PromptMix(nothing=1.0), augmentation=plain)
     batch = _dataset(data, recipe)[0]
     assert (batch.point_labels == -1).all()

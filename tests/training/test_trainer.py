@@ -17,8 +17,9 @@ from sqsam_deploy.training.recipe import RECIPES, Recipe
 from sqsam_deploy.training.session import (
     DataOptions,
     Reports,
+    Start,
     open_task,
-    read_initial_weights,
+    read_start,
 )
 from sqsam_deploy.training.task import Task
 from sqsam_deploy.training.trainer import RunOptions, Trainer, parameter_groups, warm_start
@@ -54,7 +55,7 @@ def _task(photos: Path, cache: Path, samples: int = 8, batch_size: int = 4) -> T
     plan = RECIPES["nano"]
     small = replace(plan.optimization, samples=samples, batch_size=batch_size, warmup_samples=1)
     options = DataOptions(photos, cache, 0.01, 1)
-    return open_task(replace(plan, optimization=small), options, ALONE, Reports())
+    return open_task(Start(replace(plan, optimization=small)), options, ALONE, Reports())
 
 
 def test_killed_run_resumes_to_the_same_weights(
@@ -180,7 +181,7 @@ def test_warm_start_takes_what_fits_and_refuses_nothing() -> None:
 
 
 def test_recipes_follow_the_paper() -> None:
-    paper = RECIPES["paper"]
+    paper = RECIPES["paper-scratch"]
     assert isinstance(paper, Recipe)
     assert (paper.optimization.batch_size, paper.optimization.learning_rate) == (256, 5e-4)
     assert paper.losses.focal / paper.losses.dice == 20
@@ -188,4 +189,4 @@ def test_recipes_follow_the_paper() -> None:
 
 def test_initial_weights_of_another_preset_are_refused(finished: Path) -> None:
     with pytest.raises(UsageError, match="holds a network of preset 'nano', not 'paper'"):
-        read_initial_weights(finished / "weights.safetensors", RECIPES["paper"])
+        read_start(finished / "weights.safetensors", RECIPES["paper"])

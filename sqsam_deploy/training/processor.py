@@ -1,0 +1,40 @@
+"""What this machine's processor and allocator can do for a training run."""
+
+import sys
+from ctypes.util import find_library
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+Precision = Literal["bf16", "fp32"]
+
+#: Instructions that multiply bf16; without them torch's bf16 is slower than its float32.
+_BF16 = ("amx_bf16", "avx512_bf16")
+_FAST_ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
+_SETTINGS = "MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1"
+
+
+def fastest_precision(device: str) -> Precision:
+    """bf16 on CUDA and on processors that multiply it, float32 elsewhere."""
+    if device != "cpu":
+        return "bf16"
+    capabilities = torch.cpu.get_capabilities()
+    return "bf16" if any(capabilities.get(name) for name in _BF16) else "fp32"
+
+
+def allocator_hint(device: str) -> str | None:
+    """One line that says how another allocator would help; None where it would not.
+
+    glibc gives the memory of large tensors back to the system after every step. With jemalloc a
+    processor with AMX trained 1.4 (256 x 256) to 1.6 (1024 x 1024) times as many images a second.
+    """
+    maps = Path("/proc/self/maps")
+    if device != "cpu" or sys.platform != "linux" or not maps.exists():
+        return None
+    if any(name in maps.read_text(errors="replace") for name in _FAST_ALLOCATORS):
+        return None
+    library = find_library("jemalloc")
+    where = library or "libjemalloc.so.2"
+    missing = "" if library else " (install jemalloc first: Debian's package is libjemalloc2)"
+    return f"up to 1.6 times as fast with LD_PRELOAD={where} {_SETTINGS}{missing}"
