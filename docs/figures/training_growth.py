@@ -20,7 +20,9 @@ SCORES = {"val_miou_box": "box", "val_miou_3_clicks": "3 clicks", "val_miou_1_cl
 
 def main() -> None:
     """Writes the figure."""
-    figure, axes = plt.subplots(2, 3, figsize=(12, 6), layout="constrained", sharex="col", sharey="row")
+    figure, axes = plt.subplots(
+        2, 3, figsize=(12, 6), layout="constrained", sharex="col", sharey="row"
+    )
     for column, (name, title) in zip(axes.T, STAGES.items(), strict=True):
         rows = read_rows(LOGS / f"{name}.csv")
         column[0].set_title(f"{title}: {rows[-1].minutes:.0f} minutes", fontsize=10)

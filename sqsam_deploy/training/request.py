@@ -35,7 +35,8 @@ class TrainRequest:
         batch_size: Number of samples of one step, over all processes. Without it, the recipe's.
         learning_rate: Peak learning rate. Without it, the recipe's.
         seed: Seed of the weights and samples.
-        max_minutes: Time budget of each stage in minutes. The learning rate has decayed when it is used up.
+        max_minutes: Time budget of each stage in minutes. The learning rate has decayed when it is
+            used up.
         device: Device to compute on. With auto, CUDA where there is a GPU.
         precision: Precision of the arithmetic; bf16 is mixed precision (autocast). With auto, bf16
             where the processor multiplies it.

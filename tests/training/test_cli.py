@@ -68,7 +68,7 @@ def test_run_writes_weights_log_curve_and_scores(
         (("--preset", "nano", "--grow-from", "paper"), 2, "grows from no other network"),
         (("--grow-from", "nano", "--initial-weights", "nano"), 2, "exclude each other"),
         (("--shares", "nowhere.toml"), 2, "nowhere.toml cannot be read"),
-        ((), 3, "holds neither index.json nor JPEG files"),
+        ((), 3, "neither index.json"),
     ],
 )
 def test_mistakes_are_one_sentence_and_a_code(
