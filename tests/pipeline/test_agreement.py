@@ -1,0 +1,77 @@
+"""What counts as agreement with the float network, on answers that are made up."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sqsam_deploy.errors import GateError
+from sqsam_deploy.pipeline.agreement import LEAST_SNR_DB, Probe, measure
+from sqsam_deploy.runtimes.session import RawPrediction
+
+Logits = NDArray[np.float32]
+
+
+def _logits(inside: Logits) -> Logits:
+    """Masks of one probe, the first of which is predicted to be the best."""
+    return np.stack([np.where(inside, 6.0, -6.0), np.full(inside.shape, -6.0)]).astype(np.float32)
+
+
+class _Session:
+    """Answers with the expected logits, changed."""
+
+    def __init__(self, change: Callable[[Logits], Logits]) -> None:
+        self._change = change
+
+    def run(self, image: Logits, prompt: object) -> RawPrediction:
+        return RawPrediction(self._change(image), np.array([0.9, 0.1], np.float32))
+
+
+def _measure(change: Callable[[Logits], Logits], *masks: NDArray[np.bool_]) -> float:
+    iou = np.array([0.9, 0.1], np.float32)
+    # The image stands for the logits that the session is to change.
+    probes = [
+        Probe(None, None, _logits(m), None, RawPrediction(_logits(m), iou))  # type: ignore[arg-type]
+        for m in masks
+    ]
+    session = _Session(change)
+    agreement = measure(session, probes, images=1, limit=0.9, executor="none")  # type: ignore[arg-type]
+    return agreement.mean_mask_iou
+
+
+def _square(side: int) -> NDArray[np.bool_]:
+    mask = np.zeros((64, 64), bool)
+    mask[:side, :side] = True
+    return mask
+
+
+def test_a_nearly_empty_mask_counts_as_little_as_it_shows() -> None:
+    def two_more_columns(logits: Logits) -> Logits:
+        """A pixel that grows to three, and a square of 40 that stays."""
+        changed = logits.copy()
+        if np.count_nonzero(changed[0] > 0) == 1:
+            changed[0, 0, 1:3] = 0.01
+        return changed
+
+    found = _measure(two_more_columns, _square(40), _square(1))
+    assert found == pytest.approx((1600 + 1) / (1600 + 3))
+
+
+def test_masks_that_are_empty_on_both_sides_agree() -> None:
+    assert _measure(lambda logits: logits, np.zeros((64, 64), bool)) == 1
+
+
+@pytest.mark.parametrize("decibel", [LEAST_SNR_DB + 1, LEAST_SNR_DB - 1])
+def test_logits_are_held_to_the_limit(decibel: float) -> None:
+    share = 10 ** (-decibel / 20)
+    if decibel > LEAST_SNR_DB:
+        assert _measure(lambda logits: logits * (1 + share), _square(40)) == 1
+        return
+    with pytest.raises(GateError, match="19.0 dB"):
+        _measure(lambda logits: logits * (1 + share), _square(40))
+
+
+def test_ranges_that_cut_off_large_logits_are_found_although_the_masks_are_the_same() -> None:
+    with pytest.raises(GateError, match="calibration"):
+        _measure(lambda logits: np.clip(logits, -2, 2), _square(40), _square(20))
