@@ -19,10 +19,10 @@ from executorch.runtime import Runtime
 from random_artifacts import calibrated_network
 
 from sqsam_deploy._internal.upstream.executorch import rewritten_delegates, set_threads
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import fold
 from sqsam_deploy.model.config import preset
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.quantization import build_calibration, quantize
 from sqsam_deploy.runtimes.executorch import passes
 from sqsam_deploy.runtimes.executorch.lowering import delegate

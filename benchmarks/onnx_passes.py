@@ -16,9 +16,9 @@ import onnxruntime
 from onnx_ir.serde import serialize_model
 from random_artifacts import calibrated_network
 
-from sqsam_deploy.artifact.metadata import default_inputs, describe
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import fold
+from sqsam_deploy.model.description import default_inputs, describe
 from sqsam_deploy.quantization import build_calibration, quantize
 from sqsam_deploy.runtimes.onnx.lowering import translate
 from sqsam_deploy.runtimes.onnx.passes import INT8_PIXEL_PASSES, in_sequence

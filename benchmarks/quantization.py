@@ -18,7 +18,7 @@ from rich.progress import track
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import FoldedModel, fold
-from sqsam_deploy.pipeline.agreement import Probe, make_probes
+from sqsam_deploy.networks.agreement import Probe, make_probes
 from sqsam_deploy.quantization import QuantizationScheme, build_calibration, quantize
 from sqsam_deploy.quantization.calibration import network_inputs
 from sqsam_deploy.runtimes.torch import TorchSession

@@ -8,6 +8,7 @@ recorded and not asked for. Never ship these.
 """
 
 import argparse
+import dataclasses
 import tempfile
 from pathlib import Path
 
@@ -17,15 +18,12 @@ from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy.benchmark.random_network import random_network
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
+from sqsam_deploy.export_report.report import write_export_report
 from sqsam_deploy.model.network import SqueezeSAM
+from sqsam_deploy.networks.precisions import PRECISIONS
 from sqsam_deploy.pipeline.export import export, step_count
 from sqsam_deploy.pipeline.request import ExportRequest
-from sqsam_deploy.pipeline.targets import (
-    AGREEMENT_LIMITS,
-    DEFAULT_RUNTIMES,
-    parse_runtimes,
-    targets_for,
-)
+from sqsam_deploy.pipeline.targets import default_runtimes, parse_runtimes, targets_for
 from sqsam_deploy.quantization import build_calibration
 
 #: Photos the norms and the int8 ranges see, and how many inputs a norm sees at once: the deepest
@@ -56,17 +54,19 @@ def main() -> None:
     parser.add_argument("--runtime", action="append", default=[], help="may be repeated")
     parser.add_argument("--precision", action="append", default=[], help="may be repeated")
     options = parser.parse_args()
-    runtimes = parse_runtimes(options.runtime) or DEFAULT_RUNTIMES
+    runtimes = parse_runtimes(options.runtime) or default_runtimes()
     targets = targets_for(runtimes, options.precision or ["fp32", "fp16", "int8"])
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / f"random-{options.preset}.safetensors"
         save_checkpoint(calibrated_network(options.preset), weights, {"licence": "random weights"})
-        AGREEMENT_LIMITS.update(dict.fromkeys(AGREEMENT_LIMITS, 0.0))
+        PRECISIONS.update(
+            {name: dataclasses.replace(entry, limit=0.0) for name, entry in PRECISIONS.items()}
+        )
         request = ExportRequest(
             targets, options.output, weights, calibration_size=_PHOTOS, with_saliency=False
         )
-        with shown_steps(step_count(request)) as steps:
-            export(request, steps)
+        with shown_steps(step_count(request, write_export_report)) as steps:
+            export(request, steps, write_export_report)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sqsam_deploy.errors import UsageError
+from sqsam_deploy.model.description import config_of
 from sqsam_deploy.prompts import Prompt, encode_prompt, limit_clicks, prepare_image
 from sqsam_deploy.prompts.saliency import SaliencyClicks, saliency_clicks
 from sqsam_deploy.prompts.validate import validate_prompt
@@ -58,7 +59,7 @@ class Predictor:
     def __init__(self, session: Session, saliency: SaliencyModel | None = None) -> None:
         """Args: `saliency` picks the clicks of `predict_auto`; None opens the bundled network."""
         self.session = session
-        self.config = session.metadata.config
+        self.config = config_of(session.metadata)
         self._saliency = saliency
         self._picture: _Picture | None = None
         self._heat: NDArray[np.float32] | None = None

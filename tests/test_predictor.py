@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.checkpoint.loading import Checkpoint
 from sqsam_deploy.errors import DataError, UsageError
 from sqsam_deploy.model.config import NANO, RELEASE_2023_12, ModelConfig
+from sqsam_deploy.model.description import config_of, describe
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.predictor import Predictor
 from sqsam_deploy.prompts import Prompt
@@ -21,9 +21,9 @@ class Recorder(Session):
         self.metadata = describe(config, runtime="torch", precision="fp32", weights_sha256="0" * 64)
         self.feeds: list[dict[str, np.ndarray]] = []
 
-    def _execute(self, feeds):
+    def execute(self, feeds):
         self.feeds.append(dict(feeds))
-        size, count = self.metadata.mask_size, self.metadata.config.num_masks
+        size, count = self.metadata.mask_size, config_of(self.metadata).num_masks
         masks = np.full((1, count, size, size), -1, np.float32)
         half = size // 2
         corners = [(0, 0), (0, half), (half, 0), (half, half)]

@@ -5,19 +5,21 @@ ExecuTorch constant method) and in the manifest.
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sqsam_deploy.artifact.documents import parse_json, validate_document
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.model.config import ModelConfig, preset
-from sqsam_deploy.model.saliency import SaliencyConfig
 from sqsam_deploy.version import __version__
 
-RuntimeName = Literal["torch", "executorch", "executorch-coreml", "coreml", "onnx"]
-#: `int8` is W8A8; `int8-weights` keeps activations in half precision (Core ML only).
-Precision = Literal["fp32", "fp16", "int8", "int8-weights"]
+#: Lower-case words joined by hyphens: names of runtimes and precisions, both of which can be added
+#: to (`sqsam_deploy.runtimes.registry`, `sqsam_deploy.networks.precisions`).
+_Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+#: "executorch", "onnx"; "torch" is a checkpoint that torch itself runs.
+RuntimeName = _Name
+#: "fp32", "int8"; see `sqsam_deploy.networks.precisions`.
+PrecisionName = _Name
 #: Prompts to masks, or an image to the map that picks the prompts.
 Task = Literal["segmentation", "saliency"]
 #: Lowest iOS that must load a Core ML model, as coremltools names it (`coremltools.target`).
@@ -82,7 +84,7 @@ class ArtifactMetadata(_Frozen):
     task: Task = "segmentation"
     preset: str
     runtime: RuntimeName
-    precision: Precision
+    precision: PrecisionName
     weights_sha256: str
     deployment_target: DeploymentTarget | None = None
     image_size: int
@@ -93,20 +95,6 @@ class ArtifactMetadata(_Frozen):
     mask_threshold: float = 0.0
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-
-    @property
-    def config(self) -> ModelConfig:
-        """The preset's configuration.
-
-        Raises:
-            ArtifactError: This is a saliency network, which has none.
-        """
-        if self.task == "saliency":
-            raise ArtifactError(
-                f"the artifact '{self.preset}' is a saliency network: it picks clicks for "
-                "another artifact and makes no masks itself"
-            )
-        return preset(self.preset)
 
 
 #: Values of one input or output; the largest preset's image has 5 million.
@@ -130,119 +118,8 @@ def stored_metadata(text: bytes | str, source: str) -> ArtifactMetadata:
     return found
 
 
-def describe(
-    config: ModelConfig,
-    *,
-    runtime: RuntimeName,
-    precision: Precision,
-    weights_sha256: str,
-    inputs: tuple[TensorSpec, ...] | None = None,
-    deployment_target: DeploymentTarget | None = None,
-) -> ArtifactMetadata:
-    """Metadata of an artifact of this preset; `inputs` where they differ from the default ones."""
-    return ArtifactMetadata(
-        preset=config.name,
-        runtime=runtime,
-        precision=precision,
-        weights_sha256=weights_sha256,
-        deployment_target=deployment_target,
-        image_size=config.image_size,
-        mask_size=config.mask_size,
-        resize="stretch-bilinear-antialias" if config.antialias else "stretch-bilinear",
-        prompts=PromptRules(
-            map_order=config.map_order,
-            click_radius=config.click_radius,
-            carve_background=config.carve_background,
-            max_clicks=config.max_clicks,
-        ),
-        inputs=inputs or default_inputs(config),
-        outputs=default_outputs(config),
-    )
-
-
-def describe_saliency(
-    config: SaliencyConfig,
-    *,
-    runtime: RuntimeName,
-    precision: Precision,
-    weights_sha256: str,
-    image: TensorSpec | None = None,
-    deployment_target: DeploymentTarget | None = None,
-) -> ArtifactMetadata:
-    """Metadata of a saliency artifact; `image` where its input differs from the default one."""
-    return ArtifactMetadata(
-        task="saliency",
-        preset=config.name,
-        runtime=runtime,
-        precision=precision,
-        weights_sha256=weights_sha256,
-        deployment_target=deployment_target,
-        image_size=config.image_size,
-        mask_size=config.map_size,
-        resize="stretch-bilinear-antialias",
-        prompts=None,
-        inputs=(image or _pixels("image", 3, config.image_size),),
-        outputs=(
-            TensorSpec(
-                name="saliency_logits",
-                dtype="float32",
-                shape=(1, 1, config.map_size, config.map_size),
-                layout="NxMxHxW",
-            ),
-        ),
-    )
-
-
-def default_inputs(config: ModelConfig) -> tuple[TensorSpec, ...]:
-    """Image and prompt maps in 0..255, and the points where the preset takes them as tokens."""
-    size, points = config.image_size, config.max_points
-    image = _pixels("image", 3, size)
-    maps = _pixels("prompt_maps", 2, size)
-    if not config.late_fusion:
-        return image, maps
-    coords = TensorSpec(
-        name="point_coords",
-        dtype="float32",
-        shape=(1, points, 2),
-        layout="NxPx2",
-        value_range=(0.0, float(size)),
-    )
-    labels = TensorSpec(
-        name="point_labels",
-        dtype="float32",
-        shape=(1, points),
-        layout="NxP",
-        value_range=(-1.0, 3.0),
-    )
-    return image, maps, coords, labels
-
-
-def input_specs(
-    config: ModelConfig, layout: InputLayout = "nchw-float32"
-) -> tuple[TensorSpec, ...]:
-    """Inputs in a layout: `default_inputs`, or the image and the prompt maps as one tensor.
-
-    Args:
-        config: The preset.
-        layout: "nchw-float32", or "nhwc-uint8" or "nhwc-int8" for `pixels`, 1xSxSx5.
-    """
-    image, maps, *points = default_inputs(config)
-    if layout == "nchw-float32":
-        return image, maps, *points
-    assert layout != "image", "Core ML declares its image itself"
-    size = config.image_size
-    signed = layout == "nhwc-int8"
-    pixels = TensorSpec(
-        name=PIXELS,
-        dtype="int8" if signed else "uint8",
-        shape=(1, size, size, image.shape[1] + maps.shape[1]),
-        layout="NHWC",
-        value_range=(-128.0, 127.0) if signed else (0.0, 255.0),
-    )
-    return pixels, *points
-
-
-def _pixels(name: str, channels: int, size: int) -> TensorSpec:
+def pixel_planes(name: str, channels: int, size: int) -> TensorSpec:
+    """An input of float32 planes, 1xCxSxS, that hold 0 to 255."""
     return TensorSpec(
         name=name,
         dtype="float32",
@@ -252,12 +129,27 @@ def _pixels(name: str, channels: int, size: int) -> TensorSpec:
     )
 
 
-def default_outputs(config: ModelConfig) -> tuple[TensorSpec, ...]:
-    """Logits of the masks at low resolution and their predicted IoUs."""
-    count, size = config.num_masks, config.mask_size
-    return (
-        TensorSpec(
-            name="low_res_masks", dtype="float32", shape=(1, count, size, size), layout="NxMxHxW"
-        ),
-        TensorSpec(name="iou_predictions", dtype="float32", shape=(1, count), layout="NxM"),
+def arrange_inputs(inputs: tuple[TensorSpec, ...], layout: InputLayout) -> tuple[TensorSpec, ...]:
+    """A network's inputs as an artifact with another input layout declares them.
+
+    Args:
+        inputs: As the network declares them: the image first, all pixels in float planes.
+        layout: "nchw-float32" changes nothing; "nhwc-uint8" and "nhwc-int8" join all planes into
+            one interleaved tensor `pixels`, 1xSxSxC; "image" makes the image a Core ML image.
+    """
+    if layout == "nchw-float32":
+        return inputs
+    planes = [spec for spec in inputs if spec.layout == "NCHW"]
+    size = planes[0].shape[-1]
+    if layout == "image":
+        shown = {"dtype": "uint8", "shape": (1, size, size, 3), "layout": "image"}
+        return (planes[0].model_copy(update=shown), *inputs[1:])
+    signed = layout == "nhwc-int8"
+    pixels = TensorSpec(
+        name=PIXELS,
+        dtype="int8" if signed else "uint8",
+        shape=(1, size, size, sum(spec.shape[1] for spec in planes)),
+        layout="NHWC",
+        value_range=(-128.0, 127.0) if signed else (0.0, 255.0),
     )
+    return (pixels, *inputs[len(planes) :])

@@ -1,26 +1,17 @@
 """What a manifest says of the tools and the source an export was made with."""
 
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_TOOLS = (
-    "sqsam-deploy",
-    "torch",
-    "torchao",
-    "executorch",
-    "coremltools",
-    "onnx",
-    "onnxscript",
-    "onnxruntime",
-    "numpy",
-)
+_TOOLS = ("sqsam-deploy", "torch", "torchao", "numpy")
 
 
-def tool_versions() -> dict[str, str]:
-    """Installed versions of everything that shapes an artifact, by package name."""
+def installed_versions(others: Iterable[str] = ()) -> dict[str, str]:
+    """Installed versions of what shapes every artifact, and of other packages, by name."""
     found = {}
-    for name in _TOOLS:
+    for name in dict.fromkeys((*_TOOLS, *others)):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -9,8 +9,9 @@ from typing import Self, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sqsam_deploy.benchmark.jobs import Command, Failed, Job, Loaded, MemoryReading, Samples
-from sqsam_deploy.benchmark.result import Memory, Profile
+from sqsam_deploy.benchmark.result import Memory
 from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.runtimes.profiling import Profile
 
 Answer = TypeVar("Answer", bound=BaseModel)
 

@@ -8,8 +8,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sqsam_deploy.artifact.provenance import git_revision, tool_versions
+from sqsam_deploy.artifact.provenance import git_revision
 from sqsam_deploy.benchmark.result import Device, Environment
+from sqsam_deploy.runtimes.registry import tool_versions
 
 _CPUINFO = Path("/proc/cpuinfo")
 _MEMINFO = Path("/proc/meminfo")

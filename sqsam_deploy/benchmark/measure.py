@@ -11,7 +11,7 @@ from sqsam_deploy.benchmark.channel import Worker
 from sqsam_deploy.benchmark.environment import capture_environment, cpu_device, load_average
 from sqsam_deploy.benchmark.jobs import Job, Loaded
 from sqsam_deploy.benchmark.noise import CpuShares, CpuWatch, judge
-from sqsam_deploy.benchmark.profiling.profile import can_profile
+from sqsam_deploy.benchmark.profile import can_profile
 from sqsam_deploy.benchmark.ratios import find_ratios
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
@@ -19,7 +19,6 @@ from sqsam_deploy.benchmark.result import (
     Measurement,
     Method,
     NotMeasured,
-    Profile,
     Setup,
     Stage,
     Timing,
@@ -29,6 +28,7 @@ from sqsam_deploy.benchmark.statistics import summarize
 from sqsam_deploy.benchmark.subjects import Target, check_names
 from sqsam_deploy.benchmark.tables import setup_text
 from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.runtimes.profiling import Profile
 from sqsam_deploy.version import __version__
 
 #: Inferences before the steady state: memory is planned, caches and branch predictors fill.

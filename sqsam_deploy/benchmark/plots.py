@@ -79,7 +79,7 @@ def _network_name(subject: Subject) -> str:
     """One name for a network's files; of ours, one for each precision."""
     if subject.role == "artifact":
         return f"SqueezeSAM {subject.precision}"
-    return subject.name.removesuffix(" .onnx").removesuffix(" .pte")
+    return subject.name.rpartition(" .")[0] or subject.name
 
 
 def _comparable(results: Sequence[BenchmarkResult]) -> list[Measurement]:

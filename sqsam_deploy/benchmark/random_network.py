@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.model.config import preset
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.runtimes.session import Session
 
@@ -29,8 +30,9 @@ class RandomNetworkSession(Session):
         )
         self._network = random_network(preset_name)
 
+    @override
     @torch.inference_mode()
-    def _execute(
+    def execute(
         self, feeds: Mapping[str, NDArray[np.generic]]
     ) -> Mapping[str, NDArray[np.generic]]:
         tensors = {name: torch.from_numpy(value) for name, value in feeds.items()}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from sqsam_deploy.benchmark.result import Measurement, Ratio, Subject
 from sqsam_deploy.benchmark.statistics import paired_ratio
+from sqsam_deploy.runtimes.registry import runtime_names
 
 Pair = tuple[Measurement, Measurement]
 
@@ -39,13 +40,13 @@ def _belongs(above: Subject, below: Subject) -> bool:
     if same_runtime:
         # What a lower precision gains: time at fp32 over time at it.
         return above.precision == "fp32" and below.precision != "fp32"
-    return below.runtime == "executorch" and above.precision == below.precision
+    return below.runtime == runtime_names()[0] and above.precision == below.precision
 
 
 def _is_reference(subject: Subject) -> bool:
-    """What peers are compared with: this project's float and int8 ExecuTorch artifacts."""
+    """What peers are compared with: our float and int8 artifacts for the first runtime."""
     return (
         subject.role == "artifact"
-        and subject.runtime == "executorch"
+        and subject.runtime == runtime_names()[0]
         and subject.precision in ("fp32", "int8")
     )

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sqsam_deploy.artifact.documents import Frozen
+from sqsam_deploy.runtimes.profiling import Milliseconds, Profile
 
 #: The newest `result_version` this package reads.
 RESULT_VERSION = 1
@@ -24,7 +25,6 @@ ThermalState = Literal["nominal", "fair", "serious", "critical"]
 #: "peak" a kernel that shows what the processor can do.
 Role = Literal["artifact", "network", "peer", "peak"]
 
-Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -79,40 +79,6 @@ class Memory(Frozen):
     def peak_growth(self) -> int:
         """What loading and running added at most."""
         return max(self.peak - self.before, 0)
-
-
-class OperatorCost(Frozen):
-    """Time of one kind of operator in one inference.
-
-    Attributes:
-        operator: The runtime's own name.
-        place: The delegate or execution provider that ran it, or "outside delegates", "runtime".
-        calls: In one inference.
-        milliseconds: Of all its calls, median over inferences.
-        share: Of the whole inference.
-    """
-
-    operator: str
-    place: str
-    calls: int = Field(ge=0)
-    milliseconds: Milliseconds
-    share: float = Field(ge=0, le=1)
-
-
-class Profile(Frozen):
-    """Where an inference spends its time, measured apart from the latency.
-
-    Attributes:
-        tool: What measured it.
-        total: One inference while profiled; higher than the latency by what profiling costs.
-        operators: The costliest first.
-        delegate_calls: Times an inference enters a delegate.
-    """
-
-    tool: str
-    total: Milliseconds
-    operators: tuple[OperatorCost, ...]
-    delegate_calls: int | None = None
 
 
 class Noise(Frozen):

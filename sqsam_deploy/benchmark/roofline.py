@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
+from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.export import ExportedProgram
@@ -45,10 +48,10 @@ class PeakKernel:
 def build_peak_kernels(folder: Path) -> list[PeakKernel]:
     """Writes all kernels; takes some seconds, most of them for ExecuTorch's quantizer."""
     return [
-        PeakKernel(_onnx_matrix(folder, np.float32), "onnx", "fp32", _MATRIX_MACS),
-        PeakKernel(_onnx_matrix(folder, np.int8), "onnx", "int8", _MATRIX_MACS),
-        PeakKernel(_xnnpack_float(folder), "executorch", "fp32", _CONVOLUTION_MACS),
-        PeakKernel(_xnnpack_int8(folder), "executorch", "int8", _CONVOLUTION_MACS),
+        PeakKernel(_onnx_matrix(folder, np.float32), ONNX.name, "fp32", _MATRIX_MACS),
+        PeakKernel(_onnx_matrix(folder, np.int8), ONNX.name, "int8", _MATRIX_MACS),
+        PeakKernel(_xnnpack_float(folder), EXECUTORCH.name, "fp32", _CONVOLUTION_MACS),
+        PeakKernel(_xnnpack_int8(folder), EXECUTORCH.name, "int8", _CONVOLUTION_MACS),
     ]
 
 

@@ -8,21 +8,17 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.jobs import Job
 from sqsam_deploy.benchmark.photos import Photo, load_photos
-from sqsam_deploy.benchmark.plain import PlainNetwork, open_plain
 from sqsam_deploy.benchmark.result import Stage
-from sqsam_deploy.runtimes import open_session
-from sqsam_deploy.runtimes.session import Session, bind_inputs
-
-#: What a runtime's first use would import; loading an artifact does not pay for it.
-_LIBRARIES = {
-    ".onnx": "onnxruntime",
-    ".pte": "executorch.extension.pybindings.portable_lib",
-    ".mlpackage": "coremltools",
-}
+from sqsam_deploy.model.description import config_of
+from sqsam_deploy.prompts.binding import bind_inputs
+from sqsam_deploy.runtimes.base import RawRunner
+from sqsam_deploy.runtimes.registry import runtime_of_metadata, runtimes_for
+from sqsam_deploy.runtimes.session import Session
 
 StageTimes = dict[Stage, float]
 
@@ -67,15 +63,15 @@ class SessionRunner:
         from sqsam_deploy.prompts import encode_prompt, prepare_image
 
         photo, session = self._photos[index % len(self._photos)], self._session
-        config = session.metadata.config
+        config = config_of(session.metadata)
         image_hw = photo.image.shape[:2]
         start = time.perf_counter()
         encoded = encode_prompt(photo.prompt, image_hw, config)
         square = prepare_image(photo.image, config)
-        feeds = bind_inputs(session.metadata, square, encoded)
+        feeds = bind_inputs(session.metadata.inputs, square, encoded)
         ready = time.perf_counter()
         # `Session.run` would bind the inputs once more and check the outputs.
-        outputs = session._execute(feeds)
+        outputs = session.execute(feeds)
         inferred = time.perf_counter()
         best = int(np.argmax(outputs["iou_predictions"]))
         logits = np.asarray(outputs["low_res_masks"][0, best : best + 1], np.float32)
@@ -100,24 +96,24 @@ class ArtifactRunner(SessionRunner):
     ) -> None:
         super().__init__(photos)
         self._path, self._metadata, self._threads = path, metadata, threads
-        import_module(_LIBRARIES[path.suffix])
+        self._runtime = runtime_of_metadata(metadata, path)
+        # What a runtime's first use would import; loading an artifact does not pay for it.
+        import_module(self._runtime.library)
 
     def load(self) -> None:
         """Opens the artifact as an app does: without verifying it, and without a copy of it."""
-        if self._path.suffix == ".mlpackage":
-            self._session = open_session(self._path, self._threads)
-        else:
-            network = open_plain(self._path, self._threads)
-            self._session = DirectSession(self._metadata, network)
+        network = self._runtime.raw_runner(self._path, self._threads)
+        self._session = DirectSession(self._metadata, network)
 
 
 class DirectSession(Session):
     """A runtime with nothing between it and the photo."""
 
-    def __init__(self, metadata: ArtifactMetadata, network: PlainNetwork) -> None:
+    def __init__(self, metadata: ArtifactMetadata, network: RawRunner) -> None:
         self.metadata, self._network = metadata, network
 
-    def _execute(
+    @override
+    def execute(
         self, feeds: Mapping[str, NDArray[np.generic]]
     ) -> Mapping[str, NDArray[np.generic]]:
         values = self._network.run([feeds[spec.name] for spec in self.metadata.inputs])
@@ -144,13 +140,14 @@ class PlainRunner:
 
     def __init__(self, path: Path, threads: int) -> None:
         self._path, self._threads = path, threads
-        self._network: PlainNetwork
+        self._network: RawRunner
         self._feeds: list[NDArray[np.generic]] = []
-        import_module(_LIBRARIES[path.suffix])
+        self._runtime = runtimes_for(path)[0]
+        import_module(self._runtime.library)
 
     def load(self) -> None:
         """Opens the file."""
-        self._network = open_plain(self._path, self._threads)
+        self._network = self._runtime.raw_runner(self._path, self._threads)
 
     def run(self, index: int) -> StageTimes:
         """One inference; every one sees the same input."""

@@ -1,6 +1,5 @@
 """Everything one run measures: artifacts of directories, torch, peers and peak kernels."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,9 @@ from sqsam_deploy.benchmark.jobs import JobKind
 from sqsam_deploy.benchmark.result import NotMeasured, Subject
 from sqsam_deploy.benchmark.roofline import PeakKernel
 from sqsam_deploy.errors import ArtifactError, UsageError
+from sqsam_deploy.runtimes.registry import runtime_of_metadata, runtimes_for
 
 PEERS_NAME = "peers.json"
-#: Runtimes that only Apple's systems have; a reference executor's time would say nothing.
-_APPLE_RUNTIMES = ("coreml", "executorch-coreml")
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class PeerEntry(Frozen):
     """One file of a directory of peers.
 
     Attributes:
-        file: Name of the `.onnx` or `.pte` file beside `peers.json`.
+        file: Name of the file beside `peers.json`, of any runtime that times any network.
         network: What it is, with its paper's name for it.
         scope: "image encoder" or "whole network".
         macs: Multiply-accumulates of one inference.
@@ -65,23 +63,21 @@ def artifact_targets(directory: Path) -> tuple[list[Target], list[NotMeasured]]:
     """
     targets, left_out = [], []
     for entry in read_manifest(directory).artifacts:
-        if entry.metadata.task == "saliency":
-            reason = "a saliency network has no prompts: the protocol does not apply"
+        reason = _unfit(entry, directory)
+        if reason is not None:
             left_out.append(NotMeasured(subject=entry.path, setup="cpu", reason=reason))
-        elif entry.metadata.runtime in _APPLE_RUNTIMES and sys.platform != "darwin":
-            reason = "Core ML runs on Apple's systems only"
-            left_out.append(NotMeasured(subject=entry.path, setup="cpu", reason=reason))
-        else:
-            _check_content(directory, entry)
-            targets.append(_artifact(entry, str(directory / entry.path)))
+            continue
+        _check_content(directory, entry)
+        path = str(directory / entry.path)
+        targets.append(Target(artifact_subject(entry), "artifact", path, entry.metadata))
     return targets, left_out
 
 
-def _artifact(entry: ArtifactEntry, path: str) -> Target:
-    if entry.metadata.task == "segmentation":
-        return Target(artifact_subject(entry), "artifact", path, entry.metadata)
-    # A saliency network has no prompts to prepare and no mask to scale up.
-    return Target(artifact_subject(entry), "plain", path)
+def _unfit(entry: ArtifactEntry, directory: Path) -> str | None:
+    """Why this machine cannot time an artifact; a reference executor's time would say nothing."""
+    if entry.metadata.task == "saliency":
+        return "a saliency network has no prompts: the protocol does not apply"
+    return runtime_of_metadata(entry.metadata, directory / entry.path).runs_here()
 
 
 def _check_content(directory: Path, entry: ArtifactEntry) -> None:
@@ -96,19 +92,17 @@ def artifact_subject(entry: ArtifactEntry) -> Subject:
     from sqsam_deploy.benchmark.macs import preset_work
 
     metadata = entry.metadata
-    segments = metadata.task == "segmentation"
-    work = preset_work(metadata.preset) if segments else None
+    work = preset_work(metadata.preset)
     return Subject(
         name=entry.path,
         role="artifact",
         runtime=metadata.runtime,
         precision=metadata.precision,
-        preset=metadata.preset if segments else None,
-        scope="whole network" if segments else "saliency network",
+        preset=metadata.preset,
         sha256=entry.sha256,
         bytes=entry.bytes,
-        macs=work.macs if work else None,
-        parameters=work.parameters if work else None,
+        macs=work.macs,
+        parameters=work.parameters,
     )
 
 
@@ -155,7 +149,7 @@ def _peer(directory: Path, entry: PeerEntry) -> Target:
     subject = Subject(
         name=f"{entry.network} {path.suffix}",
         role="peer",
-        runtime="onnx" if path.suffix == ".onnx" else "executorch",
+        runtime=runtimes_for(path)[0].name,
         precision="fp32",
         scope=f"{entry.scope}, {entry.input_size}²",
         sha256=hash_file(path),

@@ -46,7 +46,7 @@ def _answers(requests: TextIO) -> Iterator[BaseModel]:
         if command.do == "memory":
             yield MemoryReading(memory=_memory(loaded))
         elif command.do == "profile":
-            from sqsam_deploy.benchmark.profiling import take_profile
+            from sqsam_deploy.benchmark.profile import take_profile
 
             yield take_profile(job, command.count)
         else:

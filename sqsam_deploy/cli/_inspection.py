@@ -14,9 +14,7 @@ from sqsam_deploy.checkpoint.loading import build_checkpoint
 from sqsam_deploy.checkpoint.reading import read_state_file
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.folding import FoldStep, fold
-from sqsam_deploy.runtimes import read_metadata
-
-ARTIFACT_SUFFIXES = (".pte", ".onnx", ".mlpackage")
+from sqsam_deploy.runtimes.registry import artifact_suffixes, read_metadata
 
 
 class _Facts(BaseModel):
@@ -77,7 +75,7 @@ def examine(path: Path) -> Facts:
     path = weights_file(path)
     if path.name == MANIFEST_NAME:
         return ExportFacts(path=str(path), manifest=read_manifest(path.parent))
-    if path.suffix in ARTIFACT_SUFFIXES:
+    if path.suffix in artifact_suffixes():
         return _examine_artifact(path)
     if path.is_dir():
         return ExportFacts(path=str(path), manifest=read_manifest(path))

@@ -10,9 +10,13 @@ from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.checkpoint.bundled import weights_file
 from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.evaluation.plan import Loaded
-from sqsam_deploy.runtimes import CHECKPOINT_SUFFIXES, open_session, read_metadata
-
-ARTIFACT_SUFFIXES = (".pte", ".onnx", ".mlpackage")
+from sqsam_deploy.runtimes.registry import (
+    CHECKPOINT_SUFFIXES,
+    artifact_suffixes,
+    is_checkpoint,
+    open_session,
+    read_metadata,
+)
 
 
 def find_artifacts(directory: Path, only: Sequence[str]) -> list[Loaded]:
@@ -33,7 +37,8 @@ def find_artifacts(directory: Path, only: Sequence[str]) -> list[Loaded]:
     if unknown:
         raise UsageError(f"{directory} has no artifact '{unknown[0]}', but {', '.join(names)}")
     if not names:
-        raise UsageError(f"{directory} has no .pte, .onnx or .mlpackage: run sqsam-export first")
+        known = ", ".join(artifact_suffixes())
+        raise UsageError(f"{directory} has no artifact ({known}): run sqsam-export first")
     return [load(name, directory / name) for name in names if not only or name in only]
 
 
@@ -45,7 +50,7 @@ def _listed(directory: Path) -> list[str]:
 
 
 def _lying_there(directory: Path) -> list[str]:
-    suffixes = (*ARTIFACT_SUFFIXES, *CHECKPOINT_SUFFIXES)
+    suffixes = (*artifact_suffixes(), *CHECKPOINT_SUFFIXES)
     return sorted(path.name for path in directory.iterdir() if path.suffix in suffixes)
 
 
@@ -63,8 +68,7 @@ def load(name: str, path: Path) -> Loaded:
 
 def _metadata(path: Path) -> ArtifactMetadata:
     # A checkpoint says what it is only by its tensors.
-    is_checkpoint = path.suffix in CHECKPOINT_SUFFIXES
-    return open_session(path).metadata if is_checkpoint else read_metadata(path)
+    return open_session(path).metadata if is_checkpoint(path) else read_metadata(path)
 
 
 def artifact_sha256(path: Path) -> str:

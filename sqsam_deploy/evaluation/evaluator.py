@@ -19,6 +19,7 @@ from sqsam_deploy.evaluation.plan import Artifact, Plan
 from sqsam_deploy.evaluation.protocols import Query, Scene
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
 from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.model.description import config_of
 from sqsam_deploy.predictor import upsample_masks
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, limit_clicks, prepare_image
 from sqsam_deploy.runtimes.session import RawPrediction, Session
@@ -113,13 +114,13 @@ class Evaluator:
 
     def predict(self, artifact: Artifact, prompt: Prompt, scene: Scene) -> NDArray[np.bool_]:
         """One artifact's first-ranked mask for one prompt, HxW."""
-        square = prepare_image(scene.image, artifact.metadata.config)
-        encoded = _encode(prompt, scene, artifact.metadata.config)
+        square = prepare_image(scene.image, config_of(artifact.metadata))
+        encoded = _encode(prompt, scene, config_of(artifact.metadata))
         return self._mask(artifact, self._run(artifact, square, encoded), scene)
 
     def _squares(self, scene: Scene) -> dict[str, NDArray[np.uint8]]:
         """The image as each preset takes it."""
-        configs = {a.metadata.preset: a.metadata.config for a in self._plan.artifacts}
+        configs = {a.metadata.preset: config_of(a.metadata) for a in self._plan.artifacts}
         return {name: prepare_image(scene.image, config) for name, config in configs.items()}
 
     def _ask(
@@ -130,7 +131,7 @@ class Evaluator:
         for artifact in self._plan.artifacts:
             preset = artifact.metadata.preset
             if preset not in encoded:
-                encoded[preset] = _encode(prompt, scene, artifact.metadata.config)
+                encoded[preset] = _encode(prompt, scene, config_of(artifact.metadata))
             answers[artifact.name] = self._run(artifact, squares[preset], encoded[preset])
         return answers
 
@@ -208,7 +209,7 @@ class Evaluator:
                 def predict(
                     prompt: Prompt, artifact: Artifact = artifact, square: Any = square
                 ) -> NDArray[np.bool_]:
-                    encoded = _encode(prompt, scene, artifact.metadata.config)
+                    encoded = _encode(prompt, scene, config_of(artifact.metadata))
                     return self._mask(artifact, self._run(artifact, square, encoded), scene)
 
                 ious = simulate_clicks(predict, truth)

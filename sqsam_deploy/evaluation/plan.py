@@ -8,6 +8,8 @@ from pathlib import Path
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.protocols import PromptProtocol
+from sqsam_deploy.runtimes.base import EVERYWHERE
+from sqsam_deploy.runtimes.registry import all_runtimes
 
 
 @dataclass(frozen=True)
@@ -78,17 +80,12 @@ class Loaded:
     metadata: ArtifactMetadata
 
 
-#: Which runtime's fp32 artifact is the reference, where there are several: torch is the network
-#: itself, and the others are in the order in which they run everywhere.
-REFERENCE_ORDER = ("torch", "executorch", "onnx", "coreml", "executorch-coreml")
-
-
 def assign_references(loaded: Sequence[Loaded], reference: str | None) -> tuple[Artifact, ...]:
     """Gives every artifact the float artifact of its preset, references first.
 
     Args:
         loaded: All artifacts, the reference among them.
-        reference: Name of the reference, or None for the first fp32 one by `REFERENCE_ORDER`.
+        reference: Name of the reference, or None for the first fp32 one by `_rank`.
 
     Raises:
         UsageError: A preset has no fp32 artifact, or `reference` is of another preset.
@@ -124,4 +121,11 @@ def _reference(loaded: Sequence[Loaded], preset: str, reference: str | None) -> 
         raise UsageError(
             f"no fp32 artifact of preset '{preset}' to compare with: name one with --reference"
         )
-    return min(floats, key=lambda item: REFERENCE_ORDER.index(item.metadata.runtime))
+    return min(floats, key=_rank)
+
+
+def _rank(item: Loaded) -> int:
+    """torch, which is the network itself, then runtimes that run everywhere, then the others."""
+    ordered = sorted(all_runtimes(), key=lambda runtime: runtime.systems != EVERYWHERE)
+    names = [runtime.name for runtime in ordered]
+    return names.index(item.metadata.runtime) + 1 if item.metadata.runtime in names else 0

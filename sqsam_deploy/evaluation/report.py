@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sqsam_deploy._internal.atomic import atomic_write
-from sqsam_deploy.artifact.metadata import Precision, RuntimeName
+from sqsam_deploy.artifact.metadata import PrecisionName, RuntimeName
 from sqsam_deploy.evaluation.gate import Outcome
 
 Measure = Literal["drift", "mask drift", "choice drift", "disagreement", "drift since baseline"]
@@ -195,7 +195,7 @@ class ArtifactReport(_Frozen):
     sha256: str
     weights_sha256: str
     runtime: RuntimeName
-    precision: Precision
+    precision: PrecisionName
     preset: str
     reference: str
     passed: bool

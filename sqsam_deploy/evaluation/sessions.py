@@ -2,7 +2,7 @@
 
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.plan import Artifact, Plan
-from sqsam_deploy.runtimes import open_session
+from sqsam_deploy.runtimes.registry import is_checkpoint, open_session
 from sqsam_deploy.runtimes.session import Session
 
 
@@ -13,7 +13,7 @@ def open_artifact(artifact: Artifact, plan: Plan) -> Session:
         UsageError: torch does not have that device.
         SqsamError: The artifact cannot be opened.
     """
-    if artifact.metadata.runtime != "torch" or plan.device == "cpu":
+    if not is_checkpoint(artifact.path) or plan.device == "cpu":
         return open_session(artifact.path, plan.threads)
     from sqsam_deploy.checkpoint import load_checkpoint
     from sqsam_deploy.runtimes.torch import TorchSession

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.export_report.layer_plot import layer_plot
-from sqsam_deploy.export_report.runs import ProfiledRun, profiled_run
+from sqsam_deploy.export_report.runs import profiled_run
 from sqsam_deploy.export_report.sections.folding import folded_rules
 from sqsam_deploy.export_report.sections.layers import display_name, quantized_layers
 from sqsam_deploy.export_report.sections.operators import operators_by_runtime
@@ -17,9 +17,11 @@ from sqsam_deploy.export_report.sections.overlays import exhibits
 from sqsam_deploy.export_report.sections.sizes import sized_artifacts
 from sqsam_deploy.export_report.sections.summary import key_facts
 from sqsam_deploy.export_report.sections.times import divided_times
-from sqsam_deploy.export_report.size_breakdown import KINDS
 from sqsam_deploy.pages import render
 from sqsam_deploy.pipeline.evidence import Evidence
+from sqsam_deploy.runtimes.inspection import KINDS, Inspection
+from sqsam_deploy.runtimes.profiling import ProfiledRun
+from sqsam_deploy.runtimes.registry import runtime_of_metadata
 
 REPORT_NAME = "report.html"
 _TEMPLATE = Path(__file__).with_name("export.html.j2")
@@ -47,10 +49,11 @@ def export_page(directory: Path, manifest: Manifest, evidence: Evidence) -> str:
     Raises:
         ArtifactError: An artifact is damaged.
     """
+    inspections = _inspections(directory, manifest)
     runs = _runs(directory, manifest)
-    sizes = sized_artifacts(directory, manifest)
+    sizes = sized_artifacts(manifest, inspections)
     layers = [quantized_layers(quantized) for quantized in evidence.quantized]
-    operators = operators_by_runtime(directory, manifest, runs)
+    operators = operators_by_runtime(manifest, inspections, runs)
     return render(
         _TEMPLATE,
         manifest=manifest,
@@ -64,6 +67,14 @@ def export_page(directory: Path, manifest: Manifest, evidence: Evidence) -> str:
         rules=folded_rules(evidence.folding),
         times=divided_times(runs),
     )
+
+
+def _inspections(directory: Path, manifest: Manifest) -> dict[str, Inspection]:
+    found = {}
+    for entry in manifest.artifacts:
+        path = directory / entry.path
+        found[entry.path] = runtime_of_metadata(entry.metadata, path).inspect(path)
+    return found
 
 
 def _runs(directory: Path, manifest: Manifest) -> dict[str, ProfiledRun | None]:

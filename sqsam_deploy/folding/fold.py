@@ -26,7 +26,7 @@ class FoldedModel:
     """A network ready to be exported.
 
     Attributes:
-        network: In eval mode. Takes what `artifact.metadata.default_inputs(config)` lists, in
+        network: In eval mode. Takes what `model.description.default_inputs` lists, in
             that order, batch 1, and returns `low_res_masks` and `iou_predictions`.
         config: The preset.
         steps: Each norm and the layers that now carry its effect.

@@ -1,72 +1,58 @@
 """The main job: load, fold, quantize, lower, execute, compare, write."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqsam_deploy._internal.progress import SilentSteps, Steps
 from sqsam_deploy._internal.staging import staged_directory
 from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy._internal.workers import Workers, open_workers
-from sqsam_deploy.artifact.manifest import (
-    MANIFEST_NAME,
-    Agreement,
-    ArtifactEntry,
-    BuildEntry,
-    Manifest,
-    WeightsEntry,
-    write_manifest,
-)
-from sqsam_deploy.artifact.metadata import ArtifactMetadata, RuntimeName, describe
-from sqsam_deploy.artifact.provenance import git_revision, tool_versions
-from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
+from sqsam_deploy.artifact.manifest import MANIFEST_NAME, Manifest, write_manifest
+from sqsam_deploy.artifact.provenance import git_revision
+from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import Dataset, ImageRecord, bundled_dataset, open_dataset, subset
-from sqsam_deploy.folding import fold
-from sqsam_deploy.pipeline.agreement import Probe, make_probes, measure
-from sqsam_deploy.pipeline.artifact import ArtifactPlan, build_artifact
-from sqsam_deploy.pipeline.evidence import Evidence, Logits, WatchedSession
+from sqsam_deploy.networks.base import Network
+from sqsam_deploy.networks.saliency import SaliencyNetwork, load_saliency
+from sqsam_deploy.networks.segmentation import SegmentationNetwork
+from sqsam_deploy.pipeline.build import Builder, Built
+from sqsam_deploy.pipeline.evidence import Evidence
 from sqsam_deploy.pipeline.programs import Programs
 from sqsam_deploy.pipeline.request import ExportRequest
-from sqsam_deploy.pipeline.saliency import build_saliency, saliency_step_count
-from sqsam_deploy.pipeline.targets import Target, groups_by_program, saliency_targets
-from sqsam_deploy.runtimes import runtime_package
-from sqsam_deploy.runtimes.session import Session
-from sqsam_deploy.runtimes.torch import TorchSession
-from sqsam_deploy.saliency.network import SaliencyCheckpoint, load_saliency
-
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
+from sqsam_deploy.pipeline.targets import Target, groups_by_program, targets_beside
+from sqsam_deploy.runtimes.registry import tool_versions
 
 #: Photos every artifact is executed on before it is written.
 PROBE_IMAGES = 4
+#: What an artifact of the small second network costs, in the units of `Runtime.cost`.
+_COST_BESIDE = 0.5
 
-#: What building an artifact takes, roughly: the longest are begun first.
-_COST: dict[RuntimeName, float] = {
-    "executorch": 3.0,
-    "executorch-coreml": 2.0,
-    "coreml": 1.5,
-    "onnx": 1.0,
-}
-_COST_OF_SALIENCY = 0.5
+#: Explains what was built, in the directory of the artifacts, before it is put in place.
+Explain = Callable[[Path, Manifest, Evidence], object]
 
 
-def step_count(request: ExportRequest) -> int:
-    """Steps that `export` reports for a request: those of `export_artifacts`, and the report."""
-    return artifact_step_count(request) + 1
+def step_count(request: ExportRequest, explain: Explain | None = None) -> int:
+    """Steps that `export` reports for a request."""
+    steps = 2 + _build_steps(request.targets)
+    if request.with_saliency:
+        steps += _build_steps(targets_beside(request.targets))
+    return steps + (explain is not None)
 
 
-def artifact_step_count(request: ExportRequest) -> int:
-    """Steps that `export_artifacts` reports for a request."""
-    programs = {target.program for target in request.targets}
-    beside = saliency_targets(request.targets) if request.with_saliency else ()
-    return 2 + len(programs) + 2 * len(request.targets) + saliency_step_count(beside)
+def _build_steps(targets: Sequence[Target]) -> int:
+    return len(groups_by_program(targets)) + 2 * len(targets)
 
 
-def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
-    """Builds every target, executes it, explains it, and puts all of that in place at once.
+def export(
+    request: ExportRequest, steps: Steps | None = None, explain: Explain | None = None
+) -> Manifest:
+    """Builds every target, executes it, and puts all of that in place at once.
+
+    Args:
+        request: What to build from what.
+        steps: Told what is being done.
+        explain: Writes a report beside the artifacts; without it there is none.
 
     Raises:
         GateError: An artifact agrees too little with the float network.
@@ -76,46 +62,39 @@ def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
     request, steps = request.resolved(), steps or SilentSteps()
     with staged_directory(request.output, marker=MANIFEST_NAME) as staging:
         manifest, evidence = _export_into(staging, request, steps)
-        steps.begin("explaining the artifacts in report.html")
-        _explain(staging, manifest, evidence)
+        if explain is not None:
+            steps.begin("explaining the artifacts")
+            explain(staging, manifest, evidence)
         return manifest
-
-
-def export_artifacts(request: ExportRequest, steps: Steps | None = None) -> Manifest:
-    """Does what `export` does without writing a report, which measures times.
-
-    Raises:
-        SqsamError: As `export` does.
-    """
-    with staged_directory(request.output, marker=MANIFEST_NAME) as staging:
-        return _export_into(staging, request, steps or SilentSteps())[0]
 
 
 def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[Manifest, Evidence]:
     steps.begin("loading and folding the weights")
-    checkpoint = load_checkpoint(request.checkpoint)
-    saliency = load_saliency() if request.with_saliency else None
-    photos = _calibration_photos(request)
-    folded = fold(checkpoint.model)
+    network = SegmentationNetwork(load_checkpoint(request.checkpoint))
+    beside = SaliencyNetwork(load_saliency()) if request.with_saliency else None
+    photos, comparison_photos = _calibration_photos(request), _comparison_photos()
     with lean_tracing(), open_workers(steps) as workers:
-        programs = Programs(folded, photos, request.seed, steps, workers.attend)
+        programs = Programs(network, photos, request.seed, workers.attend)
         programs.check(target.program for target in request.targets)
-        if saliency is not None:
-            _start_saliency(workers, saliency, request.targets, photos, staging)
+        if beside is not None:
+            others = Programs(beside, photos, request.seed)
+            builder = Builder(beside, others, beside.comparison(comparison_photos), staging)
+            _start_beside(workers, builder, request.targets)
         steps.begin("running the float network on the comparison photos")
-        probes = _probes(checkpoint)
-        for target in _by_program(request.targets):
-            plan = _plan(target, checkpoint, programs.make(target.program), staging)
-            workers.start(partial(_built, plan, probes), _COST[target.runtime])
-        built = _in_order(workers.results(), request.targets, checkpoint, saliency)
-    evidence = Evidence(folded.steps, tuple(programs.quantized.values()), probes)
+        comparison = network.comparison(comparison_photos)
+        builder = Builder(network, programs, comparison, staging)
+        _start(workers, builder, request.targets, steps)
+        built = _in_order(workers.results(), request.targets, network, beside)
+    evidence = Evidence(
+        programs.folded.steps, tuple(programs.quantized.values()), comparison.probes
+    )
     evidence.answers.update({one.entry.path: one.answers for one in built if one.answers})
     manifest = Manifest(
-        name=f"squeezesam-{checkpoint.config.name}",
-        preset=checkpoint.config.name,
+        name=f"squeezesam-{network.name}",
+        preset=network.name,
         recipe=request.recipe,
-        weights=_weights_entry(checkpoint),
-        saliency_weights=None if saliency is None else _weights_entry(saliency),
+        weights=network.weights,
+        saliency_weights=None if beside is None else beside.weights,
         calibration=programs.calibration,
         tools=tool_versions(),
         git_revision=git_revision(),
@@ -126,122 +105,36 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[M
     return manifest, evidence
 
 
-def _start_saliency(
-    workers: Workers,
-    checkpoint: SaliencyCheckpoint,
-    targets: Sequence[Target],
-    photos: Dataset,
-    staging: Path,
-) -> None:
+def _start_beside(workers: Workers, builder: Builder, targets: Sequence[Target]) -> None:
     """One job for each program: they need nothing of the other network's, so they come first."""
-    comparison = _comparison_photos()
-    for group in groups_by_program(saliency_targets(targets)):
-        job = partial(_built_saliency, checkpoint, group, photos, comparison, staging)
-        workers.start(job, len(group) * _COST_OF_SALIENCY)
+    for group in groups_by_program(targets_beside(targets)):
+        workers.start(partial(builder.build, group), len(group) * _COST_BESIDE)
 
 
-def _by_program(targets: Sequence[Target]) -> list[Target]:
-    """Those of one program behind each other, the program of the first target first."""
-    return [target for group in groups_by_program(targets) for target in group]
-
-
-@dataclass(frozen=True)
-class _Built:
-    """What comes back from the process that built an artifact.
-
-    Attributes:
-        entry: For the manifest.
-        answers: To the probes, for the report; of segmentation artifacts only.
-    """
-
-    entry: ArtifactEntry
-    answers: list[Logits] = field(default_factory=list)
+def _start(workers: Workers, builder: Builder, targets: Sequence[Target], steps: Steps) -> None:
+    """One job for each artifact, the program having been made here."""
+    for group in groups_by_program(targets):
+        builder.programs.make(group[0].program, steps)
+        for target in group:
+            workers.start(partial(builder.build, (target,)), target.deployed_on.cost)
 
 
 def _in_order(
-    results: list[list[_Built]],
-    targets: Sequence[Target],
-    checkpoint: Checkpoint,
-    saliency: SaliencyCheckpoint | None,
-) -> list[_Built]:
+    results: list[list[Built]], targets: Sequence[Target], network: Network, beside: Network | None
+) -> list[Built]:
     """As the manifest lists them, whichever was done first."""
     built = {one.entry.path: one for result in results for one in result}
-    names = [target.file_name(checkpoint.config.name) for target in targets]
-    if saliency is not None:
-        beside = saliency_targets(targets)
-        names += [target.file_name(saliency.config.name) for target in beside]
+    names = [target.file_name(network.name) for target in targets]
+    if beside is not None:
+        names += [target.file_name(beside.name) for target in targets_beside(targets)]
     return [built[name] for name in names]
 
 
-def _built_saliency(
-    checkpoint: SaliencyCheckpoint,
-    targets: Sequence[Target],
-    photos: Dataset,
-    comparison: Sequence[ImageRecord],
-    staging: Path,
-    steps: Steps,
-) -> list[_Built]:
-    entries = build_saliency(checkpoint, targets, photos, comparison, staging, steps)
-    return [_Built(entry) for entry in entries]
-
-
-def _built(plan: ArtifactPlan, probes: Sequence[Probe], steps: Steps) -> list[_Built]:
-    answers: list[Logits] = []
-
-    def compare(session: Session, limit: float, executor: str) -> Agreement:
-        watched = WatchedSession(session, probes, answers)
-        return measure(watched, probes, images=PROBE_IMAGES, limit=limit, executor=executor)
-
-    return [_Built(build_artifact(plan, compare, steps), answers)]
-
-
-def _explain(staging: Path, manifest: Manifest, evidence: Evidence) -> None:
-    from sqsam_deploy.export_report.report import write_export_report
-
-    write_export_report(staging, manifest, evidence)
-
-
-def _weights_entry(checkpoint: Checkpoint | SaliencyCheckpoint) -> WeightsEntry:
-    return WeightsEntry(name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.licence)
-
-
-def _calibration_dataset(path: Path | None) -> Dataset:
-    return bundled_dataset("calibration") if path is None else open_dataset(path)
-
-
 def _calibration_photos(request: ExportRequest) -> Dataset:
-    dataset = _calibration_dataset(request.calibration)
-    size = request.calibration_size
+    path, size = request.calibration, request.calibration_size
+    dataset = bundled_dataset("calibration") if path is None else open_dataset(path)
     return dataset if size is None else subset(dataset, size, request.seed)
 
 
 def _comparison_photos() -> list[ImageRecord]:
     return list(itertools.islice(bundled_dataset("sample"), PROBE_IMAGES))
-
-
-def _probes(checkpoint: Checkpoint) -> list[Probe]:
-    return make_probes(_comparison_photos(), TorchSession(checkpoint), checkpoint.config)
-
-
-def _plan(
-    target: Target, checkpoint: Checkpoint, program: "ExportedProgram", staging: Path
-) -> ArtifactPlan:
-    return ArtifactPlan(
-        path=staging / target.file_name(checkpoint.config.name),
-        program=program,
-        metadata=_metadata(target, checkpoint),
-        build=BuildEntry(
-            input_layout=target.layout, keep_float=target.program.keep_float, name=target.name
-        ),
-    )
-
-
-def _metadata(target: Target, checkpoint: Checkpoint) -> ArtifactMetadata:
-    return describe(
-        checkpoint.config,
-        runtime=target.runtime,
-        precision=target.precision,
-        weights_sha256=checkpoint.sha256,
-        inputs=runtime_package(target.runtime).input_specs(checkpoint.config, target.layout),
-        deployment_target=target.lowest_ios,
-    )

@@ -11,13 +11,14 @@ from sqsam_deploy.artifact.files import FileEntry, file_entries
 from sqsam_deploy.artifact.manifest import CalibrationEntry
 from sqsam_deploy.datasets import Dataset
 from sqsam_deploy.errors import UsageError
-from sqsam_deploy.folding import FoldedModel
+from sqsam_deploy.networks.base import Calibration, Network
+from sqsam_deploy.networks.precisions import PRECISIONS
 from sqsam_deploy.pipeline.targets import ProgramKey
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-    from sqsam_deploy.quantization import CalibrationSet, QuantizedModel
+    from sqsam_deploy.quantization import QuantizedModel, Samples
     from sqsam_deploy.quantization.calibration import Sample
 
 #: What the int8 report is called, beside the artifacts.
@@ -27,7 +28,7 @@ LAYERS_NAME = "quantization.json"
 class _Attended:
     """A calibration set that somebody is told about each time an input is taken from it."""
 
-    def __init__(self, samples: "CalibrationSet", attend: Callable[[], None]) -> None:
+    def __init__(self, samples: "Samples", attend: Callable[[], None]) -> None:
         self._samples, self._attend = samples, attend
 
     def __len__(self) -> int:
@@ -40,29 +41,27 @@ class _Attended:
 
 
 class Programs:
-    """Makes programs as they are asked for.
+    """Makes the programs of one network as they are asked for.
 
     Args:
-        folded: The network.
+        network: The network.
         photos: Images that int8 ranges are measured on, already drawn.
         seed: Of the prompts on them, as the manifest states it.
-        steps: Told what is being done.
         attend: Called between the inputs of a calibration, which can take a minute.
     """
 
     def __init__(
         self,
-        folded: FoldedModel,
+        network: Network,
         photos: Dataset,
         seed: int,
-        steps: Steps,
-        attend: Callable[[], None],
+        attend: Callable[[], None] = lambda: None,
     ) -> None:
-        self._folded, self._photos, self._seed, self._steps = folded, photos, seed, steps
-        self._attend = attend
+        self._network, self._photos, self._seed, self._attend = network, photos, seed, attend
+        self.folded = network.fold()
         self._made: dict[ProgramKey, ExportedProgram] = {}
-        self._calibration: CalibrationSet | None = None
-        #: Int8 programs with their reports, in the order they were made.
+        self._calibration: Calibration | None = None
+        #: Quantized programs with their reports, in the order they were made.
         self.quantized: dict[ProgramKey, QuantizedModel] = {}
 
     @property
@@ -79,45 +78,38 @@ class Programs:
         for key in keys:
             self._refuse_unmatched(key.keep_float)
 
-    def make(self, key: ProgramKey) -> "ExportedProgram":
+    def _refuse_unmatched(self, patterns: tuple[str, ...]) -> None:
+        names = [name for name, _ in self.folded.module.named_modules()]
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise UsageError(
+                    f"keep_float: no module of the {self._network.name} network is called "
+                    f"'{pattern}': quantization.json of an int8 export lists the names"
+                )
+
+    def make(self, key: ProgramKey, steps: Steps) -> "ExportedProgram":
         """A program, made now if it is not made yet.
+
+        Args:
+            key: Which one.
+            steps: Told when it has to be made.
 
         Raises:
             DataError: A calibration image cannot be read.
         """
         if key not in self._made:
-            self._made[key] = self._quantize(key) if key.precision == "int8" else self._float(key)
+            but = f", {', '.join(key.keep_float)} in float" if key.keep_float else ""
+            steps.begin(f"making the {key.precision} program of {self._network.name}{but}")
+            made = PRECISIONS[key.precision].make(self.folded, self._samples, key.keep_float)
+            self._made[key] = made.exported
+            if made.quantized is not None:
+                self.quantized[key] = made.quantized
         return self._made[key]
 
-    def _refuse_unmatched(self, patterns: tuple[str, ...]) -> None:
-        names = [name for name, _ in self._folded.network.named_modules()]
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                raise UsageError(
-                    f"keep_float: no module of the {self._folded.config.name} network is called "
-                    f"'{pattern}': quantization.json of an int8 export lists the names"
-                )
-
-    def _float(self, key: ProgramKey) -> "ExportedProgram":
-        from sqsam_deploy.quantization import export_fp16, export_fp32
-
-        self._steps.begin(f"tracing the {key.precision} program")
-        return (export_fp16 if key.precision == "fp16" else export_fp32)(self._folded)
-
-    def _quantize(self, key: ProgramKey) -> "ExportedProgram":
-        from sqsam_deploy.quantization import QuantizationScheme, build_calibration, quantize
-
-        but = f" but {', '.join(key.keep_float)}" if key.keep_float else ""
-        self._steps.begin(f"calibrating and quantizing to int8{but}")
+    def _samples(self) -> "Samples":
         if self._calibration is None:
-            self._calibration = build_calibration(
-                self._photos, self._folded.config, seed=self._seed
-            )
-        scheme = QuantizationScheme(keep_float=key.keep_float)
-        self.quantized[key] = quantize(
-            self._folded, _Attended(self._calibration, self._attend), scheme
-        )
-        return self.quantized[key].program
+            self._calibration = self._network.calibration(self._photos, self._seed)
+        return _Attended(self._calibration.samples, self._attend)
 
     def write_reports(self, staging: Path) -> tuple[FileEntry, ...]:
         """Writes one report for each int8 program: `quantization.json`, `quantization-2.json`."""

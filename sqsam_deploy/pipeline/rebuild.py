@@ -14,10 +14,10 @@ from sqsam_deploy.checkpoint.bundled import DEFAULT, NAMES
 from sqsam_deploy.datasets import bundled_dataset, open_dataset, subset
 from sqsam_deploy.errors import ArtifactError, CheckpointError, UsageError
 from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.pipeline.export import artifact_step_count, export_artifacts
+from sqsam_deploy.networks.saliency import load_saliency
+from sqsam_deploy.pipeline.export import export, step_count
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target
-from sqsam_deploy.saliency.network import load_saliency
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def _rebuild(manifest: Manifest, source: RebuildSource, output: Path) -> None:
     request = request_of(manifest, source, output)
     config = _refuse_other_weights(manifest, request.checkpoint)
     _refuse_other_calibration(manifest, source.calibration, config)
-    with shown_steps(artifact_step_count(request)) as steps:
-        export_artifacts(request, steps)
+    with shown_steps(step_count(request)) as steps:
+        export(request, steps)
 
 
 def request_of(manifest: Manifest, source: RebuildSource, output: Path) -> ExportRequest:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.artifact.manifest import Manifest, read_manifest
-from sqsam_deploy.artifact.provenance import git_revision, tool_versions
+from sqsam_deploy.artifact.provenance import git_revision
 from sqsam_deploy.pipeline.rebuild import RebuildSource, rebuild
+from sqsam_deploy.runtimes.registry import tool_versions
 
 _CHUNK = 1 << 20
 

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from sqsam_deploy._internal.requests import NO_OPTION, POSITIVE, convert_paths
 
 if TYPE_CHECKING:
-    from sqsam_deploy.artifact.metadata import Precision
+    from sqsam_deploy.artifact.metadata import PrecisionName
     from sqsam_deploy.pipeline.targets import Target
 else:
     # A command line that only shows its help must not load what stands behind a target.
@@ -83,8 +83,8 @@ class ExportRequest:
         )
 
     def _named_targets(self) -> "tuple[Target, ...]":
-        from sqsam_deploy.pipeline.targets import DEFAULT_RUNTIMES, parse_runtimes, targets_for
+        from sqsam_deploy.pipeline.targets import default_runtimes, parse_runtimes, targets_for
 
-        flags: dict[Precision, bool] = {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}
+        flags: dict[PrecisionName, bool] = {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}
         wanted = [precision for precision, asked in flags.items() if asked or self.every]
-        return targets_for(parse_runtimes(self.runtime) or DEFAULT_RUNTIMES, wanted or ["int8"])
+        return targets_for(parse_runtimes(self.runtime) or default_runtimes(), wanted or ["int8"])

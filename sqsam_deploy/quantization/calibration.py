@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sqsam_deploy.artifact.manifest import CalibrationEntry
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.datasets import AnnotatedImage, Dataset, load_all, subset
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
+from sqsam_deploy.prompts.binding import bind_inputs
 from sqsam_deploy.quantization.prompting import draw_prompt
-from sqsam_deploy.runtimes.session import bind_inputs
 
 #: Prompts drawn for each image; the kinds count through from image to image.
 PROMPTS_PER_IMAGE = 2
@@ -86,7 +86,7 @@ def network_inputs(image: NDArray[np.uint8], prompt: EncodedPrompt, config: Mode
         config: The preset.
     """
     declared = describe(config, runtime="torch", precision="fp32", weights_sha256="")
-    bound = bind_inputs(declared, image, prompt)
+    bound = bind_inputs(declared.inputs, image, prompt)
     return tuple(torch.from_numpy(value) for value in bound.values())
 
 

@@ -1,7 +1,6 @@
 """The programs that are not quantized: float32, and half precision inside."""
 
 import copy
-import dataclasses
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +28,12 @@ def export_fp32(folded: FoldedModel) -> ExportedProgram:
 
 
 def export_fp16(folded: FoldedModel) -> ExportedProgram:
-    """The half-precision program: float32 inputs and outputs, float16 weights and arithmetic.
+    """The half-precision program: float32 inputs and outputs, float16 weights and arithmetic."""
+    return trace_network(half_precision_network(folded), example_inputs(folded.config))
+
+
+def half_precision_network(folded: FoldedModel) -> nn.Module:
+    """A copy of the folded network that computes in float16, for float32 inputs and outputs.
 
     Pixels (whole numbers to 255) are exact in float16. The points keep float32 up to their
     tokens: float16 has only every half pixel at 1000, and sine and cosine multiply the error.
@@ -37,7 +41,7 @@ def export_fp16(folded: FoldedModel) -> ExportedProgram:
     network = copy.deepcopy(folded.network).half()
     if isinstance(network, FoldedPointNetwork):
         network.set_submodule("point_encoder", _FloatPoints(network.point_encoder))
-    return trace(dataclasses.replace(folded, network=_HalfPrecision(network)))
+    return _HalfPrecision(network)
 
 
 class _HalfPrecision(nn.Module):

@@ -1,11 +1,11 @@
 """What a recipe says."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sqsam_deploy.artifact.metadata import DeploymentTarget, InputLayout, Precision
+from sqsam_deploy.artifact.metadata import DeploymentTarget, InputLayout
 from sqsam_deploy.pipeline.targets import Target
 
 #: Characters; `--list-recipes` shows it in a column.
@@ -47,8 +47,8 @@ class ArtifactTable(_Strict):
         name: Takes the precision's place in the file name.
     """
 
-    runtime: Literal["executorch", "coreml", "onnx", "executorch-coreml"]
-    precision: Precision
+    runtime: str
+    precision: str
     input_layout: InputLayout | None = None
     deployment_target: DeploymentTarget | None = None
     # TOML arrays are lists, which a strict tuple would refuse.

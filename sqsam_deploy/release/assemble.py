@@ -32,11 +32,11 @@ from sqsam_deploy.release.latency import read_latencies
 from sqsam_deploy.release.parity import PARITY_NAME, ParityResult, read_parity, require_passed
 from sqsam_deploy.release.sbom import bill_of_materials
 from sqsam_deploy.release.signature import Signer
+from sqsam_deploy.runtimes.registry import artifact_suffixes
 
 #: Reports to look at: of the export and of the parity gate.
 REPORT_NAMES = ("report.html", "parity.html")
 _EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
-_ARTIFACT_SUFFIXES = (".pte", ".onnx", ".mlpackage")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def check_directory(directory: Path, manifest: Manifest) -> None:
     verify_files(directory, manifest)
     listed = {artifact.path for artifact in manifest.artifacts}
     for path in sorted(directory.iterdir()):
-        if path.suffix in _ARTIFACT_SUFFIXES and path.name not in listed:
+        if path.suffix in artifact_suffixes() and path.name not in listed:
             raise ArtifactError(
                 f"{path} is not listed in {MANIFEST_NAME}: remove it, or export again"
             )

@@ -11,6 +11,8 @@ from sqsam_deploy.release.archive import pack
 from sqsam_deploy.release.cache import CachedFile
 from sqsam_deploy.release.document import CARD_NAME, RELEASE_NAME, SIGNATURE_NAME
 from sqsam_deploy.release.source import OpenedRelease
+from sqsam_deploy.runtimes.base import System
+from sqsam_deploy.runtimes.registry import all_runtimes
 
 
 class Delivery:
@@ -37,6 +39,11 @@ class Delivery:
         self.directory = directory
         self._files = files
         self._digests: dict[str, str] = {}
+
+    def artifacts_for(self, system: System) -> list[ArtifactEntry]:
+        """The selected artifacts whose runtime is installed here and runs on a system."""
+        names = {runtime.name for runtime in all_runtimes() if system in runtime.systems}
+        return [each for each in self.artifacts if each.metadata.runtime in names]
 
     def place(self, artifact: ArtifactEntry, folder: str = "") -> None:
         """Puts an artifact's files below a folder of the directory, under their own names."""

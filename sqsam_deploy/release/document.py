@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
 from sqsam_deploy.artifact.files import FileEntry, Sha256, sums_text
-from sqsam_deploy.artifact.metadata import Precision, RuntimeName
+from sqsam_deploy.artifact.metadata import PrecisionName, RuntimeName
 from sqsam_deploy.artifact.paths import RelativePath, check_relative_path, find_clash
 from sqsam_deploy.errors import ReleaseError
 from sqsam_deploy.release.parity import Drift
@@ -69,7 +69,7 @@ class ReleasedArtifact(Frozen):
 
     path: RelativePath
     runtime: RuntimeName
-    precision: Precision
+    precision: PrecisionName
     sha256: Sha256
     bytes: int = Field(ge=0)
     minimum_runtime: str

@@ -5,8 +5,7 @@ from typing import Protocol
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.delivery import Delivery
 from sqsam_deploy.release.swift_package import SwiftPackage
-
-_ANDROID_RUNTIMES = ("executorch", "onnx")
+from sqsam_deploy.runtimes.registry import all_runtimes
 
 
 class Format(Protocol):
@@ -70,11 +69,11 @@ class AndroidAssets:
         Raises:
             UsageError: None of them runs on Android.
         """
-        usable = [a for a in delivery.artifacts if a.metadata.runtime in _ANDROID_RUNTIMES]
+        usable = delivery.artifacts_for("Android")
         if not usable:
+            offered = " or ".join(each.name for each in all_runtimes() if "Android" in each.systems)
             raise UsageError(
-                f"none of the selected artifacts runs on Android: choose --runtime "
-                f"{' or '.join(_ANDROID_RUNTIMES)}"
+                f"none of the selected artifacts runs on Android: choose --runtime {offered}"
             )
         folder = f"sqsam/{delivery.opened.release.name}"
         for artifact in usable:

@@ -7,7 +7,6 @@ from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import MissingDependencyError, UsageError
 from sqsam_deploy.release.delivery import Delivery
 
-_RUNTIMES = ("executorch", "executorch-coreml", "coreml", "onnx")
 #: Names a property cannot have without backquotes; only those that could arise here.
 _KEYWORDS = frozenset({"in", "is", "as", "init", "self", "default", "case", "class", "enum"})
 
@@ -33,7 +32,7 @@ class SwiftPackage:
             UsageError: None of the artifacts runs on Apple's systems.
             MissingDependencyError: Jinja2 is not installed.
         """
-        usable = [a for a in delivery.artifacts if a.metadata.runtime in _RUNTIMES]
+        usable = delivery.artifacts_for("iOS")
         if not usable:
             raise UsageError("none of the selected artifacts runs in a Swift package")
         release = delivery.opened.release

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.artifact.metadata import PIXELS, ArtifactMetadata, TensorSpec
+from sqsam_deploy.artifact.metadata import ArtifactMetadata, TensorSpec
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.prompts import EncodedPrompt
+from sqsam_deploy.prompts.binding import bind_input, bind_inputs
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class RawPrediction:
 class Session(ABC):
     """A loaded artifact (or checkpoint) that can be run.
 
-    A runtime implements `_execute`; converting the image and the prompt to what the artifact
+    A runtime implements `execute`; converting the image and the prompt to what the artifact
     declares is done here, once for all of them.
     """
 
@@ -44,7 +45,7 @@ class Session(ABC):
         Raises:
             ArtifactError: An output is missing, misshapen or not finite.
         """
-        masks, iou = self._run(bind_inputs(self.metadata, image, prompt))
+        masks, iou = self._run(bind_inputs(self.metadata.inputs, image, prompt))
         return RawPrediction(masks[0], iou[0])
 
     def run_saliency(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -59,46 +60,19 @@ class Session(ABC):
         if self.metadata.task != "saliency":
             raise ArtifactError(f"the artifact '{self.metadata.preset}' is no saliency network")
         (spec,) = self.metadata.inputs
-        (logits,) = self._run({spec.name: _bound(spec, image)})
+        (logits,) = self._run({spec.name: bind_input(spec, image)})
         saliency: NDArray[np.float32] = logits[0, 0]
         return saliency
 
     def _run(self, feeds: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.float32]]:
-        outputs = self._execute(feeds)
+        outputs = self.execute(feeds)
         return [_checked(spec, outputs) for spec in self.metadata.outputs]
 
     @abstractmethod
-    def _execute(
+    def execute(
         self, feeds: Mapping[str, NDArray[np.generic]]
     ) -> Mapping[str, NDArray[np.generic]]:
         """Outputs by name, for inputs by name exactly as `metadata` declares them."""
-
-
-def bind_inputs(
-    metadata: ArtifactMetadata, image: NDArray[np.uint8], prompt: EncodedPrompt
-) -> dict[str, NDArray[np.generic]]:
-    """An image and a prompt as the declared inputs, with batch axis, dtype and layout."""
-    maps = prompt.prompt_maps.transpose(1, 2, 0)
-    values: dict[str, NDArray[np.generic]] = {
-        "image": image,
-        "prompt_maps": maps,
-        PIXELS: np.concatenate([image, maps], axis=2),
-        "point_coords": prompt.point_coords,
-        "point_labels": prompt.point_labels,
-    }
-    return {spec.name: _bound(spec, values[spec.name]) for spec in metadata.inputs}
-
-
-def _bound(spec: TensorSpec, value: NDArray[np.generic]) -> NDArray[np.generic]:
-    if spec.layout == "NCHW":
-        value = value.transpose(2, 0, 1)
-    if spec.dtype == "int8":
-        # Minus 128 is the same bits with the highest one turned.
-        value = (np.asarray(value, np.uint8) ^ np.uint8(128)).view(np.int8)
-    bound = np.ascontiguousarray(value[None], dtype=spec.dtype)
-    if bound.shape != spec.shape:
-        raise ArtifactError(f"input '{spec.name}' takes {spec.shape}, got {bound.shape}")
-    return bound
 
 
 def _checked(spec: TensorSpec, outputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from sqsam_deploy.artifact.metadata import METADATA_KEY
 from sqsam_deploy.checkpoint.bundled import weights_file
-from sqsam_deploy.runtimes import CHECKPOINT_SUFFIXES, open_session
+from sqsam_deploy.networks.saliency import load_saliency
+from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
+from sqsam_deploy.runtimes.registry import is_checkpoint, open_session
 from sqsam_deploy.saliency.model import SaliencyModel
-from sqsam_deploy.saliency.network import ArtifactSaliency, TorchSaliency, load_saliency
+from sqsam_deploy.saliency.network import ArtifactSaliency, TorchSaliency
 from sqsam_deploy.saliency.onnx_model import OnnxSaliency, embedded_metadata
 
 
@@ -24,8 +26,8 @@ def open_saliency(path: Path | None, threads: int | None = None) -> SaliencyMode
         UsageError: An ONNX file's declaration is missing or wrong.
     """
     path = weights_file("saliency" if path is None else path)
-    if path.suffix in CHECKPOINT_SUFFIXES:
+    if is_checkpoint(path):
         return TorchSaliency(load_saliency(path).model)
-    if path.suffix == ".onnx" and METADATA_KEY not in embedded_metadata(path):
+    if path.suffix == ONNX.suffix and METADATA_KEY not in embedded_metadata(path):
         return OnnxSaliency(path, threads=threads)
     return ArtifactSaliency(open_session(path, threads))

@@ -7,13 +7,14 @@ import pytest
 
 from sqsam_deploy.artifact.documents import parse_json
 from sqsam_deploy.artifact.manifest import parse_manifest
-from sqsam_deploy.artifact.metadata import describe, stored_metadata
+from sqsam_deploy.artifact.metadata import stored_metadata
 from sqsam_deploy.benchmark.resultfile import read_result
 from sqsam_deploy.benchmark.subjects import peer_targets
 from sqsam_deploy.errors import ArtifactError, DataError, SqsamError
 from sqsam_deploy.evaluation.detections import read_detections
 from sqsam_deploy.evaluation.resume_log import ResumeLog
 from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.release.parity import read_parity
 
 DEEP = "[" * 100_000 + "]" * 100_000

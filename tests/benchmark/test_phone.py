@@ -9,7 +9,6 @@ from sqsam_deploy.artifact.manifest import (
     Manifest,
     WeightsEntry,
 )
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.benchmark.phone import check_phone_result
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
@@ -24,6 +23,7 @@ from sqsam_deploy.benchmark.result import (
 )
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.config import preset
+from sqsam_deploy.model.description import describe
 from tests.benchmark.results import CREATED, rounds_around
 
 SHA = hashlib.sha256(b"artifact").hexdigest()

@@ -4,9 +4,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from sqsam_deploy.benchmark.jobs import Job
-from sqsam_deploy.benchmark.profiling import take_profile
-from sqsam_deploy.benchmark.profiling.costs import OTHERS, Event, add_up
-from sqsam_deploy.benchmark.profiling.onnx import read_trace
+from sqsam_deploy.benchmark.profile import take_profile
+from sqsam_deploy.runtimes.onnx.profile import read_trace
+from sqsam_deploy.runtimes.profiling import OTHERS, Event, add_up
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def test_work_is_that_of_the_kernels():
 def test_kernels_run_and_compute_in_their_precision(small, tmp_path):
     import onnx
 
-    from sqsam_deploy.benchmark.plain import open_plain
+    from sqsam_deploy.runtimes.registry import runtimes_for
 
     kernels = roofline.build_peak_kernels(tmp_path)
     assert [(k.runtime, k.precision) for k in kernels] == [
@@ -35,7 +35,7 @@ def test_kernels_run_and_compute_in_their_precision(small, tmp_path):
         ("executorch", "int8"),
     ]
     for kernel in kernels:
-        network = open_plain(kernel.path, threads=1)
+        network = runtimes_for(kernel.path)[0].raw_runner(kernel.path, threads=1)
         [output] = network.run(network.random_inputs())
         assert np.asarray(output).size in (64 * 64, 16 * 8 * 8)
     nodes = [node.op_type for node in onnx.load(kernels[1].path).graph.node]

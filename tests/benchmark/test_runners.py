@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.benchmark.photos import CLICKS, load_photos
 from sqsam_deploy.benchmark.runners import DirectSession, SessionRunner
 from sqsam_deploy.model.config import preset
+from sqsam_deploy.model.description import describe
 
 
 class Network:

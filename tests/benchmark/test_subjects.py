@@ -11,7 +11,6 @@ from sqsam_deploy.artifact.manifest import (
     file_entries,
     write_manifest,
 )
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.benchmark.subjects import (
     PEERS_NAME,
     artifact_targets,
@@ -20,6 +19,7 @@ from sqsam_deploy.benchmark.subjects import (
 )
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.config import preset
+from sqsam_deploy.model.description import describe
 
 AGREEMENT = Agreement(
     images=1,

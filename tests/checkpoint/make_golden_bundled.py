@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sqsam_deploy.datasets import bundled_dataset, load_image
+from sqsam_deploy.model.description import config_of
 from sqsam_deploy.prompts import Prompt, encode_prompt, prepare_image
 from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.saliency import open_saliency
@@ -38,10 +39,10 @@ def answers() -> dict[str, NDArray[np.float32]]:
     found = {"saliency": open_saliency(None).saliency_map(photo)[::STEP, ::STEP]}
     for name in ("paper", "nano"):
         session = open_session(Path(name))
-        square = prepare_image(photo, session.metadata.config)
+        square = prepare_image(photo, config_of(session.metadata))
         for kind, prompt in prompts.items():
             answer = session.run(
-                square, encode_prompt(prompt, photo.shape[:2], session.metadata.config)
+                square, encode_prompt(prompt, photo.shape[:2], config_of(session.metadata))
             )
             best = answer.low_res_masks[answer.iou_predictions.argmax()]
             found[f"{name} {kind} logits"] = best[::STEP, ::STEP]

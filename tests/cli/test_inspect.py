@@ -14,11 +14,11 @@ from sqsam_deploy.artifact.manifest import (
     file_entries,
     write_manifest,
 )
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.checkpoint import save_checkpoint
 from sqsam_deploy.cli import inspect as command
 from sqsam_deploy.errors import ArtifactError, CheckpointError
 from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.model.network import SqueezeSAM
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.cli import parity
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation import discovery, runner, sessions
 from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.runtimes.session import Session
 
 
@@ -24,7 +24,7 @@ class BoxSession(Session):
         self.metadata = describe(NANO, runtime="onnx", precision=precision, weights_sha256="0" * 64)
         self._shrink = shrink
 
-    def _execute(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    def execute(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         box = feeds["prompt_maps"][0, 1, ::2, ::2] > 0
         (y0, y1), (x0, x1) = (np.flatnonzero(box.any(axis))[[0, -1]] for axis in (1, 0))
         cut, size = self._shrink, NANO.mask_size

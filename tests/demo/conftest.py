@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.demo.server import build_app
 from sqsam_deploy.demo.serving import listen, make_server
 from sqsam_deploy.demo.studio import Studio
 from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.runtimes.session import Session
 
 
@@ -21,7 +21,7 @@ class Discs(Session):
         self.metadata = describe(NANO, runtime="torch", precision="fp32", weights_sha256="0" * 64)
         self.runs = 0
 
-    def _execute(self, feeds):
+    def execute(self, feeds):
         self.runs += 1
         y, x = (np.mgrid[:128, :128] + 0.5) * 2
         mask = np.full((128, 128), -1.0, np.float32)

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.datasets import bundled_dataset, subset
 from sqsam_deploy.evaluation.plan import Loaded, Plan, assign_references
 from sqsam_deploy.evaluation.protocols import GroundTruthBoxes, RandomPoints
 from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.runtimes.session import Session
 
 
@@ -26,7 +26,7 @@ class BoxSession(Session):
         self.shrink = shrink
         self.calls = 0
 
-    def _execute(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    def execute(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         self.calls += 1
         size = NANO.mask_size
         box = feeds["prompt_maps"][0, 1, ::2, ::2] > 0

@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import Dataset, bundled_dataset, open_dataset
@@ -16,6 +15,7 @@ from sqsam_deploy.evaluation.parity import evaluate
 from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.folding import fold
 from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.model.network import SqueezeSAM
 
 FLOAT, SOUND = "float.safetensors", "sound-int8.onnx"
@@ -63,7 +63,7 @@ def test_the_sound_one_does_not(report):
 
 def _quantize(dataset: Dataset, size: int, path: Path) -> None:
     from sqsam_deploy.quantization import build_calibration, quantize
-    from sqsam_deploy.runtimes import onnx
+    from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
 
     checkpoint = load_checkpoint("nano")
     calibration = build_calibration(dataset, NANO, size=size)
@@ -73,9 +73,8 @@ def _quantize(dataset: Dataset, size: int, path: Path) -> None:
         runtime="onnx",
         precision="int8",
         weights_sha256=checkpoint.sha256,
-        inputs=onnx.input_specs(NANO),
     )
-    onnx.lower(program, metadata, path)
+    ONNX.lower(program, metadata, path)
 
 
 def _double_one_scale(sound: Path, broken: Path, share: float) -> None:

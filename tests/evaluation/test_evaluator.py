@@ -117,7 +117,7 @@ def test_an_artifact_that_fails_is_named(plan, sessions, small_dataset):
     class Failing(Session):
         metadata = sessions["int8"].metadata
 
-        def _execute(self, feeds):
+        def execute(self, feeds):
             masks = np.full((1, NANO.num_masks, NANO.mask_size, NANO.mask_size), np.nan)
             return {"low_res_masks": masks, "iou_predictions": np.zeros((1, NANO.num_masks))}
 

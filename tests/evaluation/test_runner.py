@@ -102,7 +102,7 @@ def test_the_share_of_the_runtimes_is_what_their_calls_took(
 
     session = type(fake_sessions["float"])
     monkeypatch.setattr(evaluator.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(session, "_execute", taking(1, session._execute))
+    monkeypatch.setattr(session, "execute", taking(1, session.execute))
     monkeypatch.setattr(evaluator, "load_annotated", taking(6, evaluator.load_annotated))
     run = run_plan(plan, small_dataset, tmp_path)
     calls = sum(s.calls for s in fake_sessions.values())

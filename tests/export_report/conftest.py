@@ -13,14 +13,16 @@ from sqsam_deploy.artifact.manifest import (
     WeightsEntry,
     file_entries,
 )
-from sqsam_deploy.artifact.metadata import describe
+from sqsam_deploy.artifact.metadata import arrange_inputs
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.export_report.report import export_page
-from sqsam_deploy.pipeline.agreement import make_probes, measure
-from sqsam_deploy.pipeline.evidence import Evidence, WatchedSession
+from sqsam_deploy.model.description import default_inputs, describe
+from sqsam_deploy.networks.agreement import PromptComparison, make_probes
+from sqsam_deploy.pipeline.evidence import Evidence
 from sqsam_deploy.quantization import export_fp16, export_fp32
-from sqsam_deploy.runtimes import open_session, runtime_package
+from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.runtimes.executorch.lowering import delegate
+from sqsam_deploy.runtimes.registry import find_runtime
 from tests.tiny_network import TINY, tiny_folded, tiny_quantized
 
 TARGETS = {
@@ -64,7 +66,7 @@ def small_export(programs, tmp_path_factory) -> SmallExport:
             lowered[name] = _outside_and_calls(edge)
             path.write_bytes(edge.to_executorch().buffer)
         else:
-            runtime_package(runtime).lower(program, _metadata(path), path)
+            find_runtime(runtime).lower(program, _metadata(path), path)
     records = itertools.islice(bundled_dataset("sample"), 2)
     probes = make_probes(records, open_session(directory / "tiny-fp32.onnx"), TINY)
     evidence = Evidence(tiny_folded().steps, (tiny_quantized(),), probes)
@@ -95,25 +97,25 @@ def page(small_export) -> str:
 
 def _metadata(path: Path):
     runtime, precision = TARGETS[path.name]
-    package = runtime_package(runtime)
+    layout = "image" if runtime == "coreml" else "nchw-float32"
     return describe(
         TINY,
         runtime=runtime,
         precision=precision,
         weights_sha256="1" * 64,
-        inputs=package.input_specs(TINY),
+        inputs=arrange_inputs(default_inputs(TINY), layout),
         **({"deployment_target": "iOS17"} if "coreml" in runtime else {}),
     )
 
 
 def _entry(path: Path, evidence: Evidence) -> ArtifactEntry:
-    kept = evidence.answers.setdefault(path.name, [])
-    session = WatchedSession(open_session(path), evidence.probes, kept)
-    agreement = measure(session, evidence.probes, images=2, limit=0.5, executor="this machine")
+    comparison = PromptComparison(evidence.probes, images=2)
+    measured = comparison.measure(open_session(path), limit=0.5, executor="this machine")
+    evidence.answers[path.name] = measured.answers
     return ArtifactEntry(
         path=path.name,
         files=file_entries(path.parent, [path]),
         metadata=_metadata(path),
-        agreement=agreement,
+        agreement=measured.agreement,
         minimum_runtime="a runtime",
     )

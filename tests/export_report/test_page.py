@@ -10,11 +10,11 @@ import pytest
 
 from sqsam_deploy._internal.progress import SilentSteps
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
-from sqsam_deploy.export_report import runs
-from sqsam_deploy.export_report.report import REPORT_NAME, export_page
+from sqsam_deploy.export_report.report import REPORT_NAME, export_page, write_export_report
 from sqsam_deploy.pipeline.export import export, step_count
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target
+from sqsam_deploy.runtimes.registry import all_runtimes
 from tests.tiny_network import tiny_quantized
 
 #: HTML's elements without an end tag, and SVG's shapes, which the page closes at once.
@@ -148,8 +148,8 @@ def test_a_runtime_without_its_profiler_has_a_report_all_the_same(small_export, 
     def fail(*arguments):
         raise RuntimeError("built without the event tracer")
 
-    monkeypatch.setattr(runs, "_executorch", fail)
-    monkeypatch.setattr(runs, "_onnx", fail)
+    for runtime in all_runtimes():
+        monkeypatch.setattr(type(runtime), "profile", fail)
     page = _Page(export_page(small_export.directory, small_export.manifest, small_export.evidence))
     assert "No artifact of this export has a profiler" in page.text
 
@@ -165,8 +165,8 @@ class _Told(SilentSteps):
 def test_an_export_without_int8_is_explained_too(tmp_path):
     request = ExportRequest((Target("onnx", "fp32"),), tmp_path / "out", with_saliency=False)
     told = _Told()
-    export(request, told)
-    assert len(told.steps) == step_count(request)
+    export(request, told, write_export_report)
+    assert len(told.steps) == step_count(request, write_export_report)
     page = _Page((tmp_path / "out" / REPORT_NAME).read_text())
     assert "nano-fp32.onnx: IoU 1.000" in page.text
     assert "Kept in float" not in page.text

@@ -1,12 +1,20 @@
 """Every byte of a file is accounted for, and is what the account says."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.export_report.size_breakdown import bytes_by_kind, parts_of
+from sqsam_deploy.runtimes.inspection import Part, bytes_by_kind
+from sqsam_deploy.runtimes.registry import runtime_of, runtimes_for
 from tests.export_report.conftest import TARGETS
 from tests.tiny_network import tiny_folded, tiny_quantized
+
+
+def parts_of(path: Path) -> tuple[Part, ...]:
+    return runtime_of(path).inspect(path).parts
+
 
 INT8 = ("tiny-int8.onnx", "tiny-int8.pte", "tiny-int8.mlpackage")
 
@@ -66,4 +74,4 @@ def test_a_damaged_file_is_named(small_export, tmp_path):
     damaged = tmp_path / "cut.pte"
     damaged.write_bytes((small_export.directory / "tiny-int8.pte").read_bytes()[:2000])
     with pytest.raises(ArtifactError, match=r"cut\.pte"):
-        parts_of(damaged)
+        runtimes_for(damaged)[0].inspect(damaged)

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from sqsam_deploy.artifact.metadata import default_inputs
 from sqsam_deploy.folding import FoldedModel, example_inputs, fold
 from sqsam_deploy.model.config import NANO, PAPER, RELEASE_2023_12, ModelConfig
+from sqsam_deploy.model.description import default_inputs
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.prompts import Prompt, encode_prompt
 from tests.folding.norms import harden, relative_difference

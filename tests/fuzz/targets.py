@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from sqsam_deploy.artifact.manifest import parse_manifest
-from sqsam_deploy.artifact.metadata import describe, stored_metadata
+from sqsam_deploy.artifact.metadata import stored_metadata
 from sqsam_deploy.benchmark.resultfile import read_result
 from sqsam_deploy.benchmark.subjects import peer_targets
 from sqsam_deploy.checkpoint.matching import as_float32
@@ -24,6 +24,7 @@ from sqsam_deploy.datasets.images import decode_image
 from sqsam_deploy.evaluation.detections import read_detections
 from sqsam_deploy.evaluation.report import read_report
 from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.recipes import read_recipe
 from sqsam_deploy.release.document import parse_release
 from sqsam_deploy.release.lock import read_lock

@@ -13,6 +13,7 @@ from PIL import Image
 from sqsam_deploy.checkpoint import bundled_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.model.description import config_of
 from sqsam_deploy.prompts import Prompt, encode_prompt, prepare_image
 from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.runtimes.session import Session
@@ -50,7 +51,7 @@ def answers(session: Session, config: ModelConfig) -> dict[str, np.ndarray]:
 def bundled_answers(name: str) -> dict[str, np.ndarray]:
     """Answers of bundled weights in torch; of their logits every fourth row and column."""
     session = open_session(bundled_checkpoint(name))
-    found = answers(session, session.metadata.config)
+    found = answers(session, config_of(session.metadata))
     return {key: value[..., ::4, ::4] if value.ndim > 1 else value for key, value in found.items()}
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sqsam_deploy.pipeline.agreement import LEAST_SNR_DB, Probe, measure
 
 from sqsam_deploy.errors import GateError
-from sqsam_deploy.pipeline.agreement import LEAST_SNR_DB, Probe, measure
 from sqsam_deploy.runtimes.session import RawPrediction
 
 Logits = NDArray[np.float32]

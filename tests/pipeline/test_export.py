@@ -13,11 +13,13 @@ from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.checkpoint import Checkpoint
 from sqsam_deploy.errors import GateError
 from sqsam_deploy.model.saliency import SaliencyConfig, SaliencyNet
+from sqsam_deploy.networks.precisions import PRECISIONS
+from sqsam_deploy.networks.saliency import SaliencyCheckpoint
 from sqsam_deploy.pipeline import export as module
-from sqsam_deploy.pipeline.export import artifact_step_count, export_artifacts
+from sqsam_deploy.pipeline.export import export, step_count
 from sqsam_deploy.pipeline.request import ExportRequest
-from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, Target
-from sqsam_deploy.saliency.network import SaliencyCheckpoint
+from sqsam_deploy.pipeline.targets import Target
+from tests.limits import set_limits
 from tests.tiny_network import TINY, tiny_model
 
 TARGETS = (Target("coreml", "fp32"), Target("onnx", "fp32"), Target("executorch", "fp32"))
@@ -40,8 +42,7 @@ def small_networks():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_checkpoint", lambda path: segmentation)
         patch.setattr(module, "load_saliency", lambda: saliency)
-        for precision in AGREEMENT_LIMITS:
-            patch.setitem(AGREEMENT_LIMITS, precision, 0.0)
+        set_limits(patch, dict.fromkeys(PRECISIONS, 0.0))
         yield
 
 
@@ -49,8 +50,8 @@ def _export(request: ExportRequest, count: int) -> Manifest:
     steps = Counter()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "worker_count", lambda: count)
-        manifest = export_artifacts(request, steps)
-    assert steps.count == artifact_step_count(request)
+        manifest = export(request, steps)
+    assert steps.count == step_count(request)
     return manifest
 
 
@@ -90,7 +91,7 @@ def _without_measurements(manifest: Manifest) -> Manifest:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_failed_gate_leaves_nothing(tmp_path, monkeypatch, count):
-    monkeypatch.setitem(AGREEMENT_LIMITS, "fp32", 1.5)
+    set_limits(monkeypatch, {"fp32": 1.5})
     with pytest.raises(GateError, match=r"^nano-fp32\.onnx agrees .* under the limit of 1\.5"):
         _export(
             ExportRequest((Target("onnx", "fp32"),), tmp_path / "out", with_saliency=False), count

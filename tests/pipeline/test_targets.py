@@ -2,17 +2,17 @@ import pytest
 
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.pipeline.targets import (
-    DEFAULT_RUNTIMES,
     Target,
+    default_runtimes,
     find_collision,
     parse_runtimes,
-    saliency_targets,
+    targets_beside,
     targets_for,
 )
 
 
 def test_int8_brings_both_core_ml_variants() -> None:
-    names = [t.file_name("nano") for t in targets_for(DEFAULT_RUNTIMES, ["int8"])]
+    names = [t.file_name("nano") for t in targets_for(default_runtimes(), ["int8"])]
     assert sorted(names) == [
         "nano-int8-weights.mlpackage",
         "nano-int8.mlpackage",
@@ -40,14 +40,16 @@ def test_a_pair_that_does_not_exist_is_refused() -> None:
 
 
 def test_everything_the_command_line_asks_for_can_be_built() -> None:
-    for target in targets_for((*DEFAULT_RUNTIMES, "executorch-coreml"), ["fp32", "fp16", "int8"]):
+    for target in targets_for((*default_runtimes(), "executorch-coreml"), ["fp32", "fp16", "int8"]):
         assert target.problem() is None
 
 
 @pytest.mark.parametrize(
     ("target", "key"),
     [
+        (Target("tflite", "int8"), "runtime"),
         (Target("executorch-coreml", "int8"), "precision"),
+        (Target("onnx", "int4"), "precision"),
         (Target("coreml", "fp16", input_layout="nchw-float32"), "input_layout"),
         (Target("executorch", "fp32", input_layout="nhwc-uint8"), "input_layout"),
         (Target("executorch", "int8", deployment_target="iOS17"), "deployment_target"),
@@ -88,7 +90,7 @@ def test_two_targets_of_one_file_name_collide() -> None:
 def test_saliency_is_built_once_for_targets_that_differ_in_the_other_network_only() -> None:
     kept = Target("coreml", "int8", keep_float=("decoder.*",), name="float-decoder")
     older = Target("coreml", "fp16", deployment_target="iOS15", name="older")
-    found = saliency_targets([kept, Target("coreml", "int8"), Target("coreml", "fp16"), older])
+    found = targets_beside([kept, Target("coreml", "int8"), Target("coreml", "fp16"), older])
     assert [target.file_name("saliency") for target in found] == [
         "saliency-int8.mlpackage",
         "saliency-fp16.mlpackage",

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from sqsam_deploy.errors import UsageError
-from sqsam_deploy.pipeline.targets import PRECISIONS
 from sqsam_deploy.recipes import bundled_recipes, find_recipe
+from sqsam_deploy.runtimes.registry import all_runtimes
 
 NAMES = ["all", "android-cpu", "iphone-cpu", "iphone-neural-engine", "server-onnx"]
 
@@ -16,7 +16,7 @@ def test_the_five_recipes_come_with_the_package() -> None:
 
 def test_all_builds_every_precision_of_every_runtime() -> None:
     built = {(target.runtime, target.precision) for target in find_recipe("all").targets}
-    assert built == {(runtime, name) for runtime, names in PRECISIONS.items() for name in names}
+    assert built == {(each.name, name) for each in all_runtimes() for name in each.precisions}
 
 
 @pytest.mark.parametrize("name", ["iphone-cpu", "android-cpu"])

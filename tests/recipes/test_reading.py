@@ -70,7 +70,7 @@ def test_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path: Path) -> Non
         ('saliency = "yes"\n' + HEAD, "saliency"),
         # Not an artifact.
         (HEAD[:-19], "artifact.0.precision"),
-        (HEAD.replace("onnx", "tflite"), "artifact.0.runtime.*'executorch-coreml'"),
+        (HEAD.replace("onnx", "tflite"), "artifact.0.runtime.*executorch-coreml"),
         (HEAD + "name = true\n", "artifact.0.name"),
         (HEAD + "keep_float = 'a'\n", "artifact.0.keep_float"),
         (HEAD + "keep_float = ['a', 3]\n", "artifact.0.keep_float.1"),

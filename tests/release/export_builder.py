@@ -13,11 +13,12 @@ from sqsam_deploy.artifact.manifest import (
     file_entries,
     write_manifest,
 )
-from sqsam_deploy.artifact.metadata import Precision, RuntimeName, describe
+from sqsam_deploy.artifact.metadata import PrecisionName, RuntimeName
 from sqsam_deploy.model.config import preset
+from sqsam_deploy.model.description import describe
 
 WEIGHTS_SHA256 = hashlib.sha256(b"weights").hexdigest()
-ARTIFACTS: dict[str, tuple[RuntimeName, Precision, str]] = {
+ARTIFACTS: dict[str, tuple[RuntimeName, PrecisionName, str]] = {
     "nano-int8.pte": ("executorch", "int8", "1.4.1"),
     "nano-fp32.pte": ("executorch", "fp32", "1.4.1"),
     "nano-int8.onnx": ("onnx", "int8", "1.22"),

@@ -4,13 +4,14 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from sqsam_deploy.artifact.metadata import describe_saliency
 from sqsam_deploy.errors import ArtifactError, CheckpointError, DataError
+from sqsam_deploy.model.description import config_of, describe_saliency
 from sqsam_deploy.model.saliency import SALIENCY, SaliencyNet
+from sqsam_deploy.networks.saliency import load_saliency
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.saliency import open_saliency
 from sqsam_deploy.saliency.model import heat_of_logits
-from sqsam_deploy.saliency.network import ArtifactSaliency, load_saliency
+from sqsam_deploy.saliency.network import ArtifactSaliency
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ class Brightness(Session):
             SALIENCY, runtime="onnx", precision="fp32", weights_sha256="0" * 64
         )
 
-    def _execute(self, feeds):
+    def execute(self, feeds):
         red = feeds["image"][0, 0].reshape(128, 2, 128, 2).mean(axis=(1, 3))
         return {"saliency_logits": red[None, None] - 128}
 
@@ -68,7 +69,7 @@ def test_an_artifact_gives_heat_of_the_photo_it_was_shown():
 
 def test_a_saliency_artifact_is_no_segmentation_artifact():
     with pytest.raises(ArtifactError, match="is a saliency network"):
-        _ = Brightness().metadata.config
+        config_of(Brightness().metadata)
 
 
 def test_sigmoid_of_any_logit():

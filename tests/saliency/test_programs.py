@@ -11,20 +11,28 @@ from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.datasets.records import Dataset
 from sqsam_deploy.errors import GateError
 from sqsam_deploy.model.saliency import SaliencyConfig, SaliencyNet
-from sqsam_deploy.pipeline import saliency as pipeline
-from sqsam_deploy.pipeline.targets import AGREEMENT_LIMITS, PRECISIONS, Target
+from sqsam_deploy.networks.saliency import (
+    SaliencyCheckpoint,
+    SaliencyNetwork,
+    fold_saliency,
+    square_of,
+)
+from sqsam_deploy.pipeline.build import Builder, Built
+from sqsam_deploy.pipeline.programs import Programs
+from sqsam_deploy.pipeline.targets import Target
 from sqsam_deploy.runtimes import read_metadata
+from sqsam_deploy.runtimes.registry import all_runtimes
 from sqsam_deploy.saliency import open_saliency
-from sqsam_deploy.saliency.network import SaliencyCheckpoint, TorchSaliency, square_of
-from sqsam_deploy.saliency.programs import fold_saliency, saliency_sample
+from sqsam_deploy.saliency.network import TorchSaliency
+from tests.limits import set_limits
 
 #: The bundled network's structure, small enough to be lowered many times.
 TINY = SaliencyConfig("saliency", image_size=64, widths=(8, 12, 16, 16))
 
 ALL = tuple(
-    Target(runtime, precision)
-    for runtime, precisions in PRECISIONS.items()
-    for precision in precisions
+    Target(runtime.name, precision)
+    for runtime in all_runtimes()
+    for precision in runtime.precisions
 )
 
 
@@ -33,14 +41,17 @@ def photos():
     return list(itertools.islice(bundled_dataset("sample"), 3))
 
 
+def _sample(record) -> torch.Tensor:
+    square = square_of(load_image(record), TINY.image_size)
+    return torch.tensor(square).permute(2, 0, 1)[None].float()
+
+
 @pytest.fixture(scope="module")
 def checkpoint(photos) -> SaliencyCheckpoint:
     """Random weights whose norms have seen photos, and a map with both signs."""
     torch.manual_seed(1)
     model = SaliencyNet(TINY)
-    batch = torch.cat(
-        [saliency_sample(square_of(load_image(r), TINY.image_size))[0] for r in photos]
-    )
+    batch = torch.cat([_sample(record) for record in photos])
     with torch.no_grad():
         model.train()
         for _ in range(30):
@@ -55,11 +66,12 @@ TOLERANCES = {"fp32": 1e-3, "fp16": 4e-3, "int8": 0.1, "int8-weights": 0.1}
 
 
 def test_folding_changes_nothing(checkpoint, photos):
-    folded = fold_saliency(checkpoint.model)
+    folded, steps = fold_saliency(checkpoint.model)
+    assert {step.rule for step in steps} == {"pixel scaling", "conv-bn", "conv-transpose-bn"}
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
-    sample = saliency_sample(square_of(load_image(photos[0]), TINY.image_size))
+    sample = _sample(photos[0])
     with torch.no_grad():
-        expected, actual = checkpoint.model(*sample), folded(*sample)
+        expected, actual = checkpoint.model(sample), folded(sample)
     assert expected.std() > 0.1
     torch.testing.assert_close(actual, expected, rtol=0, atol=2e-4)
 
@@ -69,13 +81,15 @@ def built(checkpoint, photos, tmp_path_factory):
     staging = tmp_path_factory.mktemp("export")
     with pytest.MonkeyPatch.context() as patch:
         # Noise has no salient area that keeps its edge: the limits are for trained weights.
-        for precision, limit in (("fp16", 0.95), ("int8", 0.3), ("int8-weights", 0.3)):
-            patch.setitem(AGREEMENT_LIMITS, precision, limit)
-        calibration = Dataset("photos", tuple(photos))
-        entries = pipeline.build_saliency(
-            checkpoint, ALL, calibration, photos, staging, SilentSteps()
-        )
+        set_limits(patch, {"fp16": 0.95, "int8": 0.3, "int8-weights": 0.3})
+        entries = [one.entry for one in _build(checkpoint, photos, ALL, staging, SilentSteps())]
     return staging, {(e.metadata.runtime, e.metadata.precision): e for e in entries}
+
+
+def _build(checkpoint, photos, targets, staging, steps) -> list[Built]:
+    network = SaliencyNetwork(checkpoint)
+    programs = Programs(network, Dataset("photos", tuple(photos)), seed=0)
+    return Builder(network, programs, network.comparison(photos), staging).build(targets, steps)
 
 
 @pytest.mark.parametrize("target", ALL, ids=lambda t: f"{t.runtime}-{t.precision}")
@@ -101,26 +115,6 @@ def test_artifacts_say_what_they_are(built):
 
 
 def test_an_artifact_that_disagrees_is_not_built(checkpoint, photos, tmp_path, monkeypatch):
-    monkeypatch.setitem(AGREEMENT_LIMITS, "fp32", 1.01)
+    set_limits(monkeypatch, {"fp32": 1.01})
     with pytest.raises(GateError, match=r"saliency-fp32\.onnx agrees .* under the limit of 1\.01"):
-        pipeline.build_saliency(
-            checkpoint,
-            (Target("onnx", "fp32"),),
-            Dataset("photos", tuple(photos)),
-            photos,
-            tmp_path,
-            SilentSteps(),
-        )
-
-
-def test_the_steps_are_as_many_as_announced(checkpoint, photos, tmp_path):
-    class Counter(SilentSteps):
-        count = 0
-
-        def begin(self, what: str) -> None:
-            self.count += 1
-
-    targets, steps = (Target("onnx", "fp32"), Target("executorch", "fp32")), Counter()
-    calibration = Dataset("photos", tuple(photos))
-    pipeline.build_saliency(checkpoint, targets, calibration, photos, tmp_path, steps)
-    assert steps.count == pipeline.saliency_step_count(targets) == 5
+        _build(checkpoint, photos, (Target("onnx", "fp32"),), tmp_path, SilentSteps())

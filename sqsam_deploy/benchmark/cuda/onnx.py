@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from sqsam_deploy.benchmark.cuda.timing import time_calls
-from sqsam_deploy.benchmark.plain import OnnxNetwork
 from sqsam_deploy.errors import MissingDependencyError
+from sqsam_deploy.runtimes.onnx.raw import OnnxNetwork
 
 PROVIDERS = {"CUDA": "CUDAExecutionProvider", "TensorRT": "TensorrtExecutionProvider"}
 _WARM_UP = 5

@@ -38,6 +38,7 @@ from sqsam_deploy.benchmark.result import (
 )
 from sqsam_deploy.benchmark.resultfile import now
 from sqsam_deploy.errors import MissingDependencyError, SqsamError
+from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
 from sqsam_deploy.version import __version__
 
 _WARM_UP = 5
@@ -202,7 +203,7 @@ class _CudaRun:
     def _add_provider(
         self, path: Path, provider: str, rounds: tuple[tuple[float, ...], ...]
     ) -> None:
-        subject = self._subject("onnx", "fp32").model_copy(
+        subject = self._subject(ONNX.name, "fp32").model_copy(
             update={"name": path.name, "sha256": hash_file(path), "bytes": path.stat().st_size}
         )
         setup = Setup(compute=self._device.type, variant=f"{provider} provider, host clock")

@@ -20,14 +20,10 @@ from sqsam_deploy.artifact.metadata import ArtifactMetadata, ElementType
 from sqsam_deploy.benchmark.photos import Photo, load_photos
 from sqsam_deploy.benchmark.result import NotMeasured
 from sqsam_deploy.errors import UsageError
+from sqsam_deploy.model.description import config_of
+from sqsam_deploy.runtimes.registry import all_runtimes
 
 PLAN_NAME = "plan.json"
-#: Where one artifact can run; Core ML's own names (`MLComputeUnits`) for its packages.
-_COMPUTE: dict[str, tuple[str, ...]] = {
-    "coreml": ("all", "cpuAndNeuralEngine", "cpuOnly"),
-    "executorch": ("cpu",),
-    "executorch-coreml": ("delegate",),
-}
 
 
 class PlannedInput(Frozen):
@@ -147,7 +143,13 @@ def _verified(directories: Sequence[Path]) -> Iterator[tuple[Path, ArtifactEntry
 
 
 def _can_run(entry: ArtifactEntry) -> bool:
-    return entry.metadata.task == "segmentation" and entry.metadata.runtime in _COMPUTE
+    return entry.metadata.task == "segmentation" and bool(_compute(entry))
+
+
+def _compute(entry: ArtifactEntry) -> tuple[str, ...]:
+    """How the app can run an artifact; it knows nothing of runtimes that are not installed here."""
+    known = {runtime.name: runtime.phone_compute for runtime in all_runtimes()}
+    return known.get(entry.metadata.runtime, ())
 
 
 def _left_out(entry: ArtifactEntry) -> NotMeasured:
@@ -163,7 +165,8 @@ def _left_out(entry: ArtifactEntry) -> NotMeasured:
 def _check_names(entries: Sequence[ArtifactEntry]) -> None:
     names = [entry.path for entry in entries]
     if not names:
-        raise UsageError("none of the artifacts runs on an iPhone: export coreml or executorch")
+        offered = " or ".join(each.name for each in all_runtimes() if each.phone_compute)
+        raise UsageError(f"none of the artifacts runs on an iPhone: export {offered}")
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two artifacts are called {name}: measure their directories apart")
@@ -184,7 +187,7 @@ def _planned(entry: ArtifactEntry, photos: Sequence[Photo], folder: Path) -> Pla
         precision=metadata.precision,
         preset=metadata.preset,
         bytes=entry.bytes,
-        compute=_COMPUTE[metadata.runtime],
+        compute=_compute(entry),
         inputs=tuple(
             PlannedInput(name=spec.name, dtype=spec.dtype, shape=spec.shape, layout=spec.layout)
             for spec in metadata.inputs
@@ -196,11 +199,11 @@ def _planned(entry: ArtifactEntry, photos: Sequence[Photo], folder: Path) -> Pla
 def _write_feeds(metadata: ArtifactMetadata, photo: Photo, folder: Path) -> tuple[str, ...]:
     """Files of one photo's inputs, named by their content: artifacts share them."""
     from sqsam_deploy.prompts import encode_prompt, prepare_image
-    from sqsam_deploy.runtimes.session import bind_inputs
+    from sqsam_deploy.prompts.binding import bind_inputs
 
-    config = metadata.config
+    config = config_of(metadata)
     encoded = encode_prompt(photo.prompt, photo.image.shape[:2], config)
-    values = bind_inputs(metadata, prepare_image(photo.image, config), encoded)
+    values = bind_inputs(metadata.inputs, prepare_image(photo.image, config), encoded)
     (folder / "inputs").mkdir(exist_ok=True)
     names = []
     for spec in metadata.inputs:

@@ -2,64 +2,62 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqsam_deploy.artifact.manifest import Manifest
-from sqsam_deploy.export_report.operators.coreml import MilOperations, mil_operations_of
-from sqsam_deploy.export_report.operators.counts import OperatorCount
-from sqsam_deploy.export_report.operators.executorch import DelegatedOperators, delegated_operators
-from sqsam_deploy.export_report.operators.onnx import RunOperators
-from sqsam_deploy.export_report.runs import ProfiledRun
+from sqsam_deploy.runtimes.inspection import Inspection, OperatorGroup
+from sqsam_deploy.runtimes.profiling import ProfiledRun
+from sqsam_deploy.runtimes.registry import all_runtimes
 
 
 @dataclass(frozen=True)
-class OperatorsByRuntime:
-    """Operators by artifact name, apart for each runtime, because each is known another way.
+class RuntimeOperators:
+    """Operators of the artifacts of one runtime, whose groups are the same for all of them.
 
     Attributes:
-        executorch: Read from the files.
-        onnx: Seen while ONNX Runtime ran.
-        coreml: Read from the files; what runs them only the device knows.
+        title: What the runtime is called.
+        seen: How they are known.
+        artifacts: Groups of each artifact.
     """
 
-    executorch: dict[str, DelegatedOperators]
-    onnx: dict[str, RunOperators]
-    coreml: dict[str, MilOperations]
+    title: str
+    seen: str
+    artifacts: dict[str, tuple[OperatorGroup, ...]]
 
     @property
-    def outside(self) -> int:
-        """Operators of all `.pte` files that run outside XNNPACK."""
-        found = self.executorch.values()
-        return sum(item.count for operators in found for item in operators.outside)
+    def groups(self) -> tuple[str, ...]:
+        """Titles of the groups."""
+        return tuple(group.title for group in next(iter(self.artifacts.values())))
 
     @property
-    def coreml_kinds(self) -> list[tuple[list[str], tuple[OperatorCount, ...]]]:
-        """Operations by kind, for all the artifacts that have the same ones."""
-        found: dict[tuple[OperatorCount, ...], list[str]] = {}
-        for name, operators in self.coreml.items():
-            found.setdefault(operators.operations, []).append(name)
-        return [(names, operations) for operations, names in found.items()]
+    def kinds(self) -> list[tuple[list[str], tuple[OperatorGroup, ...]]]:
+        """Groups with operators, for all the artifacts that have the same ones."""
+        found: dict[tuple[OperatorGroup, ...], list[str]] = {}
+        for name, groups in self.artifacts.items():
+            filled = tuple(group for group in groups if group.operators)
+            found.setdefault(filled, []).append(name)
+        return [(names, groups) for groups, names in found.items()]
+
+    @property
+    def costly(self) -> tuple[OperatorGroup, ...]:
+        """Groups of which a good artifact has nothing."""
+        every = (group for groups in self.artifacts.values() for group in groups)
+        return tuple(group for group in every if group.is_costly)
 
 
 def operators_by_runtime(
-    directory: Path, manifest: Manifest, runs: Mapping[str, ProfiledRun | None]
-) -> OperatorsByRuntime:
-    """Collects them.
-
-    Raises:
-        ArtifactError: An artifact is damaged.
-    """
-    runtimes = {entry.path: entry.metadata.runtime for entry in manifest.artifacts}
-    return OperatorsByRuntime(
-        executorch={
-            name: delegated_operators(directory / name)
-            for name, runtime in runtimes.items()
-            if runtime == "executorch"
-        },
-        onnx={name: run.operators for name, run in runs.items() if run and run.operators},
-        coreml={
-            name: mil_operations_of(directory / name)
-            for name, runtime in runtimes.items()
-            if runtime in ("coreml", "executorch-coreml")
-        },
-    )
+    manifest: Manifest,
+    inspections: Mapping[str, Inspection],
+    runs: Mapping[str, ProfiledRun | None],
+) -> list[RuntimeOperators]:
+    """Operators as the files tell them, and otherwise as the runtime's profile does."""
+    found = []
+    for runtime in all_runtimes():
+        names = [e.path for e in manifest.artifacts if e.metadata.runtime == runtime.name]
+        read = {n: inspections[n].operators for n in names if inspections[n].operators}
+        ran = {n: run.operators for n in names if (run := runs[n]) and run.operators}
+        if read:
+            found.append(RuntimeOperators(runtime.title, "read from the files", read))
+        elif ran:
+            seen = "the kernels of one inference, from its own profile"
+            found.append(RuntimeOperators(runtime.title, seen, ran))
+    return found

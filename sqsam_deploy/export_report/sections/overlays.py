@@ -10,6 +10,8 @@ from PIL import Image
 from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.datasets import load_image
+from sqsam_deploy.networks.agreement import Probe
+from sqsam_deploy.networks.base import Logits
 from sqsam_deploy.pictures import (
     GAINED,
     LOST,
@@ -19,8 +21,7 @@ from sqsam_deploy.pictures import (
     tinted,
     with_prompt,
 )
-from sqsam_deploy.pipeline.agreement import Probe
-from sqsam_deploy.pipeline.evidence import Evidence, Logits
+from sqsam_deploy.pipeline.evidence import Evidence
 from sqsam_deploy.predictor import upsample_masks
 from sqsam_deploy.prompts import Prompt
 
@@ -64,18 +65,14 @@ def _least_alike(shown: Sequence[str], evidence: Evidence) -> Iterator[int]:
     """Positions of the probes to show, one a photo."""
     expected = evidence.expected()
     lowest = [
-        min((_logits_iou(evidence.answers[name][i], expected[i]) for name in shown), default=1.0)
-        for i in range(len(expected))
+        min((mask_iou(evidence.answers[name][i] > 0, wanted > 0) for name in shown), default=1.0)
+        for i, wanted in enumerate(expected)
     ]
     photos: dict[str, list[int]] = {}
     for index, probe in enumerate(evidence.probes):
         photos.setdefault(probe.record.id, []).append(index)
     for indices in photos.values():
         yield min(indices, key=lambda index: lowest[index])
-
-
-def _logits_iou(a: Logits, b: Logits) -> float:
-    return mask_iou(a > 0, b > 0)
 
 
 def _exhibit(index: int, shown: Sequence[str], evidence: Evidence) -> WorstCase:
@@ -88,7 +85,7 @@ def _exhibit(index: int, shown: Sequence[str], evidence: Evidence) -> WorstCase:
     ]
     for name in shown:
         logits = evidence.answers[name][index]
-        caption = f"{name}: IoU {_logits_iou(logits, expected):.3f}"
+        caption = f"{name}: IoU {mask_iou(logits > 0, expected > 0):.3f}"
         after = _mask(logits, photo)
         pictures.append(Picture(caption, _drawn(_compared(photo, before, after))))
     return WorstCase(_title(probe), tuple(pictures))

@@ -1,10 +1,10 @@
 """Sizes, what they consist of, and agreement with the float network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqsam_deploy.artifact.manifest import ArtifactEntry, Manifest
-from sqsam_deploy.export_report.size_breakdown import KINDS, Kind, Part, bytes_by_kind, parts_of
+from sqsam_deploy.runtimes.inspection import KINDS, Inspection, Kind, Part, bytes_by_kind
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,21 @@ class SizedArtifact:
         return 1 - (self.kinds["weights"] + self.kinds["scales"]) / self.entry.bytes
 
 
-def sized_artifacts(directory: Path, manifest: Manifest) -> tuple[SizedArtifact, ...]:
-    """Every artifact of the manifest, in its order.
-
-    Raises:
-        ArtifactError: An artifact is damaged.
-    """
+def sized_artifacts(
+    manifest: Manifest, inspections: Mapping[str, Inspection]
+) -> tuple[SizedArtifact, ...]:
+    """Every artifact of the manifest, in its order."""
     largest: dict[str, int] = {}
     for entry in manifest.artifacts:
         task = entry.metadata.task
         largest[task] = max(largest.get(task, 1), entry.bytes)
     return tuple(
-        _sized(directory / entry.path, entry, largest[entry.metadata.task])
+        _sized(inspections[entry.path].parts, entry, largest[entry.metadata.task])
         for entry in manifest.artifacts
     )
 
 
-def _sized(path: Path, entry: ArtifactEntry, largest: int) -> SizedArtifact:
-    parts = parts_of(path)
+def _sized(parts: tuple[Part, ...], entry: ArtifactEntry, largest: int) -> SizedArtifact:
     kinds = bytes_by_kind(parts)
     bar = tuple(
         Share(kind, 100 * kinds[kind] / largest, f"{kind}: {kinds[kind]:,} bytes")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqsam_deploy.export_report.sections.layers import QuantizedLayers, display_name
-from sqsam_deploy.export_report.sections.operators import OperatorsByRuntime
+from sqsam_deploy.export_report.sections.operators import RuntimeOperators
 from sqsam_deploy.export_report.sections.sizes import SizedArtifact
 
 
@@ -18,15 +18,16 @@ class Fact:
 
 def key_facts(
     sizes: Sequence[SizedArtifact],
-    operators: OperatorsByRuntime,
+    operators: Sequence[RuntimeOperators],
     layers: Sequence[QuantizedLayers],
 ) -> tuple[Fact, ...]:
     """What a reader wants to know first; only what this export has."""
     facts = [_smallest(sizes), _lowest_agreement(sizes)]
-    if operators.executorch:
-        files = len(operators.executorch)
-        meaning = f"operators outside the XNNPACK delegate, in {files} .pte file{'s'[: files > 1]}"
-        facts.append(Fact(str(operators.outside), meaning))
+    for found in operators:
+        if found.costly:
+            count, files = sum(group.total for group in found.costly), len(found.artifacts)
+            where = f"{found.costly[0].title}, in {files} {found.title} file{'s'[: files > 1]}"
+            facts.append(Fact(str(count), f"operators {where}"))
     if layers:
         worst = layers[0].worst[0]
         facts.append(

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqsam_deploy.benchmark.result import OperatorCost
-from sqsam_deploy.export_report.runs import ProfiledRun
+from sqsam_deploy.runtimes.profiling import OperatorCost, ProfiledRun
 
 #: Kinds of operators shown by name.
 SHOWN = 7

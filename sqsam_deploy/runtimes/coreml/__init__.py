@@ -3,15 +3,88 @@
 Elsewhere `reference` interprets the saved ML Program, so that no artifact leaves unexecuted.
 """
 
-from sqsam_deploy.runtimes.coreml.lowering import lower
-from sqsam_deploy.runtimes.coreml.session import executor, open_session, read_metadata
-from sqsam_deploy.runtimes.coreml.specs import input_specs, minimum_runtime
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "executor",
-    "input_specs",
-    "lower",
-    "minimum_runtime",
-    "open_session",
-    "read_metadata",
-]
+from typing_extensions import override
+
+from sqsam_deploy.artifact.metadata import DEFAULT_DEPLOYMENT_TARGET, ArtifactMetadata
+from sqsam_deploy.runtimes.base import APPLE, Runtime
+from sqsam_deploy.runtimes.inspection import Inspection
+from sqsam_deploy.runtimes.session import Session
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CoreML(Runtime):
+    """See `Runtime`."""
+
+    @override
+    def lower(self, program: "ExportedProgram", metadata: ArtifactMetadata, path: Path) -> None:
+        from sqsam_deploy.runtimes.coreml.lowering import lower
+
+        lower(program, metadata, path)
+
+    @override
+    def open_session(self, path: Path, threads: int | None = None) -> Session:
+        from sqsam_deploy.runtimes.coreml.session import open_session
+
+        return open_session(path, threads)
+
+    @override
+    def read_metadata(self, path: Path) -> ArtifactMetadata:
+        from sqsam_deploy.runtimes.coreml.session import read_metadata
+
+        return read_metadata(path)
+
+    @override
+    def minimum_runtime(self, metadata: ArtifactMetadata) -> str:
+        """Lowest iOS that loads an artifact, as coremltools names it.
+
+        W8A8 (`int8`) loads on every iPhone with iOS 17, but runs faster than fp16 only on the
+        Neural Engine of an A17 Pro, an M4 or later.
+        """
+        return metadata.deployment_target or DEFAULT_DEPLOYMENT_TARGET
+
+    @override
+    def runtime_version(self) -> str:
+        from sqsam_deploy.runtimes.coreml.session import runtime_version
+
+        return runtime_version()
+
+    @override
+    def inspect(self, path: Path) -> Inspection:
+        from sqsam_deploy.runtimes.coreml.inspection import inspect_package
+
+        return inspect_package(path)
+
+
+RUNTIME = CoreML(
+    name="coreml",
+    title="Core ML",
+    ending=".mlpackage",
+    layouts={
+        "fp32": ("image",),
+        "fp16": ("image",),
+        "int8": ("image",),
+        "int8-weights": ("image",),
+    },
+    library="coremltools",
+    distributions=("coremltools",),
+    systems=APPLE,
+    is_default=True,
+    cost=1.5,
+    # `quantize` and `dequantize` are of iOS 17 (coremltools 9.0 lowers weights alone to the same
+    # operator); ML Programs begin with iOS 15.
+    deployment_targets={
+        "fp32": "iOS15",
+        "fp16": "iOS15",
+        "int8": "iOS17",
+        "int8-weights": "iOS17",
+    },
+    # Core ML's own names (`MLComputeUnits`).
+    phone_compute=("all", "cpuAndNeuralEngine", "cpuOnly"),
+)

@@ -14,7 +14,7 @@ from sqsam_deploy._internal.upstream.coremltools import (
 from sqsam_deploy.artifact.metadata import (
     DEFAULT_DEPLOYMENT_TARGET,
     DeploymentTarget,
-    Precision,
+    PrecisionName,
     TensorSpec,
 )
 from sqsam_deploy.runtimes.coreml.programs import decomposed, single_precision
@@ -28,7 +28,7 @@ def convert(
     program: ExportedProgram,
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
-    precision: Precision,
+    precision: PrecisionName,
     deployment_target: DeploymentTarget = DEFAULT_DEPLOYMENT_TARGET,
 ) -> "MLModel":
     """Converts with the declared names, types and precision.
@@ -59,7 +59,7 @@ def convert(
     return model
 
 
-def _compute_precision(precision: Precision) -> Any:
+def _compute_precision(precision: PrecisionName) -> Any:
     ct = coremltools()
     if precision == "fp32":
         return ct.precision.FLOAT32

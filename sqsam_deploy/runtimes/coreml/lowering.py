@@ -5,15 +5,31 @@ from typing import TYPE_CHECKING
 
 from torch.export import ExportedProgram
 
-from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, Precision
+from sqsam_deploy.artifact.metadata import (
+    DEFAULT_DEPLOYMENT_TARGET,
+    METADATA_KEY,
+    ArtifactMetadata,
+    PrecisionName,
+)
 from sqsam_deploy.runtimes.coreml.conversion import convert
 from sqsam_deploy.runtimes.coreml.half_scales import with_normal_scales
 from sqsam_deploy.runtimes.coreml.package import write_package
 from sqsam_deploy.runtimes.coreml.programs import weights_only
-from sqsam_deploy.runtimes.coreml.specs import DESCRIPTIONS, deployment_target
 
 if TYPE_CHECKING:
     from coremltools.proto.Model_pb2 import Model
+
+
+#: What Xcode shows beside each input and output.
+_DESCRIPTIONS = {
+    "image": "The photo, stretched to the square.",
+    "prompt_maps": "Clicks and box drawn as two channels, 0 or 255, in the order of the metadata.",
+    "point_coords": "(x, y) of the clicks, then of the box's corners, in pixels of the square.",
+    "point_labels": "1 foreground, 0 background, 2 and 3 box corners, -1 padding.",
+    "low_res_masks": "Logits of the candidate masks; a pixel belongs to a mask above 0.",
+    "saliency_logits": "Logits of the saliency map; their sigmoid is the heat.",
+    "iou_predictions": "How well each mask is expected to fit, as IoU.",
+}
 
 
 def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> None:
@@ -22,7 +38,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     Args:
         program: The float program for "fp32" and "fp16", the quantized one for "int8" and
             "int8-weights"; the latter keeps its weights and scales and drops the rest.
-        metadata: `inputs` from `input_specs`; travels inside as user-defined metadata.
+        metadata: travels inside as user-defined metadata.
         path: The `.mlpackage` directory to make or replace.
     """
     converted = convert(
@@ -30,7 +46,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         metadata.inputs,
         metadata.outputs,
         metadata.precision,
-        deployment_target(metadata),
+        metadata.deployment_target or DEFAULT_DEPLOYMENT_TARGET,
     )
     model = converted.get_spec()
     _describe(model, metadata)
@@ -38,7 +54,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     write_package(model, weights, path)
 
 
-def _source(program: ExportedProgram, precision: Precision) -> ExportedProgram:
+def _source(program: ExportedProgram, precision: PrecisionName) -> ExportedProgram:
     if precision == "int8-weights":
         return with_normal_scales(weights_only(program))
     return with_normal_scales(program) if precision == "int8" else program
@@ -55,4 +71,4 @@ def _describe(model: "Model", metadata: ArtifactMetadata) -> None:
     )
     about.userDefined[METADATA_KEY] = metadata.model_dump_json()
     for feature in (*model.description.input, *model.description.output):
-        feature.shortDescription = DESCRIPTIONS[feature.name]
+        feature.shortDescription = _DESCRIPTIONS[feature.name]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from sqsam_deploy._internal.upstream.coremltools import coremltools
 from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, stored_metadata
@@ -26,7 +27,8 @@ class ReferenceSession(Session):
         self._layouts = image_layouts(package.model)
         self._executor = ReferenceExecutor(load_program(package))
 
-    def _execute(
+    @override
+    def execute(
         self, feeds: Mapping[str, NDArray[np.generic]]
     ) -> Mapping[str, NDArray[np.generic]]:
         outputs = self._executor.run(to_program_inputs(feeds, self._layouts))
@@ -40,7 +42,8 @@ class NativeSession(Session):
         self.metadata = metadata
         self._model = coremltools().models.MLModel(str(path))
 
-    def _execute(
+    @override
+    def execute(
         self, feeds: Mapping[str, NDArray[np.generic]]
     ) -> Mapping[str, NDArray[np.generic]]:
         from PIL import Image
@@ -96,7 +99,7 @@ def parse_metadata(package: Package, path: Path) -> ArtifactMetadata:
     return stored_metadata(text, str(path))
 
 
-def executor() -> str:
+def runtime_version() -> str:
     """What runs packages on this machine, with version, for the manifest."""
     version = coremltools().__version__
     if _has_core_ml():

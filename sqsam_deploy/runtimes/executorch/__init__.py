@@ -1,21 +1,96 @@
 """ExecuTorch: `.pte` files whose arithmetic runs in XNNPACK."""
 
-from sqsam_deploy.artifact.metadata import input_specs
-from sqsam_deploy.runtimes.executorch.lowering import lower
-from sqsam_deploy.runtimes.executorch.session import (
-    ExecutorchSession,
-    executor,
-    open_session,
-    read_metadata,
-)
-from sqsam_deploy.runtimes.executorch.specs import minimum_runtime
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "ExecutorchSession",
-    "executor",
-    "input_specs",
-    "lower",
-    "minimum_runtime",
-    "open_session",
-    "read_metadata",
-]
+from typing_extensions import override
+
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
+from sqsam_deploy.runtimes.base import EVERYWHERE, Feeds, RawRunner, Runtime
+from sqsam_deploy.runtimes.inspection import Inspection
+from sqsam_deploy.runtimes.profiling import ProfiledRun
+from sqsam_deploy.runtimes.session import Session
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExecuTorch(Runtime):
+    """See `Runtime`."""
+
+    @override
+    def lower(self, program: "ExportedProgram", metadata: ArtifactMetadata, path: Path) -> None:
+        from sqsam_deploy.runtimes.executorch.lowering import lower
+
+        lower(program, metadata, path)
+
+    @override
+    def open_session(self, path: Path, threads: int | None = None) -> Session:
+        from sqsam_deploy.runtimes.executorch.session import open_session
+
+        return open_session(path, threads)
+
+    @override
+    def read_metadata(self, path: Path) -> ArtifactMetadata:
+        from sqsam_deploy.runtimes.executorch.session import read_metadata
+
+        return read_metadata(path)
+
+    @override
+    def minimum_runtime(self, metadata: ArtifactMetadata) -> str:
+        """Lowest version of the ExecuTorch runtime that these files are known to run on.
+
+        ExecuTorch promises that a runtime reads files of the release before it and later ones.
+        """
+        return "ExecuTorch 1.4 with the XNNPACK backend"
+
+    @override
+    def runtime_version(self) -> str:
+        from importlib.metadata import version
+
+        return f"executorch {version('executorch')}, XNNPACK"
+
+    @override
+    def inspect(self, path: Path) -> Inspection:
+        from sqsam_deploy.runtimes.executorch.inspection import inspect_pte
+
+        return inspect_pte(path)
+
+    @override
+    def raw_runner(self, path: Path, threads: int) -> RawRunner:
+        from sqsam_deploy.runtimes.executorch.raw import ExecuTorchNetwork
+
+        return ExecuTorchNetwork(path, threads)
+
+    @override
+    def profile(self, path: Path, feeds: Feeds, threads: int, count: int) -> ProfiledRun:
+        from sqsam_deploy.runtimes.executorch.profile import profile_executorch
+        from sqsam_deploy.runtimes.executorch.quiet import quiet_cpp
+
+        with quiet_cpp(), warnings.catch_warnings():
+            # The inspector misses the tensors' values, which nobody asked for.
+            warnings.simplefilter("ignore")
+            return ProfiledRun(profile_executorch(path, feeds, threads, count))
+
+
+RUNTIME = ExecuTorch(
+    name="executorch",
+    title="ExecuTorch",
+    ending=".pte",
+    # The int8 layout is what the first convolution's kernel reads: nothing is converted.
+    layouts={
+        "fp32": ("nchw-float32",),
+        "fp16": ("nchw-float32",),
+        "int8": ("nhwc-int8", "nchw-float32"),
+    },
+    library="executorch.extension.pybindings.portable_lib",
+    distributions=("executorch",),
+    systems=EVERYWHERE,
+    is_default=True,
+    cost=3.0,
+    phone_compute=("cpu",),
+    profiler="ExecuTorch ETDump",
+)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from sqsam_deploy._internal.upstream.executorch import set_threads
 from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, stored_metadata
@@ -25,7 +26,8 @@ class ExecutorchSession(Session):
         self._program = program
         self._method = method
 
-    def _execute(
+    @override
+    def execute(
         self, feeds: Mapping[str, NDArray[np.generic]]
     ) -> Mapping[str, NDArray[np.generic]]:
         inputs = [torch.from_numpy(feeds[spec.name]) for spec in self.metadata.inputs]
@@ -85,10 +87,3 @@ def _metadata_of(program: Any, path: Path) -> ArtifactMetadata:
         raise ArtifactError(f"{path} has no '{METADATA_KEY}' metadata: no artifact of this tool")
     (stored,) = program.load_method(METADATA_KEY).execute([])
     return stored_metadata(stored, str(path))
-
-
-def executor() -> str:
-    """What runs the artifacts, with its version."""
-    from importlib.metadata import version
-
-    return f"executorch {version('executorch')}, XNNPACK"

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from torch.export import ExportedProgram
 
 from sqsam_deploy._internal.upstream.coremltools import coremltools, quiet_conversion
-from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata
+from sqsam_deploy.artifact.metadata import DEFAULT_DEPLOYMENT_TARGET, METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.coreml.specs import deployment_target
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
 
     Args:
         program: Float for "fp32" and "fp16", quantized for "int8".
-        metadata: `inputs` from `input_specs`; travels inside as a constant method.
+        metadata: travels inside as a constant method.
         path: The file to make or replace.
 
     Raises:
@@ -60,7 +59,9 @@ def _compile_specs(metadata: ArtifactMetadata) -> list[Any]:
 
     specs: list[Any] = CoreMLBackend.generate_compile_specs(
         compute_unit=ct.ComputeUnit.ALL,
-        minimum_deployment_target=ct.target[deployment_target(metadata)],
+        minimum_deployment_target=ct.target[
+            metadata.deployment_target or DEFAULT_DEPLOYMENT_TARGET
+        ],
         compute_precision=ct.precision.FLOAT32
         if metadata.precision == "fp32"
         else ct.precision.FLOAT16,

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from sqsam_deploy._internal.upstream.executorch import parse_file
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError, SqsamError
-from sqsam_deploy.runtimes import coreml
 from sqsam_deploy.runtimes.coreml.reference import ReferenceExecutor
 from sqsam_deploy.runtimes.coreml.reference.program import load_program
+from sqsam_deploy.runtimes.executorch.session import read_metadata
 from sqsam_deploy.runtimes.executorch_coreml.blob import unpacked
 from sqsam_deploy.runtimes.session import Session
 
@@ -52,7 +53,8 @@ class DelegateSession(Session):
                 for name, i in zip(model.outputs, call.outputs, strict=True)
             }
 
-    def _execute(
+    @override
+    def execute(
         self, feeds: Mapping[str, NDArray[np.generic]]
     ) -> Mapping[str, NDArray[np.generic]]:
         bound = {name: torch.tensor(feeds[source]) for name, source in self._inputs.items()}
@@ -69,23 +71,6 @@ def open_session(path: Path, threads: int | None = None) -> Session:
     if threads is not None:
         torch.set_num_threads(threads)
     return DelegateSession(path, read_metadata(path))
-
-
-def read_metadata(path: Path) -> ArtifactMetadata:
-    """What the file says of itself.
-
-    Raises:
-        ArtifactError: The file is missing, damaged or was not written by this tool.
-    """
-    from sqsam_deploy.runtimes import executorch
-
-    metadata: ArtifactMetadata = executorch.read_metadata(path)
-    return metadata
-
-
-def executor() -> str:
-    """What runs these files on this machine, with version, for the manifest."""
-    return coreml.executor()
 
 
 def _read_call(path: Path) -> _Call:

@@ -11,7 +11,6 @@ from torch.export import ExportedProgram
 
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.artifact.metadata import METADATA_KEY, PIXELS, ArtifactMetadata
-from sqsam_deploy.runtimes.onnx.specs import IR_VERSION, OPSET
 from sqsam_deploy.version import __version__
 
 if TYPE_CHECKING:
@@ -19,6 +18,11 @@ if TYPE_CHECKING:
     from onnx_ir import Model
     from onnx_ir.passes import InPlacePass
 
+#: ONNX operator set of every file.
+OPSET = 18
+#: File format of ONNX 1.13, which brought that operator set; torch writes a later one, of which
+#: only the stripped metadata of nodes is used, and which older runtimes refuse.
+IR_VERSION = 8
 #: Key that records with which of its optimizations ONNX Runtime was compared.
 OPTIMIZATION_KEY = "onnxruntime.graph_optimization_level"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
@@ -25,7 +26,8 @@ class OnnxSession(Session):
         self._session = session
         self._outputs = [spec.name for spec in metadata.outputs]
 
-    def _execute(
+    @override
+    def execute(
         self, feeds: Mapping[str, NDArray[np.generic]]
     ) -> Mapping[str, NDArray[np.generic]]:
         values = self._session.run(self._outputs, dict(feeds))
@@ -70,10 +72,3 @@ def _options(threads: int | None) -> "onnxruntime.SessionOptions":
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
     return options
-
-
-def executor() -> str:
-    """What runs the artifacts, with its version."""
-    import onnxruntime
-
-    return f"onnxruntime {onnxruntime.__version__}, all graph optimizations"

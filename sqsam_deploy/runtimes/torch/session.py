@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from sqsam_deploy.artifact.metadata import describe
 from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
+from sqsam_deploy.model.description import config_of, describe
 from sqsam_deploy.runtimes.session import Session
 
 
@@ -25,12 +26,13 @@ class TorchSession(Session):
         self._device = torch.device(device)
         self._model = checkpoint.model.to(self._device)
 
+    @override
     @torch.inference_mode()
-    def _execute(
+    def execute(
         self, feeds: Mapping[str, NDArray[np.generic]]
     ) -> Mapping[str, NDArray[np.generic]]:
         tensors = {name: torch.from_numpy(v).to(self._device) for name, v in feeds.items()}
-        if not self.metadata.config.late_fusion:
+        if not config_of(self.metadata).late_fusion:
             # Such a network reads the points from the maps alone; its forward still takes them.
             tensors["point_coords"] = tensors["image"].new_zeros(1, 1, 2)
             tensors["point_labels"] = tensors["image"].new_zeros(1, 1)

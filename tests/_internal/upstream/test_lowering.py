@@ -15,10 +15,10 @@ from sqsam_deploy._internal.upstream.coremltools import (
     unvalidated_passes,
 )
 from sqsam_deploy._internal.upstream.patches import Library, UpstreamWarning, warn_once
-from sqsam_deploy.artifact.metadata import describe
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.quantization import export_fp32
-from sqsam_deploy.runtimes import executorch
 from sqsam_deploy.runtimes.coreml.programs import decomposed
+from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
 from sqsam_deploy.runtimes.executorch import xnnpack
 from tests.tiny_network import TINY, tiny_folded
 
@@ -38,12 +38,12 @@ def test_a_pte_has_the_same_bytes_without_the_patches(tmp_path: Path) -> None:
         with warnings.catch_warnings():
             # A patch that is not used warns.
             warnings.simplefilter("error", UpstreamWarning)
-            executorch.lower(program, metadata, tmp_path / "patched.pte")
+            EXECUTORCH.lower(program, metadata, tmp_path / "patched.pte")
         with (
             mock.patch.object(Library, "installed", "99.0"),
             pytest.warns(UpstreamWarning, match="99.0 was not tried") as caught,
         ):
-            executorch.lower(program, metadata, tmp_path / "plain.pte")
+            EXECUTORCH.lower(program, metadata, tmp_path / "plain.pte")
     assert (tmp_path / "patched.pte").read_bytes() == (tmp_path / "plain.pte").read_bytes()
     assert len({str(each.message) for each in caught}) == 5
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from torch.export import ExportedProgram
 
-from sqsam_deploy.artifact.metadata import Precision
+from sqsam_deploy.artifact.metadata import PrecisionName
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import FoldedModel, fold
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.quantization import build_calibration, export_fp16, export_fp32, quantize
-from sqsam_deploy.runtimes import coreml
+from sqsam_deploy.runtimes.coreml import RUNTIME as COREML
 from tests.runtimes.coreml.coreml_nano import Package, Photo, metadata_of, real_photo
 
 
@@ -28,14 +28,14 @@ def folded() -> FoldedModel:
 
 
 @pytest.fixture(scope="session")
-def program(folded: FoldedModel) -> Callable[[Precision], ExportedProgram]:
+def program(folded: FoldedModel) -> Callable[[PrecisionName], ExportedProgram]:
     @cache
     def quantized() -> ExportedProgram:
         calibration = build_calibration(bundled_dataset("calibration"), NANO, size=2, seed=0)
         return quantize(folded, calibration).program
 
     @cache
-    def make(precision: Precision) -> ExportedProgram:
+    def make(precision: PrecisionName) -> ExportedProgram:
         if precision == "fp32":
             return export_fp32(folded)
         return export_fp16(folded) if precision == "fp16" else quantized()
@@ -45,14 +45,14 @@ def program(folded: FoldedModel) -> Callable[[Precision], ExportedProgram]:
 
 @pytest.fixture(scope="session")
 def package(
-    program: Callable[[Precision], ExportedProgram], tmp_path_factory: pytest.TempPathFactory
+    program: Callable[[PrecisionName], ExportedProgram], tmp_path_factory: pytest.TempPathFactory
 ) -> Package:
     folder = tmp_path_factory.mktemp("coreml")
 
     @cache
-    def make(precision: Precision) -> Path:
+    def make(precision: PrecisionName) -> Path:
         path = folder / f"nano-{precision}.mlpackage"
-        coreml.lower(program(precision), metadata_of(NANO, precision), path)
+        COREML.lower(program(precision), metadata_of(NANO, precision), path)
         return path
 
     return make

@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sqsam_deploy.artifact.metadata import ArtifactMetadata, Precision, describe
+from sqsam_deploy.artifact.metadata import ArtifactMetadata, PrecisionName, arrange_inputs
 from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.folding import FoldedModel, fold
 from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.model.description import default_inputs, describe
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
-from sqsam_deploy.runtimes import coreml
 
 Photo = tuple[NDArray[np.uint8], EncodedPrompt]
-Package = Callable[[Precision], Path]
+Package = Callable[[PrecisionName], Path]
 
 
 def folded_network(config: ModelConfig) -> FoldedModel:
@@ -40,11 +40,11 @@ def real_photo(config: ModelConfig) -> Photo:
     return prepare_image(image, config), encode_prompt(prompt, (height, width), config)
 
 
-def metadata_of(config: ModelConfig, precision: Precision) -> ArtifactMetadata:
+def metadata_of(config: ModelConfig, precision: PrecisionName) -> ArtifactMetadata:
     return describe(
         config,
         runtime="coreml",
         precision=precision,
         weights_sha256="ab" * 32,
-        inputs=coreml.input_specs(config),
+        inputs=arrange_inputs(default_inputs(config), "image"),
     )

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from sqsam_deploy.artifact.metadata import METADATA_KEY, Precision
+import sqsam_deploy
+from sqsam_deploy.artifact.metadata import METADATA_KEY, PrecisionName
 from sqsam_deploy.folding import FoldedModel
 from sqsam_deploy.model.config import NANO, PAPER, RELEASE_2023_12, ModelConfig
 from sqsam_deploy.quantization import export_fp32
 from sqsam_deploy.quantization.calibration import network_inputs
-from sqsam_deploy.runtimes import coreml
+from sqsam_deploy.runtimes.coreml import RUNTIME as COREML
 from sqsam_deploy.runtimes.coreml.conversion import convert
 from sqsam_deploy.runtimes.coreml.half_scales import with_normal_scales
 from sqsam_deploy.runtimes.coreml.package import read_package, write_package
@@ -33,7 +34,7 @@ from tests.runtimes.coreml.coreml_nano import (
 pytestmark = pytest.mark.skipif(
     platform.system() == "Darwin", reason="checks the reference executor's arithmetic"
 )
-Programs = Callable[[Precision], ExportedProgram]
+Programs = Callable[[PrecisionName], ExportedProgram]
 
 
 @torch.inference_mode()
@@ -54,14 +55,14 @@ def difference(a: RawPrediction, b: RawPrediction) -> float:
 
 
 def test_fp32_is_the_folded_network(package: Package, folded: FoldedModel, photo: Photo) -> None:
-    executed = coreml.open_session(package("fp32")).run(*photo)
+    executed = COREML.open_session(package("fp32")).run(*photo)
     assert difference(executed, in_torch(folded.network, photo)) < 1e-5
 
 
 def test_fp16_rounds_to_half_precision_and_stays_close(
     package: Package, folded: FoldedModel, photo: Photo
 ) -> None:
-    executed = coreml.open_session(package("fp16")).run(*photo)
+    executed = COREML.open_session(package("fp16")).run(*photo)
     logits = torch.from_numpy(executed.low_res_masks)
     assert torch.equal(logits.half().float(), logits)
     assert 1e-6 < difference(executed, in_torch(folded.network, photo)) < 0.02
@@ -76,7 +77,7 @@ def test_int8_computed_in_float32_is_the_quantized_program(
     model = converted.get_spec()
     model.description.metadata.userDefined[METADATA_KEY] = metadata.model_dump_json()
     write_package(model, Path(converted.weights_dir) / "weight.bin", path)
-    executed = coreml.open_session(path).run(*photo)
+    executed = COREML.open_session(path).run(*photo)
     quantized = in_torch(program("int8").module(), photo)
     # Sums in another order move a few activations by one step, and no more.
     lost = difference(quantized, in_torch(folded.network, photo))
@@ -86,7 +87,7 @@ def test_int8_computed_in_float32_is_the_quantized_program(
 def test_half_precision_costs_int8_less_than_quantization_does(
     package: Package, program: Programs, folded: FoldedModel, photo: Photo
 ) -> None:
-    executed = coreml.open_session(package("int8")).run(*photo)
+    executed = COREML.open_session(package("int8")).run(*photo)
     quantized = in_torch(program("int8").module(), photo)
     lost = difference(quantized, in_torch(folded.network, photo))
     assert difference(executed, quantized) < lost
@@ -95,7 +96,7 @@ def test_half_precision_costs_int8_less_than_quantization_does(
 def test_weight_only_int8_is_the_quantized_program_without_its_activations_rounded(
     package: Package, program: Programs, photo: Photo
 ) -> None:
-    executed = coreml.open_session(package("int8-weights")).run(*photo)
+    executed = COREML.open_session(package("int8-weights")).run(*photo)
     unrounded = in_torch(weights_only(program("int8")).module(), photo)
     assert difference(executed, unrounded) < 0.02
 
@@ -117,9 +118,9 @@ def test_lowering_leaves_the_program_as_it_was(package: Package, program: Progra
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_package_says_what_it_takes_and_gives(package: Package, precision: Precision) -> None:
+def test_a_package_says_what_it_takes_and_gives(package: Package, precision: PrecisionName) -> None:
     path = package(precision)
-    assert coreml.read_metadata(path) == metadata_of(NANO, precision)
+    assert COREML.read_metadata(path) == metadata_of(NANO, precision)
     description = read_package(path).model.description
     image, *others = description.input
     assert image.name == "image"
@@ -135,7 +136,7 @@ def test_a_package_says_what_it_takes_and_gives(package: Package, precision: Pre
     assert description.metadata.versionString
     # Specification 8 is iOS 17 (coremltools, `Model.proto`).
     assert read_package(path).model.specificationVersion == 8
-    assert coreml.minimum_runtime(coreml.read_metadata(path)) == "iOS17"
+    assert COREML.minimum_runtime(COREML.read_metadata(path)) == "iOS17"
 
 
 def all_bytes(package: Path) -> dict[str, bytes]:
@@ -151,7 +152,7 @@ def test_the_same_program_gives_the_same_bytes_without_local_paths(
 ) -> None:
     again = tmp_path / "elsewhere" / "other-name.mlpackage"
     again.parent.mkdir()
-    coreml.lower(program("fp32"), metadata_of(NANO, "fp32"), again)
+    COREML.lower(program("fp32"), metadata_of(NANO, "fp32"), again)
     first = all_bytes(package("fp32"))
     assert first == all_bytes(again)
     assert sorted(first) == [
@@ -161,7 +162,7 @@ def test_the_same_program_gives_the_same_bytes_without_local_paths(
     ]
     for content in first.values():
         assert str(Path.home()).encode() not in content
-        assert str(Path(coreml.__file__).parents[2]).encode() not in content
+        assert str(Path(sqsam_deploy.__file__).parents[1]).encode() not in content
         assert str(tmp_path).encode() not in content
         assert date.today().isoformat().encode() not in content
 
@@ -171,12 +172,12 @@ def test_the_deployment_target_reaches_the_package(
 ) -> None:
     path = tmp_path / "older.mlpackage"
     metadata = metadata_of(NANO, "fp16").model_copy(update={"deployment_target": "iOS15"})
-    coreml.lower(program("fp16"), metadata, path)
+    COREML.lower(program("fp16"), metadata, path)
     # Specification 6 is iOS 15 (coremltools, `Model.proto`).
     assert read_package(path).model.specificationVersion == 6
-    assert coreml.minimum_runtime(coreml.read_metadata(path)) == "iOS15"
-    newer = coreml.open_session(package("fp16")).run(*photo)
-    assert difference(coreml.open_session(path).run(*photo), newer) == 0
+    assert COREML.minimum_runtime(COREML.read_metadata(path)) == "iOS15"
+    newer = COREML.open_session(package("fp16")).run(*photo)
+    assert difference(COREML.open_session(path).run(*photo), newer) == 0
 
 
 def test_int8_weights_make_the_package_a_quarter(package: Package) -> None:
@@ -189,9 +190,9 @@ def test_int8_weights_make_the_package_a_quarter(package: Package) -> None:
 def test_the_full_presets_convert_and_execute(config: ModelConfig, tmp_path: Path) -> None:
     folded = folded_network(config)
     path = tmp_path / "full.mlpackage"
-    coreml.lower(export_fp32(folded), metadata_of(config, "fp32"), path)
+    COREML.lower(export_fp32(folded), metadata_of(config, "fp32"), path)
     photo = real_photo(config)
-    executed = coreml.open_session(path).run(*photo)
+    executed = COREML.open_session(path).run(*photo)
     inputs: tuple[Tensor, ...] = network_inputs(*photo, config)
     with torch.inference_mode():
         masks, iou = folded.network(*inputs)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes import coreml
+from sqsam_deploy.runtimes.coreml import RUNTIME as COREML
 from sqsam_deploy.runtimes.coreml.package import read_package
 from tests.runtimes.coreml.coreml_nano import Package
 
@@ -71,7 +71,7 @@ def test_a_damaged_package_is_refused_in_one_sentence(
     spoil, expected = DAMAGES[damage]
     spoil(path)
     with pytest.raises(ArtifactError, match=expected) as raised:
-        coreml.open_session(path)
+        COREML.open_session(path)
     assert "\n" not in str(raised.value)
 
 
@@ -79,7 +79,7 @@ def test_a_file_is_no_package(tmp_path: Path) -> None:
     path = tmp_path / "file.mlpackage"
     path.write_bytes(b"no directory")
     with pytest.raises(ArtifactError, match="not a Core ML package"):
-        coreml.read_metadata(path)
+        COREML.read_metadata(path)
 
 
 def test_a_failed_write_leaves_the_old_package(package: Package, tmp_path: Path) -> None:

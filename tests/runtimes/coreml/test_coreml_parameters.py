@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from torch.export import ExportedProgram
 
-from sqsam_deploy.artifact.metadata import Precision
+from sqsam_deploy.artifact.metadata import PrecisionName
 from sqsam_deploy.runtimes.coreml.package import read_package
 from sqsam_deploy.runtimes.coreml.reference.program import Reference, Step, load_program
 from tests.runtimes.coreml.coreml_nano import Package
@@ -67,7 +67,7 @@ def activation_scales_of_mlpackage(path: Path) -> set[tuple[np.float32, int]]:
 
 @pytest.mark.parametrize("precision", ["int8", "int8-weights"])
 def test_weights_and_scales_are_the_programs(
-    precision: Precision, package: Package, program: Callable[[Precision], ExportedProgram]
+    precision: PrecisionName, package: Package, program: Callable[[PrecisionName], ExportedProgram]
 ) -> None:
     expected = scales_by_weight(of_program(program("int8")))
     actual = scales_by_weight(of_mlpackage(package(precision)))
@@ -77,7 +77,7 @@ def test_weights_and_scales_are_the_programs(
 
 
 def test_activation_scales_are_the_programs(
-    package: Package, program: Callable[[Precision], ExportedProgram]
+    package: Package, program: Callable[[PrecisionName], ExportedProgram]
 ) -> None:
     expected = activation_scales_of_program(program("int8"))
     actual = activation_scales_of_mlpackage(package("int8"))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from sqsam_deploy.artifact.metadata import Precision
+from sqsam_deploy.artifact.metadata import PrecisionName
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.quantization.calibration import network_inputs
 from sqsam_deploy.runtimes.coreml.half_scales import SMALLEST_NORMAL, with_normal_scales
@@ -14,7 +14,7 @@ from sqsam_deploy.runtimes.coreml.programs import weights_only
 from tests.runtimes.coreml.coreml_nano import Photo
 from tests.runtimes.quantized_parameters import of_program
 
-Programs = Callable[[Precision], ExportedProgram]
+Programs = Callable[[PrecisionName], ExportedProgram]
 
 
 def test_the_smallest_normal_is_that_of_float16() -> None:

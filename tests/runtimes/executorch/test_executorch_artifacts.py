@@ -7,15 +7,14 @@ import torch
 from sqsam_deploy.artifact.metadata import (
     ArtifactMetadata,
     InputLayout,
-    Precision,
-    describe,
-    input_specs,
+    PrecisionName,
+    arrange_inputs,
 )
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.export_report.operators.executorch import delegated_operators
+from sqsam_deploy.model.description import default_inputs, describe
 from sqsam_deploy.prompts import EncodedPrompt
 from sqsam_deploy.quantization import export_fp16, export_fp32
-from sqsam_deploy.runtimes import executorch
+from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_program,
     activation_scales_of_pte,
@@ -26,17 +25,17 @@ from tests.runtimes.quantized_parameters import (
 from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
 
 
-def _metadata(precision: Precision, layout: InputLayout = "nchw-float32") -> ArtifactMetadata:
+def _metadata(precision: PrecisionName, layout: InputLayout = "nchw-float32") -> ArtifactMetadata:
     return describe(
         TINY,
         runtime="executorch",
         precision=precision,
         weights_sha256="0" * 64,
-        inputs=input_specs(TINY, layout),
+        inputs=arrange_inputs(default_inputs(TINY), layout),
     )
 
 
-def _program(precision: Precision) -> torch.export.ExportedProgram:
+def _program(precision: PrecisionName) -> torch.export.ExportedProgram:
     if precision == "int8":
         return tiny_quantized().program
     return (export_fp16 if precision == "fp16" else export_fp32)(tiny_folded())
@@ -45,26 +44,26 @@ def _program(precision: Precision) -> torch.export.ExportedProgram:
 @pytest.fixture(scope="module")
 def int8_pte(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pte") / "tiny-int8.pte"
-    executorch.lower(_program("int8"), _metadata("int8"), path)
+    EXECUTORCH.lower(_program("int8"), _metadata("int8"), path)
     return path
 
 
 @pytest.fixture(scope="module")
 def interleaved_pte(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pte") / "tiny-interleaved.pte"
-    executorch.lower(_program("int8"), _metadata("int8", "nhwc-int8"), path)
+    EXECUTORCH.lower(_program("int8"), _metadata("int8", "nhwc-int8"), path)
     return path
 
 
 def _run(path: Path, sample: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-    session = executorch.open_session(path, threads=1)
+    session = EXECUTORCH.open_session(path, threads=1)
     names = [spec.name for spec in session.metadata.inputs]
     feeds = {name: value.numpy() for name, value in zip(names, sample, strict=True)}
-    outputs = session._execute(feeds)
+    outputs = session.execute(feeds)
     return [torch.from_numpy(np.array(outputs[spec.name])) for spec in session.metadata.outputs]
 
 
-def _agrees(path: Path, precision: Precision, limit: float) -> None:
+def _agrees(path: Path, precision: PrecisionName, limit: float) -> None:
     sample = next(iter(tiny_calibration()))
     expected = tiny_folded().network(*sample)
     for a, b in zip(expected, _run(path, sample), strict=True):
@@ -80,21 +79,21 @@ def test_interleaved_pixels_give_the_same_masks(int8_pte: Path, interleaved_pte:
     prompt = EncodedPrompt(maps[0].astype(np.uint8), coords[0], labels[0])
     square = image[0].transpose(1, 2, 0).astype(np.uint8)
     planes, pixels = (
-        executorch.open_session(path, threads=1).run(square, prompt)
+        EXECUTORCH.open_session(path, threads=1).run(square, prompt)
         for path in (int8_pte, interleaved_pte)
     )
     np.testing.assert_allclose(pixels.low_res_masks, planes.low_res_masks, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 100.0), ("fp16", 45.0)])
-def test_float_artifacts_agree(precision: Precision, limit: float, tmp_path: Path) -> None:
+def test_float_artifacts_agree(precision: PrecisionName, limit: float, tmp_path: Path) -> None:
     path = tmp_path / "tiny.pte"
-    executorch.lower(_program(precision), _metadata(precision), path)
+    EXECUTORCH.lower(_program(precision), _metadata(precision), path)
     _agrees(path, precision, limit)
 
 
 def test_metadata_travels_inside(int8_pte: Path) -> None:
-    assert executorch.read_metadata(int8_pte) == _metadata("int8")
+    assert EXECUTORCH.read_metadata(int8_pte) == _metadata("int8")
 
 
 #: Half the last decimal that flatc prints.
@@ -119,9 +118,9 @@ def test_activation_scales_are_those_of_the_program(int8_pte: Path) -> None:
 
 
 def test_xnnpack_takes_the_whole_network(int8_pte: Path) -> None:
-    operators = delegated_operators(int8_pte)
-    assert operators.outside == ()
-    assert operators.delegate_calls == 1
+    totals = {group.title: group.total for group in EXECUTORCH.inspect(int8_pte).operators}
+    assert totals["outside the delegate"] == 0
+    assert totals["calls of the delegate"] == 1
 
 
 def test_no_local_path_is_in_the_file(int8_pte: Path) -> None:
@@ -134,7 +133,7 @@ def test_no_local_path_is_in_the_file(int8_pte: Path) -> None:
 def test_a_file_that_is_cut_short_is_refused(int8_pte: Path, keep: int, tmp_path: Path) -> None:
     cut = tmp_path / "cut.pte"
     cut.write_bytes(int8_pte.read_bytes()[:keep])
-    for read in (executorch.read_metadata, executorch.open_session):
+    for read in (EXECUTORCH.read_metadata, EXECUTORCH.open_session):
         with pytest.raises(ArtifactError, match=r"cut\.pte is (cut short|no ExecuTorch program)"):
             read(cut)
 
@@ -145,13 +144,13 @@ def test_a_damaged_program_is_refused(int8_pte: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.pte"
     damaged.write_bytes(content)
     with pytest.raises(ArtifactError, match="is damaged"):
-        executorch.open_session(damaged)
+        EXECUTORCH.open_session(damaged)
 
 
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     foreign = tmp_path / "photo.pte"
     foreign.write_bytes(b"\x89PNG\r\n\x1a\n" * 100)
     with pytest.raises(ArtifactError, match="is no ExecuTorch program"):
-        executorch.open_session(foreign)
+        EXECUTORCH.open_session(foreign)
     with pytest.raises(ArtifactError, match="does not exist"):
-        executorch.open_session(tmp_path / "missing.pte")
+        EXECUTORCH.open_session(tmp_path / "missing.pte")

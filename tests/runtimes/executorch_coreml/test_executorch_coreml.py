@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch.export import ExportedProgram
 
-from sqsam_deploy.artifact.metadata import ArtifactMetadata, describe
+import sqsam_deploy
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.folding import FoldedModel
 from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.quantization import export_fp16
 from sqsam_deploy.quantization.calibration import network_inputs
-from sqsam_deploy.runtimes import executorch_coreml
+from sqsam_deploy.runtimes.executorch_coreml import RUNTIME as EXECUTORCH_COREML
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible, unpacked
 from sqsam_deploy.runtimes.executorch_coreml.filesystem import flatten
 from tests.runtimes.coreml.coreml_nano import Photo, folded_network, real_photo
@@ -41,7 +43,6 @@ def metadata() -> ArtifactMetadata:
         runtime="executorch-coreml",
         precision="fp16",
         weights_sha256="cd" * 32,
-        inputs=executorch_coreml.input_specs(NANO),
     )
 
 
@@ -50,14 +51,14 @@ def artifact(
     program: ExportedProgram, metadata: ArtifactMetadata, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     path = tmp_path_factory.mktemp("executorch-coreml") / "nano-fp16-coreml.pte"
-    executorch_coreml.lower(program, metadata, path)
+    EXECUTORCH_COREML.lower(program, metadata, path)
     return path
 
 
 def test_the_delegate_inside_is_the_network(
     artifact: Path, folded: FoldedModel, photo: Photo
 ) -> None:
-    executed = executorch_coreml.open_session(artifact).run(*photo)
+    executed = EXECUTORCH_COREML.open_session(artifact).run(*photo)
     with torch.inference_mode():
         masks, iou = folded.network(*network_inputs(*photo, NANO))
     for actual, expected in (
@@ -68,17 +69,17 @@ def test_the_delegate_inside_is_the_network(
 
 
 def test_the_file_carries_its_metadata(artifact: Path, metadata: ArtifactMetadata) -> None:
-    assert executorch_coreml.read_metadata(artifact) == metadata
+    assert EXECUTORCH_COREML.read_metadata(artifact) == metadata
 
 
 def test_the_same_program_gives_the_same_bytes(
     artifact: Path, program: ExportedProgram, metadata: ArtifactMetadata, tmp_path: Path
 ) -> None:
     again = tmp_path / "other.pte"
-    executorch_coreml.lower(program, metadata, again)
+    EXECUTORCH_COREML.lower(program, metadata, again)
     content = again.read_bytes()
     assert content == artifact.read_bytes()
-    for local in (Path.home(), tmp_path, Path(executorch_coreml.__file__).parents[2]):
+    for local in (Path.home(), tmp_path, Path(sqsam_deploy.__file__).parents[1]):
         assert str(local).encode() not in content
 
 
@@ -87,7 +88,7 @@ def test_a_truncated_file_is_refused(artifact: Path, tmp_path: Path) -> None:
     content = artifact.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ArtifactError):
-        executorch_coreml.open_session(path)
+        EXECUTORCH_COREML.open_session(path)
 
 
 def test_executorch_reads_a_flattened_directory(tmp_path: Path) -> None:
@@ -128,4 +129,4 @@ def test_a_program_with_another_delegate_is_refused(
     path = tmp_path / "undelegated.pte"
     path.write_bytes(edge.to_executorch().buffer)
     with pytest.raises(ArtifactError, match="does more than call one CoreMLBackend"):
-        executorch_coreml.open_session(path)
+        EXECUTORCH_COREML.open_session(path)

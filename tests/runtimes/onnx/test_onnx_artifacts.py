@@ -5,10 +5,11 @@ import onnx
 import pytest
 import torch
 
-from sqsam_deploy.artifact.metadata import ArtifactMetadata, Precision, TensorSpec, describe
+from sqsam_deploy.artifact.metadata import ArtifactMetadata, PrecisionName, TensorSpec
 from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.quantization import export_fp16, export_fp32
-from sqsam_deploy.runtimes import onnx as onnx_runtime
+from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
 from sqsam_deploy.runtimes.onnx.session import _options
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_onnx,
@@ -20,11 +21,11 @@ from tests.runtimes.quantized_parameters import (
 from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
 
 
-def _metadata(precision: Precision) -> ArtifactMetadata:
+def _metadata(precision: PrecisionName) -> ArtifactMetadata:
     return describe(TINY, runtime="onnx", precision=precision, weights_sha256="0" * 64)
 
 
-def _program(precision: Precision) -> torch.export.ExportedProgram:
+def _program(precision: PrecisionName) -> torch.export.ExportedProgram:
     if precision == "int8":
         return tiny_quantized().program
     return (export_fp16 if precision == "fp16" else export_fp32)(tiny_folded())
@@ -33,15 +34,15 @@ def _program(precision: Precision) -> torch.export.ExportedProgram:
 @pytest.fixture(scope="module")
 def int8_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "tiny-int8.onnx"
-    onnx_runtime.lower(_program("int8"), _metadata("int8"), path)
+    ONNX.lower(_program("int8"), _metadata("int8"), path)
     return path
 
 
 def _agrees(path: Path, limit: float) -> None:
     sample = next(iter(tiny_calibration()))
-    session = onnx_runtime.open_session(path, threads=1)
+    session = ONNX.open_session(path, threads=1)
     names = [spec.name for spec in session.metadata.inputs]
-    outputs = session._execute({n: v.numpy() for n, v in zip(names, sample, strict=True)})
+    outputs = session.execute({n: v.numpy() for n, v in zip(names, sample, strict=True)})
     expected = tiny_folded().network(*sample)
     for spec, value in zip(session.metadata.outputs, expected, strict=True):
         assert snr_db(value, torch.from_numpy(outputs[spec.name])) > limit
@@ -52,14 +53,14 @@ def test_int8_agrees_with_the_float_network(int8_onnx: Path) -> None:
 
 
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 100.0), ("fp16", 45.0)])
-def test_float_artifacts_agree(precision: Precision, limit: float, tmp_path: Path) -> None:
+def test_float_artifacts_agree(precision: PrecisionName, limit: float, tmp_path: Path) -> None:
     path = tmp_path / "tiny.onnx"
-    onnx_runtime.lower(_program(precision), _metadata(precision), path)
+    ONNX.lower(_program(precision), _metadata(precision), path)
     _agrees(path, limit)
 
 
 def test_metadata_travels_inside(int8_onnx: Path) -> None:
-    assert onnx_runtime.read_metadata(int8_onnx) == _metadata("int8")
+    assert ONNX.read_metadata(int8_onnx) == _metadata("int8")
 
 
 def test_inputs_and_outputs_have_sams_names_and_fixed_shapes(int8_onnx: Path) -> None:
@@ -82,7 +83,7 @@ def test_an_artifact_that_declares_pixels_takes_one_byte_tensor(tmp_path: Path) 
     metadata = _metadata("int8")
     pixels = TensorSpec(name="pixels", dtype="uint8", shape=(1, 32, 32, 5), layout="NHWC")
     declared = metadata.model_copy(update={"inputs": (pixels, *metadata.inputs[2:])})
-    onnx_runtime.lower(_program("int8"), declared, tmp_path / "pixels.onnx")
+    ONNX.lower(_program("int8"), declared, tmp_path / "pixels.onnx")
     inputs = onnx.load(tmp_path / "pixels.onnx").graph.input
     assert [value.name for value in inputs] == ["pixels", "point_coords", "point_labels"]
     pixels_type = inputs[0].type.tensor_type
@@ -125,7 +126,7 @@ def test_no_local_path_is_in_the_file(int8_onnx: Path) -> None:
 def test_a_file_that_is_cut_short_is_refused(int8_onnx: Path, keep: int, tmp_path: Path) -> None:
     cut = tmp_path / "cut.onnx"
     cut.write_bytes(int8_onnx.read_bytes()[:keep])
-    for read in (onnx_runtime.read_metadata, onnx_runtime.open_session):
+    for read in (ONNX.read_metadata, ONNX.open_session):
         with pytest.raises(ArtifactError, match=r"cut\.onnx (is damaged|has no 'sqsam')"):
             read(cut)
 
@@ -134,9 +135,9 @@ def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
     foreign = tmp_path / "photo.onnx"
     foreign.write_bytes(b"\x89PNG\r\n\x1a\n" * 100)
     with pytest.raises(ArtifactError, match="is damaged or no ONNX file"):
-        onnx_runtime.open_session(foreign)
+        ONNX.open_session(foreign)
     with pytest.raises(ArtifactError, match="does not exist"):
-        onnx_runtime.open_session(tmp_path / "missing.onnx")
+        ONNX.open_session(tmp_path / "missing.onnx")
 
 
 def test_a_graph_that_onnx_runtime_refuses_is_named(int8_onnx: Path, tmp_path: Path) -> None:
@@ -145,4 +146,4 @@ def test_a_graph_that_onnx_runtime_refuses_is_named(int8_onnx: Path, tmp_path: P
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(model.SerializeToString())
     with pytest.raises(ArtifactError, match=r"broken\.onnx cannot be loaded by ONNX Runtime"):
-        onnx_runtime.open_session(broken)
+        ONNX.open_session(broken)

@@ -17,8 +17,8 @@ from onnx_ir.serde import deserialize_model, serialize_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sqsam_deploy.artifact.metadata import describe, describe_saliency
 from sqsam_deploy.folding.layers import ChannelBias
+from sqsam_deploy.model.description import describe, describe_saliency
 from sqsam_deploy.model.saliency import SaliencyConfig
 from sqsam_deploy.quantization.float_programs import trace_network
 from sqsam_deploy.quantization.pt2e import quantize_program

@@ -9,20 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.benchmark.plain import OnnxNetwork
-from sqsam_deploy.benchmark.profiling.costs import Event, add_up
-from sqsam_deploy.benchmark.result import Profile
+from sqsam_deploy.runtimes.inspection import OperatorGroup, count_operators
+from sqsam_deploy.runtimes.onnx.raw import OnnxNetwork
+from sqsam_deploy.runtimes.profiling import Event, Profile, ProfiledRun, add_up
 
+TOOL = "onnxruntime profile"
 Trace = list[dict[str, Any]]
+_INT8 = ("int8", "uint8")
+_CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
+#: Between element types of floating point, and between ONNX Runtime's memory layouts.
+_REARRANGEMENTS = ("Cast", "ReorderInput", "ReorderOutput")
 #: Runs at the start that are not counted: memory is still being planned.
 _UNCOUNTED = 2
 
 
 def profile_onnx(
     path: Path, feeds: Sequence[NDArray[np.generic]], threads: int, count: int
-) -> Profile:
+) -> ProfiledRun:
     """Runs a network `count` times with onnxruntime's profiling on."""
-    return read_trace(trace_onnx(path, feeds, threads, count))
+    trace = trace_onnx(path, feeds, threads, count)
+    return ProfiledRun(read_trace(trace), run_operators(trace))
 
 
 def trace_onnx(path: Path, feeds: Sequence[NDArray[np.generic]], threads: int, count: int) -> Trace:
@@ -42,7 +48,7 @@ def read_trace(trace: Trace) -> Profile:
     inferences = [[_event(node) for node in nodes if _within(node, run)] for run in runs]
     totals = [run["dur"] / 1e3 for run in runs]
     return Profile(
-        tool="onnxruntime profile",
+        tool=TOOL,
         total=float(np.median(totals)),
         operators=add_up(inferences, totals),
     )
@@ -57,3 +63,27 @@ def _event(node: dict[str, Any]) -> Event:
     arguments = node["args"]
     provider = arguments["provider"].removesuffix("ExecutionProvider")
     return Event(arguments["op_name"], provider, node["dur"] / 1e3)
+
+
+def run_operators(trace: Trace) -> tuple[OperatorGroup, ...]:
+    """The kernels of one inference, after ONNX Runtime's own optimizations.
+
+    Each node counts once, however often it ran. "int8" are kernels with an int8 input, whatever
+    they return; conversions are quantizing, dequantizing, casts and changes of memory layout.
+    """
+    nodes = {
+        event["args"]["node_index"]: event["args"]
+        for event in trace
+        if event["name"].endswith("_kernel_time")
+    }
+    kinds: dict[str, list[str]] = {"int8": [], "float": [], "conversions": []}
+    for node in nodes.values():
+        kinds[_kind(node)].append(node["op_name"])
+    return tuple(OperatorGroup(title, count_operators(names)) for title, names in kinds.items())
+
+
+def _kind(node: dict[str, Any]) -> str:
+    if node["op_name"] in (*_CONVERSIONS, *_REARRANGEMENTS):
+        return "conversions"
+    types = [next(iter(tensor)) for tensor in node["input_type_shape"]]
+    return "int8" if any(name in _INT8 for name in types) else "float"

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqsam_deploy.export_report.size_breakdown.parts import Kind, Part, without_empty
+from sqsam_deploy.runtimes.inspection import Kind, Part, without_empty
 from sqsam_deploy.runtimes.onnx.model_file import read_model
 
 if TYPE_CHECKING:

@@ -44,9 +44,9 @@ class PteFile:
         """The network's method."""
         return next(plan for plan in self.program.execution_plan if plan.name == FORWARD)
 
-    def delegates(self) -> list[tuple[str, int]]:
-        """Backend and segment of each of the network's delegates."""
-        return [(delegate.id, delegate.processed.index) for delegate in self.plan.delegates]
+    def blobs(self) -> list[tuple[str, bytes]]:
+        """Backend and content of each of the network's delegates."""
+        return [(each.id, self.segment(each.processed.index)) for each in self.plan.delegates]
 
 
 def open_pte(path: Path) -> PteFile:

@@ -12,6 +12,7 @@ from sqsam_deploy.artifact.manifest import Agreement
 from sqsam_deploy.datasets import AnnotatedImage, ImageRecord, load_annotated
 from sqsam_deploy.errors import GateError
 from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.networks.base import Comparison, Logits, Measured
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
 from sqsam_deploy.prompts.sampling import innermost_point
 from sqsam_deploy.runtimes.session import RawPrediction, Session
@@ -80,33 +81,55 @@ def _prompts(photo: AnnotatedImage) -> Iterator[Prompt]:
     yield Prompt()
 
 
-def measure(
-    session: Session, probes: Sequence[Probe], *, images: int, limit: float, executor: str
-) -> Agreement:
-    """Runs a session on every probe and compares it with the float network.
+@dataclass(frozen=True)
+class PromptComparison(Comparison):
+    """A segmentation artifact against the float network.
 
     The mean of the masks' IoU is weighted by their area (the union of the two): of a nearly empty
     mask, a handful of pixels at the threshold decides, and nobody would see them.
 
-    Raises:
-        ArtifactError: The artifact fails or returns something that is not finite.
-        GateError: Its logits are not those of the float network, whatever the masks say: ranges
-            that cut off the large logits hardly move the masks' edges.
+    Attributes:
+        probes: Prompts on photos.
+        images: How many photos.
     """
-    differences = [_compare(session.run(p.image, p.prompt), p.expected) for p in probes]
-    _check_logits(differences)
-    ious = [d.mask_iou for d in differences]
-    areas = [d.area for d in differences]
-    return Agreement(
-        images=images,
-        prompts=len(probes),
-        mean_mask_iou=float(np.average(ious, weights=areas)) if any(areas) else 1.0,
-        min_mask_iou=min(ious),
-        max_logit_difference=max(d.logit for d in differences),
-        max_iou_difference=max(d.predicted_iou for d in differences),
-        limit=limit,
-        executor=executor,
-    )
+
+    probes: Sequence[Probe]
+    images: int
+    measure_of = "mean mask IoU on the comparison prompts"
+
+    def measure(self, session: Session, *, limit: float, executor: str) -> Measured:
+        """See `Comparison.measure`; the answers are logits of the float network's best mask.
+
+        Raises:
+            ArtifactError: The artifact fails or returns something that is not finite.
+            GateError: Its logits are not those of the float network, whatever the masks say: ranges
+                that cut off the large logits hardly move the masks' edges.
+        """
+        actual = [session.run(probe.image, probe.prompt) for probe in self.probes]
+        pairs = zip(actual, self.probes, strict=True)
+        differences = [_compare(answer, probe.expected) for answer, probe in pairs]
+        _check_logits(differences)
+        ious = [d.mask_iou for d in differences]
+        areas = [d.area for d in differences]
+        agreement = Agreement(
+            images=self.images,
+            prompts=len(self.probes),
+            mean_mask_iou=float(np.average(ious, weights=areas)) if any(areas) else 1.0,
+            min_mask_iou=min(ious),
+            max_logit_difference=max(d.logit for d in differences),
+            max_iou_difference=max(d.predicted_iou for d in differences),
+            limit=limit,
+            executor=executor,
+        )
+        pairs = zip(actual, self.probes, strict=True)
+        return Measured(agreement, [best_mask(answer, probe) for answer, probe in pairs])
+
+
+def best_mask(prediction: RawPrediction, probe: Probe) -> Logits:
+    """Logits, sxs, of the mask that the float network ranks first."""
+    best = int(probe.expected.iou_predictions.argmax())
+    logits: Logits = prediction.low_res_masks[best].astype(np.float16)
+    return logits
 
 
 def _check_logits(differences: Sequence[_Difference]) -> None:

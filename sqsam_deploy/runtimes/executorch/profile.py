@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.benchmark.plain import ExecuTorchNetwork
-from sqsam_deploy.benchmark.profiling.costs import Event, add_up
-from sqsam_deploy.benchmark.result import Profile
+from sqsam_deploy.runtimes.executorch.raw import ExecuTorchNetwork
+from sqsam_deploy.runtimes.profiling import Event, Profile, add_up
 
 if TYPE_CHECKING:
     from executorch.devtools.inspector import Event as DumpedEvent
 
+TOOL = "ExecuTorch ETDump"
 DELEGATE_CALL = "DELEGATE_CALL"
 OUTSIDE = "outside delegates"
 _WHOLE = "Method::execute"
@@ -68,7 +68,7 @@ def _profile(series: Sequence[_Series]) -> Profile:
         for index in range(len(whole.milliseconds))
     ]
     return Profile(
-        tool="ExecuTorch ETDump",
+        tool=TOOL,
         total=float(np.median(whole.milliseconds)),
         operators=add_up(inferences, whole.milliseconds),
         delegate_calls=sum(item.name == DELEGATE_CALL for item in series),

@@ -1,4 +1,4 @@
-"""Bytes of an `.mlpackage`: `weight.bin`, the model specification, the package's manifest."""
+"""An `.mlpackage`, looked into: `weight.bin`, the model specification, the operations."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,23 +6,47 @@ from pathlib import Path
 from typing import Any
 
 from sqsam_deploy.artifact.files import files_in
-from sqsam_deploy.export_report.size_breakdown.parts import Kind, Part, without_empty
 from sqsam_deploy.runtimes.coreml.package import Package, read_package, stored_values
+from sqsam_deploy.runtimes.inspection import (
+    Inspection,
+    Kind,
+    OperatorGroup,
+    Part,
+    count_operators,
+    without_empty,
+)
 
 #: Arguments of MIL's `constexpr_*` operators that are no weights.
 _SCALE_ARGUMENTS = ("scale", "zero_point", "offset")
+_QUANTIZING, _CAST = ("quantize", "dequantize"), "cast"
 
 
-def coreml_parts(path: Path) -> tuple[Part, ...]:
-    """Parts of a package.
+def inspect_package(path: Path) -> Inspection:
+    """A package; which processor runs its operations is decided on the device.
 
     Raises:
         ArtifactError: The package is damaged.
     """
-    parts = package_parts(read_package(path))
+    package = read_package(path)
+    parts = package_parts(package)
     size = sum(file.stat().st_size for file in files_in(path))
     rest = size - sum(part.bytes for part in parts)
-    return without_empty(*parts, Part("metadata", "Manifest.json", rest))
+    return Inspection(
+        without_empty(*parts, Part("metadata", "Manifest.json", rest)), package_operators(package)
+    )
+
+
+def package_operators(package: Package) -> tuple[OperatorGroup, ...]:
+    """Operations that compute or move something, and the others by what they are for."""
+    kinds = [item.type for item in mil_operations(package.model) if item.type != "const"]
+    weights = [kind for kind in kinds if kind.startswith("constexpr_")]
+    others = (*_QUANTIZING, _CAST, *weights)
+    return (
+        OperatorGroup("operations", count_operators(k for k in kinds if k not in others)),
+        OperatorGroup("quantizing", count_operators(k for k in kinds if k in _QUANTIZING)),
+        OperatorGroup("casts", count_operators(k for k in kinds if k == _CAST)),
+        OperatorGroup("int8 weights", count_operators(weights)),
+    )
 
 
 def package_parts(package: Package) -> list[Part]:

@@ -1,16 +1,68 @@
-"""Timed events of several inferences, added up by kind of operator."""
+"""Where inferences spend their time: timed events, added up by kind of operator."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from sqsam_deploy.benchmark.result import OperatorCost
+from sqsam_deploy.artifact.documents import Frozen
+from sqsam_deploy.runtimes.inspection import OperatorGroup
+
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 #: How many kinds a profile lists by name.
 LISTED = 10
 OTHERS = "all others"
+
+
+class OperatorCost(Frozen):
+    """Time of one kind of operator in one inference.
+
+    Attributes:
+        operator: The runtime's own name.
+        place: The delegate or execution provider that ran it, or "outside delegates", "runtime".
+        calls: In one inference.
+        milliseconds: Of all its calls, median over inferences.
+        share: Of the whole inference.
+    """
+
+    operator: str
+    place: str
+    calls: int = Field(ge=0)
+    milliseconds: Milliseconds
+    share: float = Field(ge=0, le=1)
+
+
+class Profile(Frozen):
+    """Where an inference spends its time, measured apart from the latency.
+
+    Attributes:
+        tool: What measured it.
+        total: One inference while profiled; higher than the latency by what profiling costs.
+        operators: The costliest first.
+        delegate_calls: Times an inference enters a delegate.
+    """
+
+    tool: str
+    total: Milliseconds
+    operators: tuple[OperatorCost, ...]
+    delegate_calls: int | None = None
+
+
+@dataclass(frozen=True)
+class ProfiledRun:
+    """A few inferences under the runtime's own profiler.
+
+    Attributes:
+        profile: Where the time went.
+        operators: The kernels that ran; empty where the profile does not have them all.
+    """
+
+    profile: Profile
+    operators: tuple[OperatorGroup, ...] = ()
 
 
 @dataclass(frozen=True)

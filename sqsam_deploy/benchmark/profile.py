@@ -1,0 +1,54 @@
+"""A profile of whatever a worker runs, by the runtime's own tool."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
+from sqsam_deploy.benchmark.jobs import Job
+from sqsam_deploy.benchmark.photos import load_photos
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.model.description import config_of
+from sqsam_deploy.runtimes.base import Runtime
+from sqsam_deploy.runtimes.profiling import Profile
+from sqsam_deploy.runtimes.registry import runtime_of_metadata, runtimes_for
+
+
+def can_profile(job: Job) -> bool:
+    """Whether the runtime has a tool for it."""
+    return job.kind != "network" and _runtime(job).profiler is not None
+
+
+def take_profile(job: Job, count: int) -> Profile:
+    """Where `count` inferences of a job's subject spend their time.
+
+    Raises:
+        ArtifactError: Its runtime has no profiler.
+    """
+    path, runtime = Path(job.target), _runtime(job)
+    if job.metadata is None:
+        feeds: Sequence[NDArray[np.generic]] = runtime.raw_runner(path, job.threads).random_inputs()
+    else:
+        feeds = _real(job.metadata)
+    taken = runtime.profile(path, feeds, job.threads, count)
+    if taken is None:
+        raise ArtifactError(f"{path} cannot be profiled: {runtime.title} has no tool for it")
+    return taken.profile
+
+
+def _runtime(job: Job) -> Runtime:
+    path = Path(job.target)
+    return runtime_of_metadata(job.metadata, path) if job.metadata else runtimes_for(path)[0]
+
+
+def _real(metadata: ArtifactMetadata) -> Sequence[NDArray[np.generic]]:
+    from sqsam_deploy.prompts import encode_prompt, prepare_image
+    from sqsam_deploy.prompts.binding import bind_inputs
+
+    (photo,) = load_photos(1)
+    config = config_of(metadata)
+    encoded = encode_prompt(photo.prompt, photo.image.shape[:2], config)
+    feeds = bind_inputs(metadata.inputs, prepare_image(photo.image, config), encoded)
+    return list(feeds.values())

@@ -1,1 +1,0 @@
-"""What an artifact's operators are and what runs them: one module a runtime."""

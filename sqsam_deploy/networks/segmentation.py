@@ -1,0 +1,79 @@
+"""The segmentation network: an image, clicks and a box to masks."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqsam_deploy.artifact.manifest import WeightsEntry
+from sqsam_deploy.artifact.metadata import (
+    ArtifactMetadata,
+    DeploymentTarget,
+    InputLayout,
+    PrecisionName,
+    RuntimeName,
+    arrange_inputs,
+)
+from sqsam_deploy.checkpoint import Checkpoint
+from sqsam_deploy.datasets import Dataset, ImageRecord
+from sqsam_deploy.folding import example_inputs, fold
+from sqsam_deploy.model.description import default_inputs, describe
+from sqsam_deploy.networks.agreement import PromptComparison, make_probes
+from sqsam_deploy.networks.base import Calibration, FoldedNetwork, Network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class SegmentationNetwork(Network):
+    """A SqueezeSAM checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self.name = checkpoint.config.name
+        self.weights = WeightsEntry(
+            name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.licence
+        )
+
+    def fold(self) -> FoldedNetwork:
+        """See `Network.fold`."""
+        folded = fold(self._checkpoint.model)
+
+        def half_precision() -> "nn.Module":
+            from sqsam_deploy.quantization.float_programs import half_precision_network
+
+            return half_precision_network(folded)
+
+        example = example_inputs(folded.config)
+        return FoldedNetwork(folded.network, half_precision, example, folded.steps)
+
+    def calibration(self, photos: Dataset, seed: int) -> Calibration:
+        """Photos with the prompts that the network was trained on."""
+        from sqsam_deploy.quantization import build_calibration
+
+        samples = build_calibration(photos, self._checkpoint.config, seed=seed)
+        return Calibration(samples, samples.entry)
+
+    def comparison(self, photos: Sequence[ImageRecord]) -> PromptComparison:
+        """One input per prompt kind and photo: a click, a box, a box with a click, nothing."""
+        from sqsam_deploy.runtimes.torch import TorchSession
+
+        probes = make_probes(photos, TorchSession(self._checkpoint), self._checkpoint.config)
+        return PromptComparison(probes, images=len(photos))
+
+    def describe(
+        self,
+        *,
+        runtime: RuntimeName,
+        precision: PrecisionName,
+        layout: InputLayout,
+        deployment_target: DeploymentTarget | None,
+    ) -> ArtifactMetadata:
+        """See `Network.describe`."""
+        config = self._checkpoint.config
+        return describe(
+            config,
+            runtime=runtime,
+            precision=precision,
+            weights_sha256=self.weights.sha256,
+            inputs=arrange_inputs(default_inputs(config), layout),
+            deployment_target=deployment_target,
+        )
