@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import threading
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -276,6 +277,8 @@ def _work(job: Job, connection: Connection, scratch: str, parent: int) -> None:
         message: _Message = _Done(job(_SentSteps(connection)))
     except Exception as error:
         message = _Failed(_picklable(error))
+        # The process that raises it again has no traceback of this one.
+        message.error.add_note(traceback.format_exc())
     connection.send(message)
 
 

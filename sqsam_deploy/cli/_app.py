@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
+from cyclopts.exceptions import UnusedCliTokensError
 
 from sqsam_deploy._internal.terminal import PlainConsole, note, stderr
 from sqsam_deploy.errors import SqsamError
@@ -119,7 +120,7 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, SqsamError):
         return str(error), error.exit_code
     if isinstance(error, CycloptsError):
-        return str(error), 2
+        return _usage_sentence(error), 2
     if isinstance(error, ModuleNotFoundError) and _is_foreign(error.name):
         return missing_package(str(error.name)), 3
     if isinstance(error, OSError):
@@ -131,6 +132,18 @@ def _explained(error: Exception) -> tuple[str, int]:
         f"something unexpected happened ({kind}: {error}): please report it, with the file "
         f"{_write_report()}"
     ), _UNEXPECTED
+
+
+def _usage_sentence(error: CycloptsError) -> str:
+    """Cyclopts' own sentence, where it does not speak of tokens and parameters."""
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"nothing takes '{error.unused_tokens[0]}': --help shows what the command takes"
+    argument = error.argument
+    if isinstance(error, MissingArgumentError) and argument and error.keyword is None:
+        is_option = argument.index is None
+        name = argument.name if is_option else argument.parameter.metavar or argument.name
+        return f"{name} is missing: --help shows what the command takes"
+    return str(error)
 
 
 def _is_foreign(module: str | None) -> bool:

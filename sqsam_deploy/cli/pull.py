@@ -360,11 +360,13 @@ def _arrow(before: str | None, after: str | None) -> str:
 
 
 def _table(*columns: str) -> "Table":
+    """A table whose last column gives way where a terminal is narrow."""
     from rich.table import Table
 
     table = Table()
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for column in columns[:-1]:
+        table.add_column(column, no_wrap=True)
+    table.add_column(columns[-1], overflow="fold")
     return table
 
 

@@ -55,6 +55,10 @@ def _refused(steps: Steps) -> None:
     raise GateError("nano-int8.pte agrees too little: nothing was written")
 
 
+def _broken_inside(steps: Steps) -> None:
+    raise ZeroDivisionError("nobody expected this")
+
+
 def _slow(started: Path, steps: Steps) -> None:
     started.write_text(str(os.getpid()))
     time.sleep(60)
@@ -200,3 +204,12 @@ def test_spawned_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
             for _ in range(100):
                 os.kill(worker, 0)
                 time.sleep(0.05)
+
+
+@needs_fork
+def test_what_nobody_expected_brings_the_traceback_of_its_own_process(two: None) -> None:
+    with open_workers(SilentSteps()) as workers:
+        workers.start(_broken_inside, 1.0)
+        with pytest.raises(ZeroDivisionError) as caught:
+            workers.results()
+    assert any("_broken_inside" in note for note in caught.value.__notes__)
