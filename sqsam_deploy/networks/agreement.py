@@ -18,8 +18,8 @@ from sqsam_deploy.prompts.sampling import innermost_point
 from sqsam_deploy.runtimes.session import RawPrediction, Session
 
 #: Least ratio of the logits' power to the power of their error. Trained weights have 33.5 (`nano`)
-#: and 34.9 dB (`paper`) at int8; ranges measured without a click or a box have 8.8 dB, although
-#: their masks agree at 0.959 (docs/quantization.md).
+#: and 34.9 dB (`paper`) at int8; with ranges measured without a click or a box 8.8 and 6.0 dB,
+#: although the masks agree at 0.959 and 0.922 (docs/quantization.md).
 LEAST_SNR_DB = 20.0
 
 
