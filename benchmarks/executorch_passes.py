@@ -68,7 +68,9 @@ def _lowered(program: torch.export.ExportedProgram, preset_name: str, without: s
     metadata = describe(
         preset(preset_name), runtime="executorch", precision="int8", weights_sha256=""
     )
-    kept = () if without == "everything" else tuple(p for p in _PASSES if p.__name__ != without)
+    kept = (
+        () if without == "everything" else tuple(p for p in _PASSES if type(p).__name__ != without)
+    )
     interleaved = without not in ("everything", "interleaved pixels")
     join = _leave if without in ("everything", "join_moves") else join_moves
     with (
@@ -100,7 +102,7 @@ def main() -> None:
     if not options.program.exists():
         save_program(options.preset, options.program)
     set_threads(options.threads)
-    rewrites = [each.__name__ for each in _PASSES] + ["interleaved pixels", "join_moves"]
+    rewrites = [type(each).__name__ for each in _PASSES] + ["interleaved pixels", "join_moves"]
     subjects = {
         name: Subject(options.program, options.preset, name)
         for name in ("nothing", "everything", *rewrites)

@@ -33,7 +33,7 @@ class DescriptionColumn(TextColumn):
 
 
 class Steps(Protocol):
-    """Told what is being done, so that somebody who waits can see it."""
+    """Receives the steps of a computation, to show them."""
 
     def begin(self, what: str) -> None:
         """A step starts; the one before it is done."""

@@ -27,7 +27,7 @@ from sqsam_deploy._internal.progress import Steps
 from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.errors import ArtifactError
 
-#: What is done somewhere else: told the steps, gives something that can be pickled.
+#: A function that reports its steps and returns something that can be pickled.
 Job = Callable[[Steps], Any]
 
 #: Two of the largest preset need 3.4 GB together.
@@ -38,28 +38,28 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Workers(ABC):
-    """Does jobs."""
+    """Runs jobs, each in a process of its own where the machine allows it."""
 
     @abstractmethod
     def start(self, job: Job, cost: float) -> None:
-        """Hands a job over; where several wait for a process, the one of highest cost is first."""
+        """Adds a job; of those that wait for a process, the one of highest cost starts first."""
 
     @abstractmethod
     def attend(self) -> None:
-        """Takes note of what the jobs did; to be called now and then in a long computation."""
+        """Reads the jobs' messages; call it now and then in a long computation."""
 
     @abstractmethod
     def results(self) -> list[Any]:
-        """Waits for all jobs; what they gave, in the order they were handed over.
+        """Waits for all jobs and returns their results, in the order in which they were added.
 
         Raises:
-            SqsamError: The first job that failed did, with these words; the others are stopped.
+            SqsamError: A job failed with it; the others are stopped.
         """
 
 
 @contextlib.contextmanager
 def open_workers(steps: Steps) -> Iterator[Workers]:
-    """Workers as this machine can have them; nothing of them is left when the block ends."""
+    """Workers for this machine; every process has ended when the block ends."""
     count = worker_count()
     if count < 2:
         yield _InTurn(steps)
@@ -89,7 +89,7 @@ def _end_after(sentinel: int) -> None:
 
 
 def worker_count() -> int:
-    """How many jobs this machine should do at once.
+    """Number of jobs to run at once on this machine.
 
     Apple's frameworks do not survive a fork, and Windows has none: there it is one.
     """
@@ -110,7 +110,7 @@ class _InTurn(Workers):
         self._jobs.append(job)
 
     def attend(self) -> None:
-        """Nothing goes on beside."""
+        """There is no other process."""
 
     def results(self) -> list[Any]:
         return [job(self._steps) for job in self._jobs]
@@ -118,7 +118,7 @@ class _InTurn(Workers):
 
 @dataclass
 class _Order:
-    """A job, from being handed over to its result."""
+    """A job with its process and result."""
 
     job: Job
     cost: float
@@ -129,7 +129,7 @@ class _Order:
 
 @dataclass(frozen=True)
 class _Step:
-    """A job begins something."""
+    """A step that a job begins."""
 
     what: str
 
@@ -143,7 +143,7 @@ class _Done:
 
 @dataclass(frozen=True)
 class _Failed:
-    """What a job raised."""
+    """The error of a job."""
 
     error: BaseException
 
@@ -212,7 +212,7 @@ class _Forked(Workers):
         self._running[here] = order
 
     def _listen(self, timeout: float | None) -> None:
-        """Takes what the running jobs have to say; at least one message without a timeout."""
+        """Reads the messages of running jobs; waits for at least one where there is no timeout."""
         for ready in wait(list(self._running), timeout):
             assert isinstance(ready, Connection)
             order = self._running[ready]
@@ -249,7 +249,7 @@ def _received(connection: Connection) -> _Message:
 
 
 class _SentSteps:
-    """Tells the process that waits."""
+    """Sends the steps to the process that waits."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -258,14 +258,14 @@ class _SentSteps:
         self._connection.send(_Step(what))
 
     def end(self) -> None:
-        """The result says so."""
+        """The result ends the last step."""
 
     def subtask(self) -> Steps:
         return self
 
 
 def _work(job: Job, connection: Connection, scratch: str, parent: int) -> None:
-    """What a forked process does: one job."""
+    """Runs one job in a forked process and sends its result."""
     _die_with(parent)
     # Ctrl-C reaches the whole group; the process that waits stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

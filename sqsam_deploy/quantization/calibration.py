@@ -67,7 +67,7 @@ class CalibrationSet:
 
     @property
     def entry(self) -> CalibrationEntry:
-        """What the manifest says of it."""
+        """The set as an entry of the manifest."""
         return CalibrationEntry(
             source=self.source,
             images=len(self.images),

@@ -1,4 +1,4 @@
-"""What int8 costs each layer: signal to noise against the float program, worst first."""
+"""Signal-to-quantization-noise ratio of each int8 layer against the float program."""
 
 import itertools
 import math
@@ -48,8 +48,8 @@ class LayerReport:
     Attributes:
         name: Module in the folded network, with the operator where a module has several.
         op: conv2d, conv_transpose2d, linear or cat.
-        snr_db: Power of the float layer's output over that of the int8 layer's error, in decibel;
-            the error holds what earlier layers added.
+        snr_db: Signal-to-quantization-noise ratio in decibel: power of the float layer's output
+            over that of the int8 layer's error, which includes the error of earlier layers.
         minimum: Lowest value of the float layer's output, after its ReLU if it has one.
         maximum: Highest value.
         scale: Step of the output.
@@ -236,7 +236,7 @@ def _activated(node: Node) -> Node:
 
 
 def float_layers(quantized: ExportedProgram) -> tuple[FloatLayer, ...]:
-    """What has arithmetic worth naming and no int8 weights, with the reason."""
+    """Operators that stayed in float, with the reason."""
     found = []
     for node in quantized.graph.nodes:
         if node.target in _WEIGHTED and _operands(node)[0].target not in _DEQUANTIZE:

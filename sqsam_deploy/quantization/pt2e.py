@@ -36,7 +36,7 @@ class QuantizedModel:
     scheme: QuantizationScheme
 
     def to_json(self) -> str:
-        """The report, without the program; a lossless layer's ratio is null."""
+        """The report, without the program; a lossless layer's `snr_db` is null."""
         return json.dumps(
             {
                 "scheme": dataclasses.asdict(self.scheme),

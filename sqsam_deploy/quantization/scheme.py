@@ -1,4 +1,4 @@
-"""What is quantized, how its ranges are chosen, and what stays in float."""
+"""The choice of layers to quantize and of how their ranges are found."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

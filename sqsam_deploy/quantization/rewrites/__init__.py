@@ -1,25 +1,25 @@
 """Rewrites that change operators and not the function, so that the delegates take the whole graph.
 
-One pass is one file; each returns how many places it changed.
+One pass is one file and one `PassBase` of torch.fx that works in place.
 """
 
 import torch
 from torch.fx import GraphModule
 
-from sqsam_deploy.quantization.rewrites.batch_matmul import rewrite_batch_matmul
-from sqsam_deploy.quantization.rewrites.constants import fold_constants
-from sqsam_deploy.quantization.rewrites.layer_norm import rewrite_layer_norm
-from sqsam_deploy.quantization.rewrites.pixel_shuffle import rewrite_pixel_shuffle
+from sqsam_deploy.quantization.rewrites.batch_matmul import RewriteBatchMatmul
+from sqsam_deploy.quantization.rewrites.constants import FoldConstants
+from sqsam_deploy.quantization.rewrites.layer_norm import RewriteLayerNorm
+from sqsam_deploy.quantization.rewrites.pixel_shuffle import RewritePixelShuffle
 
 __all__ = [
-    "fold_constants",
+    "FoldConstants",
+    "RewriteBatchMatmul",
+    "RewriteLayerNorm",
+    "RewritePixelShuffle",
     "rewrite",
-    "rewrite_batch_matmul",
-    "rewrite_layer_norm",
-    "rewrite_pixel_shuffle",
 ]
 
-_PASSES = (fold_constants, rewrite_layer_norm, rewrite_batch_matmul, rewrite_pixel_shuffle)
+_PASSES = (FoldConstants(), RewriteLayerNorm(), RewriteBatchMatmul(), RewritePixelShuffle())
 
 
 def rewrite(module: torch.nn.Module) -> GraphModule:

@@ -6,22 +6,22 @@ do nothing at batch 1, but stay outside ExecuTorch's XNNPACK delegate and cut th
 
 import torch
 from torch.fx import GraphModule, Node
+from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 _aten = torch.ops.aten
 
 
-def rewrite_batch_matmul(module: GraphModule) -> int:
-    """Replaces each `matmul` of two tensors with the same leading axes.
+class RewriteBatchMatmul(PassBase):
+    """Replaces each `matmul` of two tensors with the same leading axes."""
 
-    Returns:
-        Products replaced.
-    """
-    products = [node for node in module.graph.nodes if _is_batched(node)]
-    for node in products:
-        replacement = _insert_bmm(module, node)
-        node.replace_all_uses_with(replacement)
-        module.graph.erase_node(node)
-    return len(products)
+    def call(self, module: GraphModule) -> PassResult:
+        """Applies the pass in place."""
+        products = [node for node in module.graph.nodes if _is_batched(node)]
+        for node in products:
+            replacement = _insert_bmm(module, node)
+            node.replace_all_uses_with(replacement)
+            module.graph.erase_node(node)
+        return PassResult(module, bool(products))
 
 
 def _is_batched(node: Node) -> bool:

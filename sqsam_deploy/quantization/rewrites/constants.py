@@ -1,32 +1,33 @@
-"""What depends on no input is computed once."""
+"""Constant folding: operators that depend on no input are computed once."""
 
 from typing import Any, cast
 
 import torch
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
+from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 
-def fold_constants(module: GraphModule) -> int:
+class FoldConstants(PassBase):
     """Replaces every operator whose inputs are all constant by a buffer with its result.
 
     A parameter that an operator of the image's path reads directly stays a parameter.
-
-    Returns:
-        Operators replaced.
     """
-    values: dict[Node, object] = {}
-    replaced = 0
-    for node in list(module.graph.nodes):
-        if node.op == "get_attr":
-            values[node] = _attribute(module, str(node.target))
-        elif node.op == "call_function" and all(i in values for i in node.all_input_nodes):
-            values[node] = _evaluate(node, values)
-            if isinstance(values[node], torch.Tensor):
-                _replace(module, node, values, f"constant_{replaced}")
-                replaced += 1
-    module.graph.eliminate_dead_code()
-    return replaced
+
+    def call(self, module: GraphModule) -> PassResult:
+        """Applies the pass in place."""
+        values: dict[Node, object] = {}
+        replaced = 0
+        for node in list(module.graph.nodes):
+            if node.op == "get_attr":
+                values[node] = _attribute(module, str(node.target))
+            elif node.op == "call_function" and all(i in values for i in node.all_input_nodes):
+                values[node] = _evaluate(node, values)
+                if isinstance(values[node], torch.Tensor):
+                    _replace(module, node, values, f"constant_{replaced}")
+                    replaced += 1
+        module.graph.eliminate_dead_code()
+        return PassResult(module, replaced > 0)
 
 
 @torch.no_grad()

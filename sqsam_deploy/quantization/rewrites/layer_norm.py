@@ -7,6 +7,7 @@ norm. Here the mean is a product with a column of 1/C.
 import torch
 from torch.fx import GraphModule, Node
 from torch.fx.node import Argument
+from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 _aten = torch.ops.aten
 
@@ -14,18 +15,17 @@ _aten = torch.ops.aten
 AVERAGING_COLUMN = "averaging_column"
 
 
-def rewrite_layer_norm(module: GraphModule) -> int:
-    """Replaces each `layer_norm` over the last axis of a BxNxC tensor.
+class RewriteLayerNorm(PassBase):
+    """Replaces each `layer_norm` over the last axis of a BxNxC tensor."""
 
-    Returns:
-        Norms replaced.
-    """
-    norms = [node for node in module.graph.nodes if node.target is _aten.layer_norm.default]
-    for node in norms:
-        replacement = _insert_norm(module, node)
-        node.replace_all_uses_with(replacement)
-        module.graph.erase_node(node)
-    return len(norms)
+    def call(self, module: GraphModule) -> PassResult:
+        """Applies the pass in place."""
+        norms = [node for node in module.graph.nodes if node.target is _aten.layer_norm.default]
+        for node in norms:
+            replacement = _insert_norm(module, node)
+            node.replace_all_uses_with(replacement)
+            module.graph.erase_node(node)
+        return PassResult(module, bool(norms))
 
 
 def _insert_norm(module: GraphModule, norm: Node) -> Node:

@@ -6,21 +6,23 @@ values needs no arithmetic, so the parts keep int8 and its scale.
 
 import torch
 from torch.fx import GraphModule, Node
+from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 _aten = torch.ops.aten
 
 
-def rewrite_pixel_shuffle(module: GraphModule) -> int:
-    """Replaces each `pixel_shuffle` of a batch of one.
+class RewritePixelShuffle(PassBase):
+    """Replaces each `pixel_shuffle` of a batch of one."""
 
-    Returns:
-        Shuffles replaced.
-    """
-    shuffles = [node for node in module.graph.nodes if node.target is _aten.pixel_shuffle.default]
-    for node in shuffles:
-        node.replace_all_uses_with(_insert_moves(module, node))
-        module.graph.erase_node(node)
-    return len(shuffles)
+    def call(self, module: GraphModule) -> PassResult:
+        """Applies the pass in place."""
+        shuffles = [
+            node for node in module.graph.nodes if node.target is _aten.pixel_shuffle.default
+        ]
+        for node in shuffles:
+            node.replace_all_uses_with(_insert_moves(module, node))
+            module.graph.erase_node(node)
+        return PassResult(module, bool(shuffles))
 
 
 def _insert_moves(module: GraphModule, shuffle: Node) -> Node:

@@ -1,4 +1,4 @@
-"""What the Core ML delegate keeps in a `.pte`: a directory flattened into one run of bytes.
+"""The Core ML delegate's data in a `.pte`: a directory flattened into one run of bytes.
 
 It holds `model.mlpackage` and `metadata.json`, which names the model for the device's cache of
 compiled models and lists inputs and outputs in the order of the delegate's arguments. Format:

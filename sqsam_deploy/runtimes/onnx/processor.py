@@ -1,4 +1,4 @@
-"""What the processor can multiply exactly."""
+"""Processors whose sums of byte products are cut off at 16 bits."""
 
 import platform
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Rewrites of a traced program into what XNNPACK runs fast, without changing the function.
 
-One pass is one file; each works on a `torch.fx` graph in place and returns how many places it
-changed. They write data movement as plain reshapes and transpositions; `xnnpack.movement` then
-joins those with the ones that ExecuTorch inserts around convolutions.
+One pass is one file and one `PassBase` of torch.fx that works in place. They write data movement
+as plain reshapes and transpositions; `xnnpack.movement` then joins those with the ones that
+ExecuTorch inserts around convolutions.
 """
 
 import torch
@@ -10,20 +10,20 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 from torch.fx.graph import CodeGen
 
-from sqsam_deploy.runtimes.executorch.passes.conv_transpose import split_conv_transpose
-from sqsam_deploy.runtimes.executorch.passes.mask_product import put_features_first
-from sqsam_deploy.runtimes.executorch.passes.pixel_input import take_interleaved_pixels
-from sqsam_deploy.runtimes.executorch.passes.shuffle import order_shuffled_channels
+from sqsam_deploy.runtimes.executorch.passes.conv_transpose import SplitConvTranspose
+from sqsam_deploy.runtimes.executorch.passes.mask_product import PutFeaturesFirst
+from sqsam_deploy.runtimes.executorch.passes.pixel_input import TakeInterleavedPixels, joined_inputs
+from sqsam_deploy.runtimes.executorch.passes.shuffle import OrderShuffledChannels
 
 __all__ = [
+    "OrderShuffledChannels",
+    "PutFeaturesFirst",
+    "SplitConvTranspose",
+    "TakeInterleavedPixels",
     "optimize",
-    "order_shuffled_channels",
-    "put_features_first",
-    "split_conv_transpose",
-    "take_interleaved_pixels",
 ]
 
-_PASSES = (put_features_first, split_conv_transpose, order_shuffled_channels)
+_PASSES = (PutFeaturesFirst(), SplitConvTranspose(), OrderShuffledChannels())
 
 
 def optimize(program: ExportedProgram, *, interleaved: bool) -> ExportedProgram:
@@ -32,7 +32,7 @@ def optimize(program: ExportedProgram, *, interleaved: bool) -> ExportedProgram:
     Args:
         program: From `sqsam_deploy.quantization`; not changed.
         interleaved: Take the image and the prompt maps as one int8 tensor, see
-            `take_interleaved_pixels`. The program must be quantized.
+            `TakeInterleavedPixels`. The program must be quantized.
     """
     module = program.module(check_guards=False)
     assert isinstance(module, GraphModule)
@@ -40,8 +40,8 @@ def optimize(program: ExportedProgram, *, interleaved: bool) -> ExportedProgram:
     for each in _PASSES:
         each(module)
     if interleaved:
-        pixels, replaced = take_interleaved_pixels(module)
-        example = (pixels, *example[replaced:])
+        TakeInterleavedPixels()(module)
+        example = joined_inputs(module, example)
     module.graph.eliminate_dead_code()
     # The inputs are no longer those that the module's hooks and signature check.
     module.graph.set_codegen(CodeGen())

@@ -7,6 +7,7 @@ pixels' channels lie side by side already, and the move copies blocks.
 """
 
 from torch.fx import GraphModule, Node
+from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 from sqsam_deploy.runtimes.executorch.passes.graph import (
     DEQUANTIZE_CHANNELS,
@@ -22,29 +23,36 @@ from sqsam_deploy.runtimes.executorch.passes.graph import (
 _POSITIONS = 4
 
 
-def split_conv_transpose(module: GraphModule) -> int:
+class SplitConvTranspose(PassBase):
     """Replaces each transposed convolution, with the ReLU and the quantization behind it."""
-    nodes = [n for n in module.graph.nodes if n.target is aten.conv_transpose2d.input]
-    for node in nodes:
-        _, channels, height, width = node.meta["val"].shape
-        assert node_argument(node.args[1]).meta["val"].shape[2:] == (2, 2), "only 2x2, stride 2"
-        last = _behind(_insert_pointwise(module, node))
-        scale = last.args[1:] if last.target is QUANTIZE else ()
-        readers = list(last.users)
-        with module.graph.inserting_before(last.next):
-            laid_out = move(
-                module,
-                last,
-                scale,
-                [
-                    (aten.reshape.default, [1, 2, 2, channels, height // 2, width // 2]),
-                    (aten.permute.default, [0, 3, 4, 1, 5, 2]),
-                    (aten.reshape.default, [1, channels, height, width]),
-                ],
-            )
-        for reader in readers:
-            reader.replace_input_with(last, laid_out)
-    return len(nodes)
+
+    def call(self, module: GraphModule) -> PassResult:
+        """Applies the pass in place."""
+        nodes = [n for n in module.graph.nodes if n.target is aten.conv_transpose2d.input]
+        for node in nodes:
+            _split(module, node)
+        return PassResult(module, bool(nodes))
+
+
+def _split(module: GraphModule, node: Node) -> None:
+    _, channels, height, width = node.meta["val"].shape
+    assert node_argument(node.args[1]).meta["val"].shape[2:] == (2, 2), "only 2x2, stride 2"
+    last = _behind(_insert_pointwise(module, node))
+    scale = last.args[1:] if last.target is QUANTIZE else ()
+    readers = list(last.users)
+    with module.graph.inserting_before(last.next):
+        laid_out = move(
+            module,
+            last,
+            scale,
+            [
+                (aten.reshape.default, [1, 2, 2, channels, height // 2, width // 2]),
+                (aten.permute.default, [0, 3, 4, 1, 5, 2]),
+                (aten.reshape.default, [1, channels, height, width]),
+            ],
+        )
+    for reader in readers:
+        reader.replace_input_with(last, laid_out)
 
 
 def _insert_pointwise(module: GraphModule, node: Node) -> Node:

@@ -1,4 +1,4 @@
-"""Small steps on a quantized `torch.fx` graph that the passes share."""
+"""Helpers of the passes on a quantized `torch.fx` graph."""
 
 from collections.abc import Sequence
 

@@ -6,6 +6,7 @@ map lies channels last in memory, which is what the first factor wants.
 """
 
 from torch.fx import GraphModule, Node
+from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 from sqsam_deploy.runtimes.executorch.passes.graph import (
     DEQUANTIZE,
@@ -20,19 +21,22 @@ _FLAT = 64
 _SWAP = (aten.permute.default, [0, 2, 1])
 
 
-def put_features_first(module: GraphModule) -> int:
+class PutFeaturesFirst(PassBase):
     """Rewrites each flat `bmm(a, b)` as `bmm(b^T, a^T)^T`."""
-    graph = module.graph
-    products = [n for n in graph.nodes if n.target is aten.bmm.default and _is_flat(n)]
-    for node in products:
-        weights, features = (node_argument(argument) for argument in node.args)
-        with graph.inserting_before(node):
-            factors = (_swapped(module, features), move(module, weights, (), [_SWAP]))
-            product = graph.call_function(aten.bmm.default, factors)
-            logits = move(module, product, (), [_SWAP])
-        node.replace_all_uses_with(logits)
-        graph.erase_node(node)
-    return len(products)
+
+    def call(self, module: GraphModule) -> PassResult:
+        """Applies the pass in place."""
+        graph = module.graph
+        products = [n for n in graph.nodes if n.target is aten.bmm.default and _is_flat(n)]
+        for node in products:
+            weights, features = (node_argument(argument) for argument in node.args)
+            with graph.inserting_before(node):
+                factors = (_swapped(module, features), move(module, weights, (), [_SWAP]))
+                product = graph.call_function(aten.bmm.default, factors)
+                logits = move(module, product, (), [_SWAP])
+            node.replace_all_uses_with(logits)
+            graph.erase_node(node)
+        return PassResult(module, bool(products))
 
 
 def _is_flat(product: Node) -> bool:

@@ -9,6 +9,7 @@ of k x 1 over k times as many channels reads them without any rearrangement.
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
+from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 from sqsam_deploy.artifact.metadata import PIXELS
 from sqsam_deploy.quantization.quantizer import PIXEL_SCALE, PIXEL_ZERO_POINT
@@ -28,27 +29,38 @@ from sqsam_deploy.runtimes.executorch.passes.graph import (
 _EXACT = (PIXEL_SCALE, PIXEL_ZERO_POINT, -128, 127, torch.int8)
 
 
-def take_interleaved_pixels(module: GraphModule) -> tuple[Tensor, int]:
-    """Replaces the image inputs up to the first convolution.
+class TakeInterleavedPixels(PassBase):
+    """Replaces the image inputs up to the first convolution."""
 
-    Returns:
-        An example of the new input, 1xSxSxC int8, and how many inputs it stands for.
+    def call(self, module: GraphModule) -> PassResult:
+        """Applies the pass in place."""
+        graph = module.graph
+        conv = next(node for node in graph.nodes if node.target is aten.conv2d.default)
+        planes = node_argument(conv.args[0])
+        _, channels, size, _ = planes.meta["val"].shape
+        inputs = _sources(planes)
+        with graph.inserting_before(inputs[0]):
+            pixels = graph.placeholder(PIXELS)
+        with graph.inserting_before(conv):
+            moves, weight, stride = _patch_rows(module, conv, channels, size)
+            x = graph.call_function(DEQUANTIZE, (move(module, pixels, _EXACT, moves), *_EXACT))
+        conv.args = (x, weight, conv.args[2], stride, *conv.args[4:])
+        graph.eliminate_dead_code()
+        for node in inputs:
+            graph.erase_node(node)
+        pixels.meta["val"] = torch.zeros(1, size, size, channels, dtype=torch.int8)
+        return PassResult(module, True)
+
+
+def joined_inputs(module: GraphModule, example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Example inputs of a graph behind `TakeInterleavedPixels`: pixels 1xSxSxC int8, the others.
+
+    Args:
+        module: The graph.
+        example: The inputs before the pass.
     """
-    graph = module.graph
-    conv = next(node for node in graph.nodes if node.target is aten.conv2d.default)
-    planes = node_argument(conv.args[0])
-    _, channels, size, _ = planes.meta["val"].shape
-    inputs = _sources(planes)
-    with graph.inserting_before(inputs[0]):
-        pixels = graph.placeholder(PIXELS)
-    with graph.inserting_before(conv):
-        moves, weight, stride = _patch_rows(module, conv, channels, size)
-        x = graph.call_function(DEQUANTIZE, (move(module, pixels, _EXACT, moves), *_EXACT))
-    conv.args = (x, weight, conv.args[2], stride, *conv.args[4:])
-    graph.eliminate_dead_code()
-    for node in inputs:
-        graph.erase_node(node)
-    return torch.zeros(1, size, size, channels, dtype=torch.int8), len(inputs)
+    pixels, *others = [node for node in module.graph.nodes if node.op == "placeholder"]
+    return (pixels.meta["val"], *example[len(example) - len(others) :])
 
 
 def _sources(node: Node) -> list[Node]:

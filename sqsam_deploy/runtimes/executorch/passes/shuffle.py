@@ -8,6 +8,7 @@ which whole blocks move; the same map comes out.
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
+from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 from sqsam_deploy.runtimes.executorch.passes.graph import (
     DEQUANTIZE,
@@ -22,14 +23,18 @@ from sqsam_deploy.runtimes.executorch.passes.graph import (
 
 #: Operators that treat each channel by itself.
 _BY_CHANNEL = (aten.relu.default, aten.add.Tensor, aten.mul.Tensor, QUANTIZE, DEQUANTIZE)
-#: The permutation of `rewrite_pixel_shuffle`, and the one for channels with their position first.
+#: The permutation of `RewritePixelShuffle`, and the one for channels with their position first.
 _CHANNEL_FIRST, _POSITION_FIRST = [0, 3, 1, 4, 2], [2, 3, 0, 4, 1]
 
 
-def order_shuffled_channels(module: GraphModule) -> int:
+class OrderShuffledChannels(PassBase):
     """Reorders what each pixel shuffle of a 1x1 convolution's output reads."""
-    shuffles = [n for n in module.graph.nodes if _is_shuffle(n)]
-    return sum(_reorder(module, node) for node in shuffles)
+
+    def call(self, module: GraphModule) -> PassResult:
+        """Applies the pass in place."""
+        shuffles = [n for n in module.graph.nodes if _is_shuffle(n)]
+        count = sum(_reorder(module, node) for node in shuffles)
+        return PassResult(module, count > 0)
 
 
 def _is_shuffle(node: Node) -> bool:
@@ -56,7 +61,7 @@ def _reorder(module: GraphModule, permute: Node) -> bool:
 
 
 def _behind_rounding(node: Node) -> Node:
-    """What a quantize and dequantize pair was given."""
+    """The node in front of pairs of quantize and dequantize."""
     while node.target in (QUANTIZE, DEQUANTIZE):
         node = node_argument(node.args[0])
     return node

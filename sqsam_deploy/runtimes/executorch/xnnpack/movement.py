@@ -1,6 +1,6 @@
 """Moves that follow each other become one, or none.
 
-ExecuTorch turns every convolution's input channels last and its output back where a neighbour
+ExecuTorch turns every convolution's input channels last and its output back where a neighbor
 asks for torch's order, and each of these is a pass over the map. A series of reshapes and
 transpositions is one permutation of the elements; most come out as nothing but a change of shape.
 A series may pass through float, where rounding back gives the same numbers.

@@ -53,7 +53,7 @@ def _rewrite(graph: ir.Graph, addition: ir.Node) -> bool:
 
 
 def _constant(value: ir.Value | None) -> NDArray[np.float32] | None:
-    """What a constant stands for, dequantized where it is stored quantized as a whole."""
+    """A constant's values, dequantized where they are stored with one scale."""
     dequantize = producer_of(value, "DequantizeLinear")
     if dequantize is None:
         return array_of(value)

@@ -25,7 +25,7 @@ class Filters:
 
 
 def filters_of(convolution: ir.Node) -> Filters | None:
-    """What a convolution multiplies with; None where it is not constant int8 with a bias."""
+    """A convolution's weights and bias; None where they are not constant int8 with a bias."""
     dequantize = producer_of(convolution.inputs[1], "DequantizeLinear")
     if dequantize is None or len(convolution.inputs) < 3:
         return None
@@ -37,7 +37,7 @@ def filters_of(convolution: ir.Node) -> Filters | None:
 
 
 def set_filters(graph: ir.Graph, convolution: ir.Node, filters: Filters, suffix: str) -> None:
-    """Replaces what a convolution multiplies with; the new constants' names end in `suffix`."""
+    """Replaces a convolution's weights and bias; the new constants' names end in `suffix`."""
     _, weight, bias = convolution.inputs
     dequantize = producer_of(weight, "DequantizeLinear")
     assert weight is not None and bias is not None and dequantize is not None

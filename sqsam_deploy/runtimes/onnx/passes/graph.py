@@ -1,4 +1,4 @@
-"""Reading and extending an `onnx_ir` graph: what the passes share."""
+"""Helpers of the passes that read and extend an `onnx_ir` graph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Quantization:
 
 
 def array_of(value: ir.Value | None) -> NDArray[Any] | None:
-    """What a constant holds; None where the value depends on an input."""
+    """A constant's values; None where the value depends on an input."""
     if value is None or value.const_value is None:
         return None
     array: NDArray[Any] = value.const_value.numpy()
@@ -42,7 +42,7 @@ def producer_of(value: ir.Value | None, *op_types: str) -> ir.Node | None:
 
 
 def first_input(node: ir.Node) -> ir.Value:
-    """What an operator works on."""
+    """The first input of an operator, which must have one."""
     value = node.inputs[0]
     assert value is not None
     return value

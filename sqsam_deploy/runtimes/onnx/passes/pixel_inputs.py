@@ -46,7 +46,7 @@ class TakePixelsAsBytes(ir.passes.InPlacePass):
 
 
 def _bytes_of(value: ir.Value) -> ir.Value | None:
-    """What the only reader of an input makes of it, where that quantizes with a step of 1."""
+    """An input as its only reader quantizes it; None where that is not with a step of 1."""
     quantize = only_reader(value, "QuantizeLinear")
     if quantize is None or quantization_of(quantize) != _BYTES:
         return None
