@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 OUTPUT ?= artifacts
 
-.PHONY: export test quick checks
+.PHONY: export test quick checks fuzz
 
 # The main job: the bundled weights to int8 artifacts for three runtimes.
 export: $(VENV)/.installed
@@ -16,6 +16,11 @@ test: checks
 # Is a change sane? Two minutes: everything but the tests that export, train or start servers.
 quick: checks
 	$(VENV)/bin/pytest -m "not slow and not full"
+
+# Changed files for every reader, for as long as it is told: make fuzz SECONDS=3600
+SECONDS ?= 600
+fuzz: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS)
 
 checks: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check
