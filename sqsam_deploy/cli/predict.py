@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from sqsam_deploy._internal.requests import POSITIVE
-from sqsam_deploy._internal.terminal import say
+from sqsam_deploy._internal.terminal import note, say
 from sqsam_deploy.cli._app import make_app, run
 from sqsam_deploy.errors import UsageError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from sqsam_deploy.datasets.images import Photo
     from sqsam_deploy.predictor import Predictor
     from sqsam_deploy.prompts import Prompt
 
@@ -65,13 +66,17 @@ def predict(
     points = [(*_numbers("--click", text, 2), 1) for text in click]
     points += [(*_numbers("--background-click", text, 2), 0) for text in background_click]
     corners = None if box is None else _box(box)
-    pixels = _read_photo(image, points, corners)
+    photo = _read_photo(image, points, corners)
     predictor = _predictor(artifact, saliency, threads)
-    predictor.set_image(pixels)
+    predictor.set_image(photo.pixels)
+    across, down = photo.scale
+    if corners is not None:
+        x0, y0, x1, y1 = corners
+        corners = x0 * across, y0 * down, x1 * across, y1 * down
     prompt = predictor.auto_prompt() if auto else _prompt(corners)
     for x, y, label in points:
-        prompt = prompt.with_click(x, y, int(label))
-    _cut_out(predictor, prompt, image.stem, pixels, output)
+        prompt = prompt.with_click(x * across, y * down, int(label))
+    _cut_out(predictor, prompt, image.stem, photo.pixels, output)
 
 
 def _artifact_and_image(paths: tuple[Path, ...]) -> tuple[Path | None, Path]:
@@ -80,14 +85,18 @@ def _artifact_and_image(paths: tuple[Path, ...]) -> tuple[Path | None, Path]:
     return (None, paths[0]) if len(paths) == 1 else (paths[0], paths[1])
 
 
-def _read_photo(
-    image: Path, points: list[tuple[float, ...]], box: Box | None
-) -> "NDArray[np.uint8]":
-    from sqsam_deploy.datasets.images import read_image
+def _read_photo(image: Path, points: list[tuple[float, ...]], box: Box | None) -> "Photo":
+    from sqsam_deploy.datasets.images import read_photo
 
-    pixels = read_image(image)
-    _check_inside(points, box, pixels)
-    return pixels
+    photo = read_photo(image)
+    _check_inside(points, box, (photo.height, photo.width))
+    if photo.scale != (1, 1):
+        height, width = photo.pixels.shape[:2]
+        note(
+            f"the photo of {photo.width}x{photo.height} pixels is read at {width}x{height}, "
+            "the size of the pictures that are written; clicks and box are in its own pixels"
+        )
+    return photo
 
 
 def _predictor(artifact: Path | None, saliency: Path | None, threads: int | None) -> "Predictor":
@@ -115,15 +124,22 @@ def _cut_out(
     mask = prediction.masks[0]
     paths = write_pictures(output, stem, pixels, mask)
     say(f"predicted IoU {prediction.iou_predictions[0]:.3f}, mask {mask.mean():.1%} of the photo")
+    if not mask.any():
+        note("the mask is empty: nothing was found there")
     for path in paths:
         say(str(path))
 
 
 def _check_inside(
-    points: list[tuple[float, ...]], box: Box | None, pixels: "NDArray[np.uint8]"
+    points: list[tuple[float, ...]], box: Box | None, image_hw: tuple[int, int]
 ) -> None:
     """Typed coordinates outside the photo are a mistake, not a drag over its edge."""
-    height, width = pixels.shape[:2]
+    import numpy as np
+
+    from sqsam_deploy.prompts.validate import refuse_fractions
+
+    height, width = image_hw
+    refuse_fractions(np.array([point[:2] for point in points]), box, image_hw)
     corners = [] if box is None else [(box[0], box[1]), (box[2], box[3])]
     for x, y in [*((x, y) for x, y, _ in points), *corners]:
         if not (0 <= x <= width and 0 <= y <= height):

@@ -14,6 +14,8 @@ from sqsam_deploy.datasets.problems import MaskError, Problem, Tally, object_pro
 from sqsam_deploy.datasets.records import Dataset, ImageRecord, ObjectRecord
 from sqsam_deploy.errors import DataError
 
+_AREA_OF_BOX = "areas that are those of the boxes: measured from the masks"
+
 
 @dataclass(frozen=True)
 class AnnotatedImage:
@@ -100,6 +102,9 @@ def decode_objects(
     for item in record.objects:
         try:
             mask, reading = item.source.decode()
+            if _states_area_of_box(item, mask):
+                problems.append(Problem("object note", _AREA_OF_BOX, f"object {item.id}"))
+                item = replace(item, area=float(np.count_nonzero(mask)))
             _check(item, mask, record)
         except DataError as error:
             problems.append(object_problem(error, f"object {item.id}"))
@@ -108,6 +113,14 @@ def decode_objects(
             problems.append(Problem("object note", f"{reading}, and read so", f"object {item.id}"))
         kept.append((measured(item, mask), mask))
     return kept, problems
+
+
+def _states_area_of_box(item: ObjectRecord, mask: NDArray[np.bool_]) -> bool:
+    """Whether an area is not the mask's but that of the box, as some converters write it."""
+    x0, y0, x1, y1 = item.box
+    inside = (x1 - x0) * (y1 - y0)
+    pixels = int(np.count_nonzero(mask))
+    return abs(item.area - inside) <= 0.01 * inside and not area_agrees(pixels, item.area)
 
 
 def measured(item: ObjectRecord, mask: NDArray[np.bool_]) -> ObjectRecord:

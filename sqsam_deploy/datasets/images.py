@@ -6,6 +6,7 @@ PostScript file of any name.
 
 import io
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -172,8 +173,12 @@ def opened(source: Path | io.BytesIO, name: str) -> Iterator[Image.Image]:
 
 @contextmanager
 def _own_limit() -> Iterator[None]:
-    """Pillow refuses 179 million pixels and warns above 89; here `MAX_PIXELS` is the limit."""
-    with _pillow_limit:
+    """Pillow refuses 179 million pixels and warns above 89; here `MAX_PIXELS` is the limit.
+
+    Its warnings about damaged files, which are then read or refused, would reach the user.
+    """
+    with _pillow_limit, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             yield

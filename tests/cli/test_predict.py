@@ -98,6 +98,8 @@ def test_box_and_background_click_are_the_prompt(run, weights, photo, tmp_path):
         (("--click", "1"), "--click takes 2 numbers"),
         (("--click", "900,5"), "(900, 5) is outside the photo of 80x60"),
         (("--box", "5,5,5,9"), "x0 < x1"),
+        (("--box", "0.2,0.2,0.8,0.8"), "80x60"),
+        (("--click", "0.5,0.5", "--auto"), "80x60"),
     ],
 )
 def test_wrong_usage_is_one_sentence(run, weights, photo, options, named):
@@ -115,6 +117,21 @@ def assert_one_sentence(said: Said, code: int, named: str) -> None:
 def test_a_photo_that_is_none_is_named(run, weights, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
     assert_one_sentence(run(weights, tmp_path / "bad.jpg", "--auto"), 3, "bad.jpg")
+
+
+def test_of_a_reduced_photo_clicks_are_in_the_pixels_of_the_file(
+    run, weights, photo, tmp_path, monkeypatch
+):
+    """As a photo of 200 megapixels is, here with a limit of 2,000 pixels."""
+    monkeypatch.setattr("sqsam_deploy.datasets.images.FULL_PIXELS", 2000)
+    said = run(weights, photo, "--click", "60,50", "--box", "40,10,75,45", "-o", tmp_path)
+    assert said.code == 0
+    assert "40x30" in said.error
+    predictor = Predictor(open_session(weights))
+    predictor.set_image(np.asarray(Image.open(photo).reduce(2)))
+    prompt = Prompt(box=(20, 5, 37.5, 22.5)).with_click(30, 25, 1)
+    expected = predictor.predict_prompt(prompt, multimask_output=False).masks[0]
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "photo-mask.png")) > 0, expected)
 
 
 def test_three_paths_are_too_many(run, weights, photo):

@@ -1,12 +1,14 @@
 """Photos of every kind come out as the same upright RGB array."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from sqsam_deploy.datasets import ImageRecord, load_image
+from sqsam_deploy.datasets import ImageRecord, decode_image, load_image, read_image, read_photo
+from sqsam_deploy.datasets.mask_files import FileMask
 from sqsam_deploy.errors import DataError
 
 
@@ -99,3 +101,119 @@ def test_an_image_of_another_size_than_stated_is_refused(tmp_path):
     Image.fromarray(_left_red()).save(path)
     with pytest.raises(DataError, match="40x20 pixels, the dataset states 41x20"):
         load_image(_record(path, 41, 20))
+
+
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
+GRAY = np.repeat(RAMP[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "tolerance"),
+    [
+        (RAMP.astype(np.float32) / 255, 0),
+        (RAMP.astype(np.float32), 0),
+        (RAMP.astype(np.float32) * 257, 0),
+        (RAMP.astype(np.int32), 0),
+        (RAMP.astype(np.int32) * 257, 0),
+        (RAMP.astype(np.uint16), 0),  # 8 bits in 16
+        (RAMP.astype(np.uint16) * 4, 2),  # 10 bits
+        (RAMP.astype(np.uint16) * 16, 1),  # 12 bits
+        (RAMP.astype(np.uint16) * 257, 0),
+    ],
+)
+def test_no_depth_of_a_tiff_is_read_as_black(tmp_path, pixels, tolerance):
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    read = read_image(tmp_path / "a.tif").astype(int)
+    assert np.abs(read - GRAY).max() <= tolerance
+
+
+@pytest.mark.parametrize(
+    "values", [(-1.0, 1.0), (0.0, 1e6), (float("nan"), 1.0), (0.0, float("inf"))]
+)
+def test_floating_point_values_without_a_meaning_are_refused(tmp_path, values):
+    Image.fromarray(np.array([values], np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"a\.tif"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("format", ["EPS", "DDS", "PCX", "TGA", "PPM", "ICO", "SGI"])
+def test_only_the_formats_of_photos_are_opened(tmp_path, format):
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.jpg", format=format)
+    with pytest.raises(DataError, match="JPEG, PNG, WebP"):
+        read_image(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match="mask"):
+        FileMask(tmp_path / "a.jpg", 32, 32).decode()
+    with pytest.raises(DataError, match="JPEG"):
+        decode_image((tmp_path / "a.jpg").read_bytes(), "the upload")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "MPO"])
+def test_the_formats_of_photos_are_opened(tmp_path, format):
+    Image.fromarray(_left_red()).save(tmp_path / "a", format=format)
+    assert np.abs(read_image(tmp_path / "a").astype(int) - _left_red()).mean() < 12
+
+
+def test_a_heic_photo_is_told_what_to_do(tmp_path):
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(DataError, match="pillow-heif"):
+        read_image(tmp_path / "a.heic")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_that_of_pillow(tmp_path, format, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise = np.random.default_rng(0).integers(0, 255, (24, 40, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a", format=format, exif=exif)
+    with Image.open(tmp_path / "a") as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(read_image(tmp_path / "a"), expected)
+
+
+def test_damaged_exif_does_not_cost_the_photo(tmp_path):
+    for number in range(40):
+        exif = b"Exif\0\0" + np.random.default_rng(number).bytes(60)
+        Image.fromarray(_left_red()).save(tmp_path / "a.png", exif=exif)
+        assert (read_image(tmp_path / "a.png") == _left_red()).mean() > 0.4
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_photo_of_many_pixels_is_reduced_and_says_by_how_much(tmp_path, monkeypatch, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    large = np.kron(_left_red(40, 24), np.ones((8, 8, 1), np.uint8))
+    Image.fromarray(large).save(tmp_path / f"a.{suffix}", exif=exif)
+    monkeypatch.setattr("sqsam_deploy.datasets.images.FULL_PIXELS", large.size // 3 // 4)
+    photo = read_photo(tmp_path / f"a.{suffix}")
+    assert (photo.width, photo.height) == (192, 320)
+    assert photo.pixels.shape == (160, 96, 3)
+    assert photo.scale == (0.5, 0.5)
+    assert (photo.pixels[:78, :, 0] > 240).all() and (photo.pixels[82:] < 16).all()
+
+
+def test_a_photo_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    Image.new("RGB", (400, 300)).save(tmp_path / "a.png")
+    monkeypatch.setattr("sqsam_deploy.datasets.images.MAX_PIXELS", 100_000)
+    with pytest.raises(DataError, match=r"a\.png has 400x300 pixels.*smaller"):
+        read_image(tmp_path / "a.png")
+
+
+def test_damaged_photos_are_read_or_refused(tmp_path):
+    """Bytes changed at random: an array or a sentence, whatever the decoder stumbles over."""
+    outcomes = set()
+    for format in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"):
+        buffer = io.BytesIO()
+        Image.fromarray(_left_red()).save(buffer, format)
+        rng = np.random.default_rng(0)
+        for _ in range(60):
+            content = bytearray(buffer.getvalue())
+            for place in rng.integers(0, min(len(content), 300), 4):
+                content[place] = rng.integers(256)
+            try:
+                decode_image(bytes(content), "the upload")
+                outcomes.add("read")
+            except DataError as error:
+                assert "the upload" in str(error)
+                outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
