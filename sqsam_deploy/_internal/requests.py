@@ -32,5 +32,5 @@ def _is_path(annotation: Any) -> bool:
     """Whether nothing but a path fits: where a name fits too, text stays text."""
     if annotation is Path:
         return True
-    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-    return (Path in kinds and str not in kinds) or any(map(_is_path, kinds))
+    kinds = get_args(annotation)
+    return str not in kinds and any(map(_is_path, kinds))

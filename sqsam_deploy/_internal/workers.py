@@ -25,7 +25,7 @@ from typing import Any
 
 from sqsam_deploy._internal.progress import Steps
 from sqsam_deploy._internal.temporary import scratch_directory
-from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.errors import ArtifactError, SqsamError
 
 #: A function that reports its steps and returns something that can be pickled.
 Job = Callable[[Steps], Any]
@@ -277,8 +277,9 @@ def _work(job: Job, connection: Connection, scratch: str, parent: int) -> None:
         message: _Message = _Done(job(_SentSteps(connection)))
     except Exception as error:
         message = _Failed(_picklable(error))
-        # The process that raises it again has no traceback of this one.
-        message.error.add_note(traceback.format_exc())
+        if not isinstance(error, SqsamError):
+            # The process that raises it again has no traceback of this one.
+            message.error.add_note(traceback.format_exc())
     connection.send(message)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from os import PathLike
 from pathlib import Path
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
@@ -113,7 +114,7 @@ def runtime_of_metadata(metadata: ArtifactMetadata, path: Path) -> Runtime:
     return _all()[metadata.runtime]
 
 
-def open_session(path: Path, threads: int | None = None) -> Session:
+def open_session(path: str | PathLike[str], threads: int | None = None) -> Session:
     """Loads an artifact or a checkpoint so that it can be run.
 
     Args:
