@@ -1,7 +1,6 @@
 """Files by their hash: listing them, comparing them, `SHA256SUMS`."""
 
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -42,16 +41,6 @@ def hash_file(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def sync_files(paths: Iterable[Path]) -> None:
-    """Waits until files or directories are on the disk."""
-    for path in paths:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def file_entries(directory: Path, paths: Iterable[Path]) -> tuple[FileEntry, ...]:

@@ -1,11 +1,8 @@
 """Result files: their names, reading them strictly, writing them whole."""
 
-import json
 import re
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.artifact.documents import load_versioned, validate_document
@@ -60,9 +57,3 @@ def read_results(directory: Path) -> list[BenchmarkResult]:
 def now() -> str:
     """This moment as result files write it, in UTC."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def load_result_schema() -> dict[str, Any]:
-    """The shipped JSON Schema of `BenchmarkResult`."""
-    text = (files("sqsam_deploy.benchmark.schema") / "result-1.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))

@@ -28,8 +28,13 @@ from sqsam_deploy.release.document import (
     record_text,
     release_bytes,
 )
-from sqsam_deploy.release.latency import read_latencies
-from sqsam_deploy.release.parity import PARITY_NAME, ParityResult, read_parity, require_passed
+from sqsam_deploy.release.evidence import (
+    PARITY_NAME,
+    ParityResult,
+    read_latencies,
+    read_parity,
+    require_passed,
+)
 from sqsam_deploy.release.sbom import bill_of_materials
 from sqsam_deploy.release.signature import Signer
 from sqsam_deploy.runtimes.registry import artifact_suffixes
@@ -41,10 +46,10 @@ _EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 
 @dataclass(frozen=True)
 class PublishRequest:
-    """What to publish as what.
+    """An export directory, and the release to make of it.
 
     Attributes:
-        directory: What `sqsam-export` wrote.
+        directory: A directory that `sqsam-export` wrote.
         version: Of the release.
         name: Of the model; None takes the manifest's.
         parity: Result of `sqsam-parity`; None is `parity.json` in the directory.

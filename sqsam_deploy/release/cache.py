@@ -112,7 +112,7 @@ class Cache:
         Args:
             store: Where to get what is missing.
             entry: The file, by hash and size.
-            advance: Told the progress in bytes.
+            advance: Called with the progress in bytes.
 
         Raises:
             ReleaseError: The store's file is not the one the entry describes.
@@ -130,7 +130,7 @@ class Cache:
             store: Where to get what is missing.
             archive: The zip, by hash and size.
             artifact: What is in it, from a manifest that was itself verified.
-            advance: Told the progress in bytes of the zip.
+            advance: Called with the progress in bytes of the zip.
 
         Raises:
             ReleaseError: The archive is not that, holds anything else, or is damaged.
@@ -203,7 +203,7 @@ class Cache:
             atomic_write(target, content)
 
     def recall(self, store: Store, path: str) -> bytes | None:
-        """What was kept under this path of this store, or None."""
+        """The bytes kept under this path of this store, or None."""
         try:
             return self._record(store, path).read_bytes()
         except FileNotFoundError:

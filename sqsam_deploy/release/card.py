@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from sqsam_deploy.artifact.manifest import Agreement, ArtifactEntry, Manifest
 from sqsam_deploy.errors import MissingDependencyError
-from sqsam_deploy.release.document import SBOM_NAME, Latency, ReleasedArtifact, Verification
-from sqsam_deploy.release.parity import Drift
+from sqsam_deploy.release.document import SBOM_NAME, Drift, Latency, ReleasedArtifact, Verification
 
 #: Licence identifiers of the Hub that model weights come under; it takes others as "other".
 _HUB_LICENCES = frozenset(
@@ -31,7 +30,7 @@ _HUB_LICENCES = frozenset(
 
 @dataclass(frozen=True)
 class CardContent:
-    """What a card tells, apart from what the manifest says."""
+    """The content of a card, apart from the manifest."""
 
     name: str
     version: str

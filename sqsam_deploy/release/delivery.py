@@ -1,4 +1,4 @@
-"""What a layout is given: verified files, and how to put an artifact somewhere."""
+"""The verified files of a pull, and the ways to put them into its directory."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

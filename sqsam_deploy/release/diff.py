@@ -1,4 +1,4 @@
-"""What changed from one release to another: files, sizes, drift, latency."""
+"""The differences between two releases: files, sizes, drift, latency."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +28,7 @@ class ArtifactChange:
 
     @property
     def change(self) -> Change:
-        """What became of it."""
+        """Whether it was added, removed or changed."""
         if self.before is None:
             return "added"
         if self.after is None:

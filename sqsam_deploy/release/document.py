@@ -7,14 +7,13 @@ is one file of the release, a zip, which `ReleasedArtifact.stored_as` names.
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
 from sqsam_deploy.artifact.files import FileEntry, Sha256, sums_text
 from sqsam_deploy.artifact.metadata import PrecisionName, RuntimeName
 from sqsam_deploy.artifact.paths import RelativePath, check_relative_path, find_clash
 from sqsam_deploy.errors import ReleaseError
-from sqsam_deploy.release.parity import Drift
 from sqsam_deploy.release.version import ModelName, VersionText
 
 RELEASE_NAME = "release.json"
@@ -30,6 +29,16 @@ FILE_LIMIT = 10_000
 
 #: "2026-11-21T12:00:00Z".
 Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+
+
+class Drift(Frozen):
+    """Float minus quantized, in mIoU points, with its confidence interval."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    mean: float
+    low: float
+    high: float
 
 
 class Latency(Frozen):

@@ -25,7 +25,7 @@ _BLOCK = 1 << 20
 #: 256 KiB and more: Linux then looks for free memory in pieces as large.
 _WRITE = 64 << 10
 
-#: Told how many more bytes are there; a negative number where some have to come again.
+#: Called with the number of bytes that came; a negative one where some have to come again.
 Advance = Callable[[int], None]
 
 
@@ -36,7 +36,7 @@ def download(store: Store, entry: FileEntry, partial: Path, advance: Advance) ->
         store: The store that has the file, as the blob of its hash.
         entry: The file, by hash and size.
         partial: What an earlier download left, or nothing yet; the whole file afterwards.
-        advance: Told the progress.
+        advance: Called with the progress.
 
     Raises:
         ReleaseError: The store's file is another one; nothing of it is kept.
@@ -138,7 +138,10 @@ def stamp(file: int | Path) -> None:
 
 
 def file_identity(status: os.stat_result) -> tuple[int, ...]:
-    """What changes when a file is replaced or written to; the time of the last change is last."""
+    """The properties that replacing a file or writing to it changes.
+
+    The last of them is the time of the last change, which also changes with links to the file.
+    """
     times = (status.st_mtime_ns, status.st_ctime_ns)
     return (status.st_dev, status.st_ino, status.st_size, *times)
 

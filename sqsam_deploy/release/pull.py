@@ -28,7 +28,7 @@ from sqsam_deploy.release.version import Reference
 #: Swift package manager leave names with a leading dot out of what they build.
 RECEIPT_NAME = ".sqsam-pull.json"
 
-#: Told what comes and how large it is; returns what is told about each step of it.
+#: Called with the name and size in bytes of a download; returns what to call with its progress.
 Watch = Callable[[str, int], Callable[[int], None]]
 
 
@@ -50,7 +50,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class PullRequest:
-    """What to pull to where.
+    """A release, the part of it that is wanted, and the directory to put it in.
 
     Attributes:
         reference: Model and version or tag.
@@ -75,7 +75,7 @@ class PullRequest:
 
 @dataclass(frozen=True)
 class Pulled:
-    """What was put in place.
+    """A release that was put in place.
 
     Attributes:
         files: Every file of the output directory.

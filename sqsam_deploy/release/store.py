@@ -36,7 +36,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
 
 
 class Store(Protocol):
-    """What publishing and pulling need of a store. Paths are relative POSIX paths.
+    """The operations of a store. Paths are relative POSIX paths.
 
     Every method raises `NotInStoreError` for a path that is not there and `StoreError` where
     the store cannot be reached or does not allow it.

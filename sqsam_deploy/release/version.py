@@ -107,7 +107,7 @@ TagName = Annotated[str, _checked(is_tag, "tag")]
 
 @dataclass(frozen=True)
 class Reference:
-    """What to pull: a model and either an exact version or a tag."""
+    """A model and either an exact version or a tag."""
 
     name: str
     version: Version | None = None

@@ -15,7 +15,7 @@ from sqsam_deploy.evaluation.detections import read_detections
 from sqsam_deploy.evaluation.resume_log import ResumeLog
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.description import describe
-from sqsam_deploy.release.parity import read_parity
+from sqsam_deploy.release.evidence import read_parity
 
 DEEP = "[" * 100_000 + "]" * 100_000
 

@@ -21,7 +21,7 @@ from sqsam_deploy.evaluation.reports.tables import problems
 from sqsam_deploy.evaluation.reports.text import print_report
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
 from sqsam_deploy.evaluation.summary import Settings, summarize
-from sqsam_deploy.release.parity import read_parity
+from sqsam_deploy.release.evidence import read_parity
 
 
 @pytest.fixture(scope="module")

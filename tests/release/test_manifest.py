@@ -1,6 +1,7 @@
 import json
 import shutil
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
@@ -16,7 +17,6 @@ from sqsam_deploy.artifact.manifest import (
     write_manifest,
 )
 from sqsam_deploy.artifact.paths import check_relative_path, find_clash
-from sqsam_deploy.artifact.schema import load_schema
 from sqsam_deploy.errors import ArtifactError
 
 
@@ -32,14 +32,17 @@ def test_what_was_written_is_read_back(export: Path) -> None:
     assert not list(export.glob(".*"))
 
 
+def shipped_schema() -> dict[str, object]:
+    text = (files("sqsam_deploy.artifact.schema") / "manifest-1.json").read_bytes()
+    return dict(json.loads(text))
+
+
 def test_shipped_schema_is_the_models_own() -> None:
-    assert load_schema("manifest-1") == Manifest.model_json_schema()
+    assert shipped_schema() == Manifest.model_json_schema()
 
 
 def test_written_manifest_satisfies_the_shipped_schema(export: Path) -> None:
-    jsonschema.validate(
-        json.loads((export / "manifest.json").read_bytes()), load_schema("manifest-1")
-    )
+    jsonschema.validate(json.loads((export / "manifest.json").read_bytes()), shipped_schema())
 
 
 def test_digest_of_a_file_is_what_sha256sum_says(export: Path) -> None:

@@ -104,6 +104,23 @@ def test_source_date_epoch_fixes_the_time_of_publishing(
     assert release_of(store).published == "2023-11-14T22:13:20Z"
 
 
+@pytest.mark.parametrize("text", ["abc", "nan", "1e300", "-1", "1.5", "9" * 40, "\u0663", " "])
+def test_source_date_epoch_that_is_no_time_is_refused_by_name(
+    text: str, store: FolderStore, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
+        put(store, export)
+
+
+def test_empty_source_date_epoch_is_as_good_as_none(
+    store: FolderStore, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    put(store, export)
+    assert release_of(store).published > "2024"
+
+
 def test_version_is_never_overwritten(
     store: FolderStore, export: Path, build_export: ExportBuilder, tmp_path: Path
 ) -> None:
@@ -217,7 +234,7 @@ def test_parity_result_that_only_looks_passed_is_refused(
     passed: object, store: FolderStore, export: Path
 ) -> None:
     change_parity(export, passed=passed)
-    with pytest.raises(ArtifactError, match="key passed"):
+    with pytest.raises(ArtifactError, match="passed"):
         put(store, export)
 
 

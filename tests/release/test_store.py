@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy.errors import MissingDependencyError, StoreError, UsageError
+from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError, UsageError
 from sqsam_deploy.release.store import (
     FolderStore,
     NotInStoreError,
@@ -29,8 +29,8 @@ def test_what_was_put_is_read(store: Store, tmp_path: Path) -> None:
     store.put_file("a/c", tmp_path / "file")
     assert store.read("a/b", 100) == b"second"
     assert store.read("a/c", 5) == b"third"
-    assert store.read_range("a/b", 2, 4) == b"co"
-    assert store.read_range("a/b", 3, 100) == b"ond"
+    assert store.read_range("a/b", 2, 4, 6) == b"co"
+    assert store.read_range("a/b", 3, 100, 6) == b"ond"
 
 
 def test_s3_keeps_the_same_promises(s3_store_url: str, tmp_path: Path) -> None:
@@ -67,12 +67,12 @@ def test_what_is_missing_is_told_from_what_cannot_be_read(store: Store) -> None:
     with pytest.raises(NotInStoreError, match="has no missing"):
         store.read("missing", 100)
     with pytest.raises(NotInStoreError, match="has no missing"):
-        store.read_range("missing", 0, 1)
+        store.read_range("missing", 0, 1, 9)
 
 
 def test_longer_document_than_any_release_has_is_not_taken(store: Store) -> None:
     store.put("a", b"x" * 101)
-    with pytest.raises(StoreError, match="more than 100 bytes"):
+    with pytest.raises(ReleaseError, match="more than 100 bytes"):
         store.read("a", 100)
 
 
@@ -124,7 +124,7 @@ def test_http_store_is_read_and_never_written(http_server: RangeServer) -> None:
     (http_server.root / "a").write_bytes(b"content")
     store = open_store(http_server.url)
     assert store.read("a", 100) == b"content"
-    assert store.read_range("a", 3, 5) == b"te"
+    assert store.read_range("a", 3, 5, 7) == b"te"
     with pytest.raises(NotInStoreError):
         store.read("b", 100)
     with pytest.raises(UsageError, match="read-only"):
