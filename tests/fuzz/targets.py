@@ -26,8 +26,8 @@ from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.description import describe
 from sqsam_deploy.recipes import read_recipe
 from sqsam_deploy.release.document import parse_release
+from sqsam_deploy.release.evidence import read_parity
 from sqsam_deploy.release.lock import read_lock
-from sqsam_deploy.release.parity import read_parity
 from sqsam_deploy.runtimes import open_session, read_metadata
 from tests.fuzz.mutations import mutate, mutate_json
 
