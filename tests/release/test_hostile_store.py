@@ -135,15 +135,31 @@ def dripping(handler: Handler) -> None:
         time.sleep(0.05)
 
 
+def endless_beside_the_file(handler: Handler) -> None:
+    """Bytes come, of which none belongs to the body."""
+    headed(handler, 200, Transfer_Encoding="chunked")
+    handler.wfile.write(b"5;")
+    for _ in range(1000):
+        handler.wfile.write(bytes(64 << 10))
+        time.sleep(0.01)
+
+
+def endless_head(handler: Handler) -> None:
+    handler.send_response(200)
+    handler.flush_headers()
+    for _ in range(2000):
+        handler.wfile.write(b"X: aaaaaaaa\r\n" * 10_000)
+
+
 def redirected_for_ever(handler: Handler) -> None:
     headed(handler, 302, Location=handler.path, Content_Length=0)
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits as the product does, in tenths of the time."""
+    """Waits for half a second where the product waits for half a minute."""
     for name in ("_ANSWER_SECONDS", "_IDLE_SECONDS", "_PERIOD_SECONDS"):
-        monkeypatch.setattr(http, name, 1.0)
+        monkeypatch.setattr(http, name, 0.5)
 
 
 @pytest.mark.parametrize("part", ["tags/latest", "SHA256SUMS", "model"])
@@ -156,6 +172,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         silent_after_head,
         dripping_head,
         dripping,
+        endless_head,
+        endless_beside_the_file,
         redirected_for_ever,
     ],
 )
