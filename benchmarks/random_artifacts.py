@@ -18,10 +18,9 @@ from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy.benchmark.random_network import random_network
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
-from sqsam_deploy.export_report.report import write_export_report
+from sqsam_deploy.export_report.export import export, step_count
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.networks.precisions import PRECISIONS
-from sqsam_deploy.pipeline.export import export, step_count
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import default_runtimes, parse_runtimes, targets_for
 from sqsam_deploy.quantization import build_calibration
@@ -65,8 +64,8 @@ def main() -> None:
         request = ExportRequest(
             targets, options.output, weights, calibration_size=_PHOTOS, with_saliency=False
         )
-        with shown_steps(step_count(request, write_export_report)) as steps:
-            export(request, steps, write_export_report)
+        with shown_steps(step_count(request)) as steps:
+            export(request, steps)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sqsam_deploy.checkpoint import load_checkpoint
     from sqsam_deploy.evaluation.parity import evaluate
     from sqsam_deploy.evaluation.request import ParityRequest
-    from sqsam_deploy.pipeline.export import export
+    from sqsam_deploy.export_report.export import export
     from sqsam_deploy.pipeline.request import ExportRequest
     from sqsam_deploy.predictor import Predictor
     from sqsam_deploy.runtimes import open_session
@@ -34,7 +34,7 @@ _HOMES = {
     "ParityRequest": "evaluation.request",
     "Predictor": "predictor",
     "evaluate": "evaluation.parity",
-    "export": "pipeline.export",
+    "export": "export_report.export",
     "load_checkpoint": "checkpoint",
     "open_session": "runtimes",
 }

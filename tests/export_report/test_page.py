@@ -10,8 +10,8 @@ import pytest
 
 from sqsam_deploy._internal.progress import SilentSteps
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
-from sqsam_deploy.export_report.report import REPORT_NAME, export_page, write_export_report
-from sqsam_deploy.pipeline.export import export, step_count
+from sqsam_deploy.export_report.export import export, step_count
+from sqsam_deploy.export_report.report import REPORT_NAME, export_page
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target
 from sqsam_deploy.runtimes.registry import all_runtimes
@@ -165,8 +165,8 @@ class _Told(SilentSteps):
 def test_an_export_without_int8_is_explained_too(tmp_path):
     request = ExportRequest((Target("onnx", "fp32"),), tmp_path / "out", with_saliency=False)
     told = _Told()
-    export(request, told, write_export_report)
-    assert len(told.steps) == step_count(request, write_export_report)
+    export(request, told)
+    assert len(told.steps) == step_count(request)
     page = _Page((tmp_path / "out" / REPORT_NAME).read_text())
     assert "nano-fp32.onnx: IoU 1.000" in page.text
     assert "Kept in float" not in page.text

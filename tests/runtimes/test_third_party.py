@@ -1,0 +1,205 @@
+"""A runtime that another package brings goes through every command, no file here changed.
+
+The runtime is `torch.export.save`'s `.pt2`, run by torch. It is installed as packages are: a module
+and a `.dist-info` directory with its entry point, on the path of every process.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sqsam_deploy.datasets import bundled_dataset
+from tests.commands import Done, run_process
+
+pytestmark = pytest.mark.slow
+
+RUNTIME = """
+from dataclasses import dataclass
+
+from sqsam_deploy.artifact.metadata import METADATA_KEY, stored_metadata
+from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.runtimes.base import Runtime
+from sqsam_deploy.runtimes.session import Session
+
+
+def load(path):
+    import torch
+
+    kept = {METADATA_KEY: ""}
+    try:
+        program = torch.export.load(str(path), extra_files=kept)
+    except Exception as error:
+        raise ArtifactError(f"{path} is no exported program: {error}") from None
+    return program, stored_metadata(kept[METADATA_KEY], str(path))
+
+
+class Pt2Session(Session):
+    def __init__(self, path):
+        program, self.metadata = load(path)
+        self._module = program.module()
+
+    def execute(self, feeds):
+        import torch
+
+        with torch.inference_mode():
+            values = self._module(*(torch.from_numpy(feeds[i.name]) for i in self.metadata.inputs))
+        return {o.name: v.numpy() for o, v in zip(self.metadata.outputs, values, strict=True)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pt2(Runtime):
+    def lower(self, program, metadata, path):
+        import torch
+
+        torch.export.save(program, path, extra_files={METADATA_KEY: metadata.model_dump_json()})
+
+    def open_session(self, path, threads=None):
+        return Pt2Session(path)
+
+    def read_metadata(self, path):
+        return load(path)[1]
+
+    def minimum_runtime(self, metadata):
+        return "torch 2.13"
+
+    def runtime_version(self):
+        import torch
+
+        return f"torch {torch.__version__}, exported program"
+
+
+RUNTIME = Pt2(
+    name="pt2",
+    title="exported program",
+    ending=".pt2",
+    layouts={"fp32": ("nchw-float32",)},
+    library="torch",
+    distributions=("torch",),
+    systems=frozenset(("Linux", "macOS", "Windows")),
+)
+"""
+ENTRY_POINTS = "[sqsam_deploy.runtimes]\npt2 = pt2_runtime:RUNTIME\n"
+NAME = "nano-fp32.pt2"
+
+
+def _run(*arguments: object, cwd: Path | None = None) -> Done:
+    done = run_process(*arguments, cwd=cwd)
+    assert done.code == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory):
+    """The other package's directory, on the path of every process that is started here."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "pt2_runtime.py").write_text(RUNTIME, encoding="utf-8")
+    about = site / "pt2_runtime-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: pt2-runtime\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(ENTRY_POINTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+        patch.setenv("XDG_CACHE_HOME", str(site / "cache"))
+        yield site
+
+
+@pytest.fixture(scope="module")
+def exported(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("export") / "out"
+    _run(
+        *("export", "--checkpoint", "nano", "--fp32", "--runtime", "pt2", "--runtime", "onnx"),
+        *("--no-saliency", "--output", output),
+    )
+    return output
+
+
+@pytest.fixture(scope="module")
+def pulled(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What comes back from a store, after parity has passed the export."""
+    folder = tmp_path_factory.mktemp("release")
+    _run(
+        *("parity", exported, "--prompts", "box", "--count", "8", "--jobs", "1"),
+        *("--max-drift", "60", "--min-agreement", "0.5", "--output", folder),
+    )
+    report = json.loads((folder / "parity.json").read_text(encoding="utf-8"))
+    assert report["artifacts"][NAME]["runtime"] == "pt2"
+    _run(
+        *("publish", exported, folder / "store", "--version", "1.0.0", "--name", "cutter"),
+        *("--parity", folder / "parity.json"),
+    )
+    _run(
+        *("pull", "cutter", "--store", folder / "store", "--runtime", "pt2"),
+        *("--output", folder / "models"),
+        cwd=folder,
+    )
+    return folder / "models"
+
+
+def test_the_export_has_compared_and_explained_it(exported: Path) -> None:
+    entries = json.loads((exported / "manifest.json").read_text(encoding="utf-8"))["artifacts"]
+    (entry,) = [entry for entry in entries if entry["path"] == NAME]
+    assert entry["agreement"]["mean_mask_iou"] > 0.999
+    assert "exported program" in entry["agreement"]["executor"]
+    assert NAME in (exported / "report.html").read_text(encoding="utf-8")
+
+
+def test_inspect_shows_it(exported: Path) -> None:
+    facts = json.loads(_run("inspect", exported / NAME, "--json").stdout)
+    assert facts["metadata"]["runtime"] == "pt2"
+    assert facts["bytes"] == (exported / NAME).stat().st_size
+
+
+def test_what_comes_back_from_a_store_is_it_alone(exported: Path, pulled: Path) -> None:
+    assert (pulled / NAME).read_bytes() == (exported / NAME).read_bytes()
+    assert not (pulled / "nano-fp32.onnx").exists()
+
+
+def test_predict_cuts_an_object_out_with_it(pulled: Path, tmp_path: Path) -> None:
+    record = next(iter(bundled_dataset("sample")))
+    largest = max(record.objects, key=lambda item: item.area)
+    box = ",".join(str(edge) for edge in largest.box)
+    _run("predict", pulled / NAME, record.path, "--box", box, "--output", tmp_path)
+    (mask_file,) = tmp_path.glob("*mask*.png")
+    mask, truth = np.asarray(Image.open(mask_file).convert("L")) > 127, largest.mask()
+    assert np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth) > 0.5
+
+
+def test_bench_measures_it(pulled: Path, tmp_path: Path) -> None:
+    _run(
+        *("bench", pulled, "--threads", "1", "--rounds", "3", "--processes", "1"),
+        *("--no-torch", "--no-peak", "--output", tmp_path),
+    )
+    (file,) = tmp_path.glob("*.json")
+    (row,) = json.loads(file.read_text(encoding="utf-8"))["measurements"]
+    assert (row["subject"]["name"], row["subject"]["runtime"]) == (NAME, "pt2")
+    assert row["stages"]["inference"]["summary"]["median"]["value"] > 0
+
+
+def test_a_release_for_phones_does_not_take_it(exported: Path, pulled: Path) -> None:
+    store = pulled.parent / "store"
+    done = run_process(
+        *("pull", "cutter", "--store", store, "--runtime", "pt2", "--format", "android-assets"),
+        *("--output", pulled.parent / "assets"),
+        cwd=pulled.parent,
+    )
+    assert done.code == 2
+    assert "Android" in done.stderr
+
+
+def test_what_cannot_be_loaded_is_left_out_with_a_warning(
+    installed: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "broken-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[sqsam_deploy.runtimes]\nbroken = nowhere:RUNTIME\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    facts = json.loads(_run("inspect", exported / NAME, "--json").stdout)
+    assert facts["metadata"]["runtime"] == "pt2"
+    done = run_process("export", "--runtime", "broken", "--output", tmp_path / "out")
+    assert done.code == 2
+    assert "'broken'" in done.stderr
