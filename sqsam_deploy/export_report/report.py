@@ -8,15 +8,16 @@ from pathlib import Path
 
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.artifact.manifest import Manifest
-from sqsam_deploy.export_report.layer_plot import layer_plot
-from sqsam_deploy.export_report.runs import profiled_run
-from sqsam_deploy.export_report.sections.folding import folded_rules
-from sqsam_deploy.export_report.sections.layers import display_name, quantized_layers
-from sqsam_deploy.export_report.sections.operators import operators_by_runtime
-from sqsam_deploy.export_report.sections.overlays import exhibits
-from sqsam_deploy.export_report.sections.sizes import sized_artifacts
-from sqsam_deploy.export_report.sections.summary import key_facts
-from sqsam_deploy.export_report.sections.times import divided_times
+from sqsam_deploy.export_report.layers import display_name, layer_plot, quantized_layers
+from sqsam_deploy.export_report.overlays import exhibits
+from sqsam_deploy.export_report.sections import (
+    divided_times,
+    folded_rules,
+    key_facts,
+    operators_by_runtime,
+    profiled_run,
+    sized_artifacts,
+)
 from sqsam_deploy.pages import render
 from sqsam_deploy.pipeline.evidence import Evidence
 from sqsam_deploy.runtimes.inspection import KINDS, Inspection

@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from sqsam_deploy.export_report.sections.folding import folded_rules
+from sqsam_deploy.export_report.sections import folded_rules
 from sqsam_deploy.folding import FoldStep
 from sqsam_deploy.folding.steps import Rule
 from tests.tiny_network import tiny_folded

@@ -4,8 +4,13 @@ import math
 
 import pytest
 
-from sqsam_deploy.export_report.layer_plot import held_range, layer_plot, squeezed
-from sqsam_deploy.export_report.sections.layers import QuantizedLayers, quantized_layers
+from sqsam_deploy.export_report.layers import (
+    QuantizedLayers,
+    held_range,
+    layer_plot,
+    quantized_layers,
+    squeezed,
+)
 from sqsam_deploy.quantization.graph import module_name
 from sqsam_deploy.quantization.layers import LayerReport
 from tests.tiny_network import tiny_quantized

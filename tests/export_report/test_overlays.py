@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sqsam_deploy.export_report.sections.overlays import exhibits, shown_artifacts
+from sqsam_deploy.export_report.overlays import exhibits, shown_artifacts
 
 
 @pytest.fixture

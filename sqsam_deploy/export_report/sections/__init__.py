@@ -1,1 +1,0 @@
-"""What each part of the page shows, as plain values that the template only lays out."""
