@@ -7,7 +7,7 @@ from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.result import Memory, Stage
 
 #: "artifact" is one of this project's files, "network" is torch with random weights, "plain" is
-#: an `.onnx` or `.pte` file of any network, fed with random numbers.
+#: a runtime's file of any network, fed with random numbers.
 JobKind = Literal["artifact", "network", "plain"]
 
 

@@ -12,6 +12,7 @@ from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.datasets import load_image
 from sqsam_deploy.networks.agreement import Probe
 from sqsam_deploy.networks.base import Logits
+from sqsam_deploy.networks.precisions import PRECISIONS
 from sqsam_deploy.pictures import (
     GAINED,
     LOST,
@@ -50,15 +51,12 @@ def exhibits(manifest: Manifest, evidence: Evidence) -> tuple[WorstCase, ...]:
 
 def shown_artifacts(manifest: Manifest, evidence: Evidence) -> tuple[str, ...]:
     """The int8 artifacts; where there are none, those of the lowest precision there is."""
-    for prefix in ("int8", "fp16", "fp32"):
-        found = tuple(
-            entry.path
-            for entry in manifest.artifacts
-            if entry.path in evidence.answers and entry.metadata.precision.startswith(prefix)
-        )
-        if found:
-            return found
-    return ()
+    limits = {
+        entry.path: PRECISIONS[entry.metadata.precision].limit
+        for entry in manifest.artifacts
+        if entry.path in evidence.answers
+    }
+    return tuple(path for path, limit in limits.items() if limit == min(limits.values()))
 
 
 def _least_alike(shown: Sequence[str], evidence: Evidence) -> Iterator[int]:

@@ -35,7 +35,7 @@ class ExportRequest:
         int8: Build int8 artifacts, quantized after training. This is the default.
         fp16: Build half-precision artifacts.
         fp32: Build single-precision artifacts.
-        every: Build artifacts of all three precisions.
+        every: Build artifacts of all precisions.
         runtime: Runtime to build for: executorch, coreml, onnx, or executorch-coreml (a .pte file
             with the Core ML delegate). May be given several times. Without it, the first three.
     """
@@ -83,8 +83,9 @@ class ExportRequest:
         )
 
     def _named_targets(self) -> "tuple[Target, ...]":
+        from sqsam_deploy.networks.precisions import PRECISIONS
         from sqsam_deploy.pipeline.targets import default_runtimes, parse_runtimes, targets_for
 
         flags: dict[PrecisionName, bool] = {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}
-        wanted = [precision for precision, asked in flags.items() if asked or self.every]
+        wanted = [name for name in PRECISIONS if self.every or flags.get(name)]
         return targets_for(parse_runtimes(self.runtime) or default_runtimes(), wanted or ["int8"])

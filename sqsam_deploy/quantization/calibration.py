@@ -14,7 +14,7 @@ from sqsam_deploy.artifact.manifest import CalibrationEntry
 from sqsam_deploy.datasets import AnnotatedImage, Dataset, load_all, subset
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.model.description import describe
+from sqsam_deploy.model.description import default_inputs
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
 from sqsam_deploy.prompts.binding import bind_inputs
 from sqsam_deploy.quantization.prompting import draw_prompt
@@ -85,8 +85,7 @@ def network_inputs(image: NDArray[np.uint8], prompt: EncodedPrompt, config: Mode
         prompt: From `encode_prompt` with the same configuration.
         config: The preset.
     """
-    declared = describe(config, runtime="torch", precision="fp32", weights_sha256="")
-    bound = bind_inputs(declared.inputs, image, prompt)
+    bound = bind_inputs(default_inputs(config), image, prompt)
     return tuple(torch.from_numpy(value) for value in bound.values())
 
 

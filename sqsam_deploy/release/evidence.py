@@ -11,6 +11,7 @@ from sqsam_deploy.artifact.manifest import ArtifactEntry, Manifest
 from sqsam_deploy.benchmark.result import BenchmarkResult, Measurement, Setup
 from sqsam_deploy.benchmark.resultfile import read_result
 from sqsam_deploy.errors import ArtifactError, GateError
+from sqsam_deploy.networks.precisions import PRECISIONS
 from sqsam_deploy.release.document import Drift, Latency
 
 PARITY_NAME = "parity.json"
@@ -84,8 +85,10 @@ def require_passed(result: ParityResult, manifest: Manifest) -> None:
 
 def is_quantized(artifact: ArtifactEntry) -> bool:
     """Whether masks may have got worse by rounding to int8; parity compares masks only."""
-    metadata = artifact.metadata
-    return metadata.task == "segmentation" and metadata.precision.startswith("int8")
+    precision = PRECISIONS.get(artifact.metadata.precision)
+    # One that this version does not know may round as well.
+    rounded = precision is None or precision.is_quantized
+    return artifact.metadata.task == "segmentation" and rounded
 
 
 def _require_covered(result: ParityResult, artifact: ArtifactEntry) -> None:

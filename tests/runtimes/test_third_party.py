@@ -123,7 +123,7 @@ def pulled(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("release")
     _run(
         *("parity", exported, "--prompts", "box", "--count", "8", "--jobs", "1"),
-        *("--max-drift", "60", "--min-agreement", "0.5", "--output", folder),
+        *("--max-drift", "40", "--min-agreement", "0.5", "--output", folder),
     )
     report = json.loads((folder / "parity.json").read_text(encoding="utf-8"))
     assert report["artifacts"][NAME]["runtime"] == "pt2"
