@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sqsam_deploy
+from sqsam_deploy.benchmark.result import Timing
+from sqsam_deploy.benchmark.statistics import paired_ratio
 from sqsam_deploy.evaluation.bounds import LARGEST_LOSS, TAIL, images_to_pass, upper_bounds
 
 Array = NDArray[np.float64]
@@ -212,7 +214,53 @@ def candidates(runs: int) -> Iterator[str]:
         yield f"| {name} | {' | '.join(cells)} | {100 * power:.0f}% |"
 
 
-PARTS = {"drift": drift, "candidates": candidates}
+#: Standard deviations between processes, between rounds, between samples: shares of the time.
+BETWEEN = (0.02, 0.02, 0.005)
+REGRESSION = 0.05
+
+
+def times(rng: np.random.Generator, processes: int, rounds: int, ms: float) -> Timing:
+    """Samples of one artifact: every process and every round has a level of its own."""
+    process, mood, noise = BETWEEN
+    levels = np.repeat(process * rng.standard_normal(processes), rounds)
+    levels = levels + mood * rng.standard_normal(processes * rounds)
+    samples = ms * np.exp(levels[:, None] + noise * rng.standard_normal((len(levels), 4)))
+    numbers = np.repeat(np.arange(processes), rounds)
+    return Timing(rounds=tuple(map(tuple, samples.tolist())), processes=tuple(numbers.tolist()))
+
+
+def latency(runs: int) -> Iterator[str]:
+    """How often `compare DIR_A DIR_B` finds a difference, fails and passes."""
+    yield (
+        "| processes x rounds | identical, interval without 1 | identical, passed 5% "
+        "| 5% slower, passed | 5% slower, failed | 10% slower, failed |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|"
+    for processes, rounds in ((1, 12), (1, 60), (3, 4), (4, 3), (8, 2), (16, 2)):
+        rng = np.random.default_rng(0)
+        found = {
+            slower: [
+                paired_ratio(
+                    times(rng, processes, rounds, 10 * slower), times(rng, processes, rounds, 10)
+                )
+                for _ in range(runs)
+            ]
+            for slower in (1.0, 1.0 + REGRESSION, 1.1)
+        }
+        limit = 1 + REGRESSION
+        same, at, over = found.values()
+        rates = (
+            [not ratio.low <= 1 <= ratio.high for ratio in same],
+            [ratio.high <= limit for ratio in same],
+            [ratio.high <= limit for ratio in at],
+            [ratio.low > limit for ratio in at],
+            [ratio.low > limit for ratio in over],
+        )
+        cells = [f"{100 * np.mean(rate):.1f}%" for rate in rates]
+        yield f"| {processes} x {rounds} | {' | '.join(cells)} |"
+
+
+PARTS = {"drift": drift, "candidates": candidates, "latency": latency}
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from sqsam_deploy.errors import ArtifactError, GateError, SqsamError
 _WORDS = {
     Verdict.PASSED: "passed",
     Verdict.FAILED: "slower",
-    Verdict.UNDECIDED: "too noisy to say",
+    Verdict.UNDECIDED: "undecided",
 }
 
 
@@ -17,12 +17,12 @@ def comparison_table(rows: Sequence[ComparedRow], max_regression: float | None) 
     """Both medians, the ratio with its interval, and the gate's verdict where there is one."""
     gate = () if max_regression is None else ("verdict",)
     return Table(
-        title="Second run against the first; above 1 is slower",
+        title="Second against first; above 1 is slower",
         columns=("subject", "setup", "first ms", "second ms", "ratio (95% interval)", *gate),
         rows=tuple(_cells(row, max_regression) for row in rows),
         left=2,
         notes=tuple(
-            f"Noisy: {row.name}, {setup_text(row.setup)}: {'; '.join(row.doubts)}."
+            f"In doubt: {row.name}, {setup_text(row.setup)}: {'; '.join(row.doubts)}."
             for row in rows
             if row.doubts
         ),
@@ -43,6 +43,7 @@ def refusal(verdict: Verdict, rows: Sequence[ComparedRow], limit: float) -> Sqsa
     if verdict is Verdict.FAILED:
         return GateError(f"slower by more than {limit:.1%}: {', '.join(names)}")
     return ArtifactError(
-        f"too noisy to say whether these are slower by more than {limit:.1%}: {', '.join(names)}: "
-        "measure again on a quiet machine, or with more --rounds"
+        f"it cannot be said whether these are slower by more than {limit:.1%}: {', '.join(names)}: "
+        "compare the directories of the artifacts themselves, on a quiet machine, with more "
+        "--processes"
     )

@@ -15,6 +15,8 @@ from sqsam_deploy.runtimes.registry import tool_versions
 _CPUINFO = Path("/proc/cpuinfo")
 _MEMINFO = Path("/proc/meminfo")
 _OS_RELEASE = Path("/etc/os-release")
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 #: Names in /proc/cpuinfo of the instructions that int8 and half precision kernels use, and what
@@ -58,7 +60,27 @@ def cpu_device() -> Device:
         memory=_meminfo("MemTotal") or _sysctl_number("hw.memsize"),
         features=_features(),
         virtual="hypervisor" in _cpu_flags(),
+        cache=_last_cache() or _sysctl_number("hw.l2cachesize"),
+        frequency=_highest_frequency(),
     )
+
+
+def _last_cache() -> int | None:
+    """Bytes of the highest level of cache of the first core."""
+    sizes = [
+        (int(index.joinpath("level").read_text()), index.joinpath("size").read_text().strip())
+        for index in sorted(_CACHES.glob("index*"))
+        if index.joinpath("size").exists()
+    ]
+    if not sizes:
+        return None
+    text = max(sizes)[1]
+    return int(text.rstrip("KMG")) * {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1], 1)
+
+
+def _highest_frequency() -> int | None:
+    """MHz; None where the system does not say, as most virtual machines do not."""
+    return int(_FREQUENCY.read_text()) // 1000 if _FREQUENCY.exists() else None
 
 
 def usable_cores() -> int:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from sqsam_deploy.artifact.documents import Frozen
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
-from sqsam_deploy.benchmark.result import Memory, Stage
+from sqsam_deploy.benchmark.result import Memory, MemoryUse, Stage
 
 #: "artifact" is one of this project's files, "network" is torch with random weights, "plain" is
 #: a runtime's file of any network, fed with random numbers.
@@ -45,12 +45,14 @@ class Loaded(Frozen):
         first_ms: Its first inference.
         before: Resident bytes before it was opened.
         loaded: Resident bytes after.
+        uses: The whole readings before it was opened, after, and after the first inference.
     """
 
     load_ms: float
     first_ms: float
     before: int
     loaded: int
+    uses: tuple[MemoryUse | None, MemoryUse | None, MemoryUse | None]
 
 
 class Samples(Frozen):

@@ -1,7 +1,12 @@
-"""One run: fresh processes, turns, and everything that is known when the last one has ended."""
+"""One run: fresh processes, turns, and everything that is known when the last one has ended.
+
+The processes of one subject differ from each other (where memory lies, which core they began on)
+by more than their own samples show. So every subject is started several times, all subjects
+together each time, and takes its share of the rounds there.
+"""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,13 +15,13 @@ from sqsam_deploy._internal.progress import SilentSteps, Steps
 from sqsam_deploy.benchmark.channel import Worker
 from sqsam_deploy.benchmark.environment import capture_environment, cpu_device, load_average
 from sqsam_deploy.benchmark.jobs import Job, Loaded
-from sqsam_deploy.benchmark.noise import CpuShares, CpuWatch, judge
+from sqsam_deploy.benchmark.noise import CpuShares, CpuWatch, concluded
 from sqsam_deploy.benchmark.profile import can_profile
 from sqsam_deploy.benchmark.ratios import find_ratios
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
-    Environment,
     Measurement,
+    Memory,
     Method,
     NotMeasured,
     Setup,
@@ -24,7 +29,6 @@ from sqsam_deploy.benchmark.result import (
     Timing,
 )
 from sqsam_deploy.benchmark.resultfile import now
-from sqsam_deploy.benchmark.statistics import summarize
 from sqsam_deploy.benchmark.subjects import Target, check_names
 from sqsam_deploy.benchmark.tables import setup_text
 from sqsam_deploy.errors import ArtifactError
@@ -45,8 +49,8 @@ class Plan:
 
     Attributes:
         threads: Thread counts, each measured in processes of its own.
-        rounds: Turns of every subject.
-        processes: Fresh processes that load time and first inference come from.
+        rounds: Turns of every subject, over all its processes.
+        processes: Fresh processes of every subject, one after another.
         turn_ms: How long a turn should last at least.
         photos: Photos of the bundled sample.
         profiled: Inferences of a profile; 0 takes none.
@@ -54,35 +58,52 @@ class Plan:
 
     threads: tuple[int, ...]
     rounds: int = 12
-    processes: int = 3
+    processes: int = 4
     turn_ms: float = 150.0
     photos: int = 8
     profiled: int = 10
 
 
 @dataclass
-class _Running:
-    """A subject whose process is alive."""
+class _Subject:
+    """A subject at one number of threads, and what its processes have given so far."""
 
     target: Target
-    worker: Worker
-    starts: list[Loaded]
+    threads: int
+    worker: Worker | None = None
+    starts: list[Loaded] = field(default_factory=list)
     warm_up: tuple[float, ...] = ()
-    per_turn: int = 1
+    per_turn: int = 0
     rounds: dict[Stage, list[tuple[float, ...]]] = field(default_factory=dict)
+    processes: list[int] = field(default_factory=list)
     processor_seconds: float = 0.0
+    memory: Memory | None = None
+    profile: Profile | None = None
+
+    @property
+    def process(self) -> Worker:
+        """Its process that is alive."""
+        assert self.worker is not None
+        return self.worker
+
+    def close(self) -> None:
+        """Ends its process, if one is alive."""
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None
 
 
 def step_count(targets: Sequence[Target], plan: Plan) -> int:
     """Steps that `measure` reports."""
-    starts = sum(len(plan.threads) - 1 + _processes(target, plan) for target in targets)
     profiles = len(targets) if plan.profiled else 0
-    return starts + plan.rounds * len(plan.threads) + profiles
+    rounds = sum(_shares(plan.rounds, plan.processes))
+    return len(plan.threads) * (plan.processes * len(targets) + rounds) + profiles
 
 
-def _processes(target: Target, plan: Plan) -> int:
-    """Fresh processes for load times, which torch and the peak kernels have none of."""
-    return plan.processes if target.subject.role in ("artifact", "peer") else 1
+def _shares(rounds: int, processes: int) -> list[int]:
+    """Rounds of each process; at least one."""
+    whole, left = divmod(rounds, processes)
+    return [max(whole + (index < left), 1) for index in range(processes)]
 
 
 def measure(targets: Sequence[Target], plan: Plan, steps: Steps | None = None) -> BenchmarkResult:
@@ -114,108 +135,81 @@ class _Run:
         self.failures: list[NotMeasured] = []
 
     def measure_at(self, targets: Sequence[Target], threads: int) -> None:
-        running: list[_Running] = []
-        try:
-            for target in targets:
-                self._start(target, threads, running)
-            for index in range(self._plan.rounds):
-                self._steps.begin(f"threads {threads}: round {index + 1} of {self._plan.rounds}")
-                self._round(index, running)
-            self.measurements += [self._finish(item) for item in running]
-        finally:
-            for item in running:
-                item.worker.close()
+        running = [_Subject(target, threads) for target in targets]
+        for process, rounds in enumerate(_shares(self._plan.rounds, self._plan.processes)):
+            try:
+                self._session(running, process, rounds)
+            finally:
+                for item in running:
+                    item.close()
+        self.measurements += [_finished(item) for item in running]
 
-    def _start(self, target: Target, threads: int, running: list[_Running]) -> None:
-        """Starts a target in as many processes as load times are wanted; the last one stays.
+    def _session(self, running: list[_Subject], process: int, rounds: int) -> None:
+        """One process of every subject, all alive together."""
+        self._each(running, self._start)
+        for index in range(rounds):
+            self._steps.begin(
+                f"threads {running[0].threads if running else 0}: process {process + 1}, "
+                f"round {index + 1} of {rounds}"
+            )
+            self._round(process, index, running)
+        last = process == self._plan.processes - 1
+        self._each(running, self._read_at_the_end if last else lambda item: None)
 
-        Load time hardly depends on the threads, so it is repeated at the last count only.
-        """
-        last = threads == self._plan.threads[-1]
+    def _each(self, running: list[_Subject], act: Callable[[_Subject], object]) -> None:
+        """Does something with every subject; one that fails is dropped."""
+        for item in list(running):
+            try:
+                act(item)
+            except ArtifactError as error:
+                self._drop(item, running, error)
+
+    def _start(self, item: _Subject) -> None:
+        self._steps.begin(f"loading {item.target.subject.name}")
         job = Job(
-            kind=target.kind,
-            target=target.target,
-            metadata=target.metadata,
-            threads=threads,
+            kind=item.target.kind,
+            target=item.target.target,
+            metadata=item.target.metadata,
+            threads=item.threads,
             photos=self._plan.photos,
         )
-        starts = []
-        try:
-            for _ in range(_processes(target, self._plan) - 1 if last else 0):
-                self._steps.begin(f"loading {target.subject.name}")
-                with Worker(job) as worker:
-                    starts.append(worker.loaded)
-            self._steps.begin(f"loading {target.subject.name}")
-            worker = Worker(job)
-            item = _Running(target, worker, [*starts, worker.loaded])
-            running.append(item)
-            self._warm_up(item)
-        except ArtifactError as error:
-            self._drop(target, threads, running, error)
-
-    def _warm_up(self, item: _Running) -> None:
+        item.worker = Worker(job)
+        item.starts.append(item.worker.loaded)
         samples = item.worker.run(WARM_UP)
-        item.warm_up = samples.stages["inference"]
         item.processor_seconds = samples.processor_seconds
-        item.per_turn = turn_length(min(item.warm_up), self._plan.turn_ms)
+        if not item.per_turn:
+            item.warm_up = samples.stages["inference"]
+            item.per_turn = turn_length(min(item.warm_up), self._plan.turn_ms)
 
-    def _round(self, index: int, running: list[_Running]) -> None:
+    def _round(self, process: int, index: int, running: list[_Subject]) -> None:
         """Gives every subject its turn, in another order each round."""
-        watch, own = CpuWatch(), 0.0
-        for item in shuffled(running, index):
-            try:
-                own += self._turn(item)
-            except ArtifactError as error:
-                self._drop(item.target, item.worker.job.threads, running, error)
-        shares = watch.shares(own)
+        watch, spent = CpuWatch(), [0.0]
+        order = shuffled(running, 1000 * process + index)
+        for item in order:
+            self._each([item], lambda item: spent.append(_turn(item, process)))
+        for item in [item for item in running if item.worker is None]:
+            running.remove(item)
+        shares = watch.shares(sum(spent))
         if shares is not None:
             self._shares.append(shares)
 
-    def _turn(self, item: _Running) -> float:
-        """Records one turn and returns the processor seconds it took."""
-        samples = item.worker.run(DISCARDED + item.per_turn)
-        for stage, values in samples.stages.items():
-            item.rounds.setdefault(stage, []).append(values[DISCARDED:])
-        spent = samples.processor_seconds - item.processor_seconds
-        item.processor_seconds = samples.processor_seconds
-        return spent
+    def _read_at_the_end(self, item: _Subject) -> None:
+        """Memory, and a profile at the last number of threads, when no more samples are wanted."""
+        item.memory = item.process.memory()
+        job, plan = item.process.job, self._plan
+        wanted = plan.profiled and item.threads == plan.threads[-1]
+        if wanted and item.target.subject.role != "peak" and can_profile(job):
+            self._steps.begin(f"profiling {item.target.subject.name}")
+            item.profile = item.process.profile(plan.profiled)
 
-    def _drop(
-        self, target: Target, threads: int, running: list[_Running], error: ArtifactError
-    ) -> None:
-        for item in [item for item in running if item.target is target]:
-            item.worker.close()
-            running.remove(item)
-        setup = setup_text(Setup(threads=threads))
+    def _drop(self, item: _Subject, running: list[_Subject], error: ArtifactError) -> None:
+        item.close()
+        running.remove(item)
+        setup = setup_text(Setup(threads=item.threads))
         # Result files are published: they name files, not folders of this machine.
+        target = item.target
         reason = str(error).replace(target.target, target.subject.name)
         self.failures.append(NotMeasured(subject=target.subject.name, setup=setup, reason=reason))
-
-    def _finish(self, item: _Running) -> Measurement:
-        memory = item.worker.memory()
-        network = item.target.kind == "network"
-        return Measurement(
-            subject=item.target.subject,
-            setup=Setup(threads=item.worker.job.threads),
-            # Drawing random weights is not loading.
-            load=() if network else tuple(start.load_ms for start in item.starts),
-            first=tuple(start.first_ms for start in item.starts),
-            warm_up=item.warm_up,
-            stages={stage: Timing(rounds=tuple(r)) for stage, r in item.rounds.items()},
-            memory=memory,
-            profile=self._profile(item),
-        )
-
-    def _profile(self, item: _Running) -> Profile | None:
-        """Taken at the last thread count, when no more samples are wanted of the process."""
-        job = item.worker.job
-        last = job.threads == self._plan.threads[-1]
-        if not last or item.target.subject.role == "peak" or not can_profile(job):
-            return None
-        if not self._plan.profiled:
-            return None
-        self._steps.begin(f"profiling {item.target.subject.name}")
-        return item.worker.profile(self._plan.profiled)
 
     def result(self) -> BenchmarkResult:
         environment = self._environment.model_copy(
@@ -252,19 +246,34 @@ class _Run:
         )
 
 
-def concluded(
-    measurements: Iterable[Measurement], environment: Environment
-) -> tuple[Measurement, ...]:
-    """Measurements with what follows from their samples: summaries and the verdict on noise."""
-    return tuple(_concluded(item, environment) for item in measurements)
+def _turn(item: _Subject, process: int) -> float:
+    """Records one turn and returns the processor seconds it took."""
+    samples = item.process.run(DISCARDED + item.per_turn)
+    for stage, values in samples.stages.items():
+        item.rounds.setdefault(stage, []).append(values[DISCARDED:])
+    item.processes.append(process)
+    spent = samples.processor_seconds - item.processor_seconds
+    item.processor_seconds = samples.processor_seconds
+    return spent
 
 
-def _concluded(item: Measurement, environment: Environment) -> Measurement:
-    stages = {
-        stage: Timing(rounds=timing.rounds, summary=summarize(timing.rounds))
-        for stage, timing in item.stages.items()
-    }
-    return item.model_copy(update={"stages": stages, "noise": judge(item, environment)})
+def _finished(item: _Subject) -> Measurement:
+    network = item.target.kind == "network"
+    processes = tuple(item.processes)
+    return Measurement(
+        subject=item.target.subject,
+        setup=Setup(threads=item.threads),
+        # Drawing random weights is not loading.
+        load=() if network else tuple(start.load_ms for start in item.starts),
+        first=tuple(start.first_ms for start in item.starts),
+        warm_up=item.warm_up,
+        stages={
+            stage: Timing(rounds=tuple(rounds), processes=processes)
+            for stage, rounds in item.rounds.items()
+        },
+        memory=item.memory,
+        profile=item.profile,
+    )
 
 
 def turn_length(inference_ms: float, turn_ms: float) -> int:
@@ -272,7 +281,7 @@ def turn_length(inference_ms: float, turn_ms: float) -> int:
     return min(max(math.ceil(turn_ms / max(inference_ms, 1e-3)), 2), LONGEST_TURN)
 
 
-def shuffled(running: Sequence[_Running], index: int) -> list[_Running]:
+def shuffled(running: Sequence[_Subject], index: int) -> list[_Subject]:
     """The subjects in the order of round `index`: random, and the same in every run."""
     order = np.random.default_rng(index).permutation(len(running))
     return [running[position] for position in order]

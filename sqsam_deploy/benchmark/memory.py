@@ -1,4 +1,4 @@
-"""Resident memory of this process, without extra packages."""
+"""Memory of this process, without extra packages."""
 
 import os
 import re
@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sqsam_deploy.benchmark.result import MemoryUse
+
 _STATUS = Path("/proc/self/status")
+_ROLLUP = Path("/proc/self/smaps_rollup")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
@@ -19,6 +22,16 @@ def resident_bytes() -> int:
         ["ps", "-o", "rss=", "-p", str(os.getpid())], capture_output=True, text=True, check=True
     )
     return int(listing.stdout) * 1024
+
+
+def memory_use() -> MemoryUse | None:
+    """Resident, proportional and unique memory now; None where the system does not count them."""
+    try:
+        text = _ROLLUP.read_text()
+    except OSError:
+        return None
+    private = _kibibytes(text, "Private_Clean") + _kibibytes(text, "Private_Dirty")
+    return MemoryUse(rss=_kibibytes(text, "Rss"), pss=_kibibytes(text, "Pss"), uss=private)
 
 
 def peak_bytes() -> int:
@@ -39,5 +52,10 @@ def forget_peak() -> None:
 
 
 def _status(key: str) -> int:
-    found = re.search(rf"^{key}:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+    return _kibibytes(_STATUS.read_text(), key)
+
+
+def _kibibytes(text: str, key: str) -> int:
+    """A line `KEY: N kB` of a file of /proc, in bytes."""
+    found = re.search(rf"^{key}:\s+(\d+) kB$", text, re.MULTILINE)
     return int(found[1]) * 1024 if found else 0

@@ -2,13 +2,14 @@
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sqsam_deploy.benchmark.result import Environment, Measurement, Noise
-from sqsam_deploy.benchmark.statistics import summarize
+from sqsam_deploy.benchmark.statistics import summarize, typical
 
 #: Half the 95% interval of a median, as a share of it, above which nothing is claimed.
 WIDEST_INTERVAL = 0.05
@@ -70,6 +71,21 @@ def _processor_seconds() -> tuple[float, float]:
     return busy / per_second, ticks[_STEAL] / per_second
 
 
+def concluded(
+    measurements: Iterable[Measurement], environment: Environment
+) -> tuple[Measurement, ...]:
+    """Measurements with what follows from their samples: summaries and the verdict on noise."""
+    return tuple(_concluded(item, environment) for item in measurements)
+
+
+def _concluded(item: Measurement, environment: Environment) -> Measurement:
+    stages = {
+        stage: timing.model_copy(update={"summary": summarize(timing)})
+        for stage, timing in item.stages.items()
+    }
+    return item.model_copy(update={"stages": stages, "noise": judge(item, environment)})
+
+
 def judge(measurement: Measurement, environment: Environment) -> Noise:
     """Says whether a measurement's median can be believed, and every reason why not."""
     reasons = (
@@ -81,12 +97,11 @@ def judge(measurement: Measurement, environment: Environment) -> Noise:
 
 
 def _from_samples(measurement: Measurement) -> list[str]:
-    rounds = measurement.inference.rounds
     reasons = []
-    width = summarize(rounds).median.relative_half_width
+    width = typical(measurement.inference).relative_half_width
     if width > WIDEST_INTERVAL:
         reasons.append(f"the median is known to ±{width:.0%} only")
-    drift = _drift([float(np.median(r)) for r in rounds])
+    drift = _drift([float(np.median(r)) for r in measurement.inference.rounds])
     if abs(drift) > MOST_DRIFT:
         reasons.append(f"the last rounds took {drift:+.0%} against the first")
     return reasons

@@ -16,24 +16,20 @@ class PaperRow:
         parameters: In millions.
         a100_ms: Latency on an A100; None where not stated.
         iphone_ms: Latency on an iPhone 14's CPU; None where not stated.
-        coco_miou: Table 1, boxes from a detector, percent; None where not known here.
-        lvis_miou: The same on LVIS.
     """
 
     network: str
     parameters: float
     a100_ms: float | None = None
     iphone_ms: float | None = None
-    coco_miou: float | None = None
-    lvis_miou: float | None = None
 
 
 PAPER_ROWS = {
     row.network: row
     for row in (
-        PaperRow("SAM ViT-H", 600, a100_ms=500, coco_miou=78.4, lvis_miou=78.9),
-        PaperRow("MobileSAM", 9.7, a100_ms=12, coco_miou=74.3, lvis_miou=72.3),
-        PaperRow("SqueezeSAM", 12.5, a100_ms=10, iphone_ms=300, coco_miou=74.9, lvis_miou=74.1),
+        PaperRow("SAM ViT-H", 600, a100_ms=500),
+        PaperRow("MobileSAM", 9.7, a100_ms=12),
+        PaperRow("SqueezeSAM", 12.5, a100_ms=10, iphone_ms=300),
     )
 }
 

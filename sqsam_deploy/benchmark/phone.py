@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from sqsam_deploy.artifact.manifest import ArtifactEntry, Manifest
-from sqsam_deploy.benchmark.measure import concluded
+from sqsam_deploy.benchmark.noise import concluded
 from sqsam_deploy.benchmark.ratios import find_ratios
 from sqsam_deploy.benchmark.result import BenchmarkResult, Measurement, Timing
 from sqsam_deploy.benchmark.subjects import artifact_subject

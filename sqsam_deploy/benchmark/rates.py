@@ -1,8 +1,9 @@
-"""Multiply-accumulates per second, and the share of what the processor can do."""
+"""Multiply-accumulates per second, beside those of the fastest kernel of the same run."""
 
 from collections.abc import Sequence
 
-from sqsam_deploy.benchmark.result import Measurement, Setup
+from sqsam_deploy.benchmark.result import Estimate, Measurement, Setup
+from sqsam_deploy.benchmark.statistics import paired_ratio
 
 #: Kernels of which precision an artifact's precision is held against. Half precision has none of
 #: its own: on CPUs it is what the fp32 units make of it.
@@ -17,24 +18,39 @@ def gmac_per_second(measurement: Measurement) -> float | None:
     return macs * measurement.setup.batch / (summary.median.value * 1e6)
 
 
-def peak_rate(measurements: Sequence[Measurement], precision: str, setup: Setup) -> float | None:
-    """The best rate of any peak kernel of a precision in the same setup."""
-    rates = [
-        rate
+def kernel_rate(measurements: Sequence[Measurement], precision: str, setup: Setup) -> float | None:
+    """The rate of the fastest kernel of a precision in the same setup."""
+    kernel = _best_kernel(measurements, precision, setup)
+    return gmac_per_second(kernel) if kernel else None
+
+
+def _best_kernel(
+    measurements: Sequence[Measurement], precision: str, setup: Setup
+) -> Measurement | None:
+    kernels = [
+        item
         for item in measurements
         if item.subject.role == "peak"
-        and item.subject.precision == precision
-        and item.setup == setup
-        and (rate := gmac_per_second(item)) is not None
+        and (item.subject.precision, item.setup) == (precision, setup)
+        and gmac_per_second(item) is not None
     ]
-    return max(rates, default=None)
+    return max(kernels, key=lambda item: gmac_per_second(item) or 0.0, default=None)
 
 
-def share_of_peak(measurement: Measurement, measurements: Sequence[Measurement]) -> float | None:
-    """Its rate over the peak of its precision in the same run; None where there is no peak."""
-    rate = gmac_per_second(measurement)
+def share_of_best_kernel(
+    measurement: Measurement, measurements: Sequence[Measurement]
+) -> Estimate | None:
+    """Its rate over that of the fastest kernel of its precision in the same run.
+
+    The kernels are real ones of the libraries, not the processor's arithmetic bound: a network may
+    do better than all of them. None where there is no kernel.
+    """
     precision = _PEAK_OF.get(measurement.subject.precision)
-    if rate is None or precision is None:
+    if precision is None or gmac_per_second(measurement) is None:
         return None
-    peak = peak_rate(measurements, precision, measurement.setup)
-    return rate / peak if peak else None
+    kernel = _best_kernel(measurements, precision, measurement.setup)
+    if kernel is None:
+        return None
+    work = (measurement.subject.macs or 0) / (kernel.subject.macs or 1)
+    ratio = paired_ratio(kernel.inference, measurement.inference)
+    return Estimate(value=work * ratio.value, low=work * ratio.low, high=work * ratio.high)

@@ -16,7 +16,7 @@ def find_ratios(measurements: Sequence[Measurement]) -> tuple[Ratio, ...]:
             numerator=above.subject.name,
             denominator=below.subject.name,
             setup=below.setup,
-            estimate=paired_ratio(above.inference.rounds, below.inference.rounds),
+            estimate=paired_ratio(above.inference, below.inference),
         )
         for above, below in _pairs(measurements)
     )
@@ -33,7 +33,7 @@ def _belongs(above: Subject, below: Subject) -> bool:
     if "peak" in (above.role, below.role) or above == below:
         return False
     if above.role == "peer":
-        return _is_reference(below)
+        return _is_reference(below) and above.precision == below.precision
     if above.preset is None or above.preset != below.preset or below.role != "artifact":
         return False
     same_runtime = above.runtime == below.runtime
@@ -44,9 +44,5 @@ def _belongs(above: Subject, below: Subject) -> bool:
 
 
 def _is_reference(subject: Subject) -> bool:
-    """What peers are compared with: our float and int8 artifacts for the first runtime."""
-    return (
-        subject.role == "artifact"
-        and subject.runtime == runtime_names()[0]
-        and subject.precision in ("fp32", "int8")
-    )
+    """What peers of equal precision are compared with: our artifacts for the first runtime."""
+    return subject.role == "artifact" and subject.runtime == runtime_names()[0]

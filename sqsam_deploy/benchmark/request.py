@@ -19,7 +19,8 @@ class BenchRequest:
         threads: Numbers of threads, joined by commas. Without it 1, 2, 4 and so on, up to the
             number of cores.
         rounds: Number of turns that every artifact takes. More turns narrow the intervals.
-        processes: Number of new processes in which loading is timed.
+        processes: Number of new processes in which every artifact takes its turns. More narrow
+            the intervals better than more turns do.
         torch: Also measure torch on the CPU, with random weights.
         peak: Also measure the peak rate of this processor.
         profile: Also profile each artifact by operator.
@@ -30,7 +31,7 @@ class BenchRequest:
     _: KW_ONLY
     threads: Annotated[str | None, Parameter(metavar="N,N,...")] = None
     rounds: Annotated[int, Parameter(validator=Number(gte=3))] = 12
-    processes: Annotated[int, POSITIVE] = 3
+    processes: Annotated[int, POSITIVE] = 4
     torch: Annotated[bool, Parameter(negative="--no-torch")] = True
     peak: Annotated[bool, Parameter(negative="--no-peak")] = True
     profile: Annotated[bool, Parameter(negative="--no-profile")] = True

@@ -7,15 +7,15 @@ follows from it, medians with their intervals and the verdict on noise, is in `s
 All times are milliseconds, all sizes bytes.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sqsam_deploy.artifact.documents import Frozen
 from sqsam_deploy.runtimes.profiling import Milliseconds, Profile
 
 #: The newest `result_version` this package reads.
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 
 DeviceKind = Literal["cpu", "cuda", "iphone"]
 #: What a time is the time of. "total" is what an app waits for: the three others in a row.
@@ -29,7 +29,7 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Estimate(Frozen):
-    """A number with its 95% bootstrap interval."""
+    """A number with its 95% interval."""
 
     value: float
     low: float
@@ -42,11 +42,18 @@ class Estimate(Frozen):
 
 
 class Summary(Frozen):
-    """Percentiles of one stage's samples."""
+    """What the samples of one stage say.
+
+    Attributes:
+        median: The typical time: the medians of rounds, averaged over processes.
+        p90: 90th percentile; None under 29 samples, which may all lie below it.
+        p99: 99th percentile; None under 299.
+        samples: How many there are.
+    """
 
     median: Estimate
-    p90: float
-    p99: float
+    p90: float | None = None
+    p99: float | None = None
     samples: int
 
 
@@ -55,25 +62,59 @@ class Timing(Frozen):
 
     Attributes:
         rounds: Milliseconds, one list a round; a round's samples were taken in a row.
+        processes: Number of the process, from 0, that took each round; None for one process.
         summary: What follows from them.
     """
 
     rounds: tuple[tuple[Milliseconds, ...], ...] = Field(min_length=1)
+    processes: tuple[int, ...] | None = None
     summary: Summary | None = None
+
+    @model_validator(mode="after")
+    def _every_round_has_a_process(self) -> Self:
+        numbers = self.processes
+        if numbers is not None and (
+            len(numbers) != len(self.rounds) or set(numbers) != set(range(max(numbers) + 1))
+        ):
+            raise ValueError("processes must number every round, from 0 on without a gap")
+        return self
+
+
+class MemoryUse(Frozen):
+    """Memory of a process at one moment, as Linux counts it (`/proc/PID/smaps_rollup`).
+
+    Attributes:
+        rss: Resident pages, those of files and libraries that others share in full.
+        pss: The same, shared pages divided by the number of processes that share them.
+        uss: Pages of this process alone: what ending it would free.
+    """
+
+    rss: int = Field(ge=0)
+    pss: int = Field(ge=0)
+    uss: int = Field(ge=0)
 
 
 class Memory(Frozen):
-    """Resident memory of the process that ran the artifact and nothing else.
+    """Memory of the process that ran the artifact and nothing else.
 
     Attributes:
-        before: With all libraries loaded, the artifact not yet.
-        loaded: Growth from there by loading: the weights as the runtime keeps them.
+        before: Resident memory with all libraries loaded, the artifact not yet.
+        loaded: Its growth from there by loading: pages of the file that were touched, copies of
+            the weights, and what the runtime allocates while it plans. It is not the weights' size.
         peak: Highest resident memory of the process while it loaded and ran.
+        before_loading: The whole reading before loading; None where the system has none.
+        after_loading: After loading.
+        after_first: After the first inference.
+        at_end: After the last one.
     """
 
     before: int = Field(ge=0)
     loaded: int = Field(ge=0)
     peak: int = Field(ge=0)
+    before_loading: MemoryUse | None = None
+    after_loading: MemoryUse | None = None
+    after_first: MemoryUse | None = None
+    at_end: MemoryUse | None = None
 
     @property
     def peak_growth(self) -> int:
@@ -207,6 +248,8 @@ class Device(Frozen):
         memory: Installed memory; None where unknown.
         features: Instructions that matter here, int8 ones first.
         virtual: Whether it is a virtual machine.
+        cache: Bytes of the last level of cache that the first core sees; None where unknown.
+        frequency: Highest frequency of the first core in MHz; None where unknown.
     """
 
     kind: DeviceKind
@@ -217,6 +260,18 @@ class Device(Frozen):
     memory: int | None = Field(default=None, gt=0)
     features: tuple[str, ...] = ()
     virtual: bool = False
+    cache: int | None = Field(default=None, gt=0)
+    frequency: int | None = Field(default=None, gt=0)
+
+    def differences(self, other: "Device") -> list[str]:
+        """What tells two devices apart; what only one of them knows does not."""
+        names = ("kind", "name", "model", "cores", "features", "virtual", "cache", "frequency")
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in names)
+        return [
+            f"{name} {mine} and {theirs}"
+            for name, mine, theirs in pairs
+            if mine != theirs and None not in (mine, theirs)
+        ]
 
 
 class Environment(Frozen):
@@ -250,7 +305,7 @@ class Method(Frozen):
 
     Attributes:
         rounds: Times every subject had its turn.
-        processes: Fresh processes per subject that load time and first inference come from.
+        processes: Fresh processes of each subject, which take its rounds one after another.
         turn_ms: Milliseconds a turn was meant to last.
         discarded: Inferences at the start of each turn that are not recorded.
         images: Photos the inputs were made from, in turn.
@@ -270,9 +325,13 @@ class Method(Frozen):
 
 
 class BenchmarkResult(Frozen):
-    """One run on one device. `result_version` grows when a reader must change."""
+    """One run on one device.
 
-    result_version: Literal[1] = 1
+    `result_version` grows when a reader must change. Version 1 had no processes of rounds, no
+    readings of shared memory, and percentiles of any number of samples.
+    """
+
+    result_version: Literal[1, 2] = 2
     created: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
     tool: str
     device: Device

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.artifact.documents import load_versioned, validate_document
+from sqsam_deploy.benchmark.noise import concluded
+from sqsam_deploy.benchmark.ratios import find_ratios
 from sqsam_deploy.benchmark.result import RESULT_VERSION, BenchmarkResult, Device
 from sqsam_deploy.errors import ArtifactError
 
@@ -31,7 +33,7 @@ def write_result(path: Path, result: BenchmarkResult) -> Path:
 
 
 def read_result(path: Path) -> BenchmarkResult:
-    """A result file.
+    """A result file; what follows from its samples is worked out again.
 
     Raises:
         ArtifactError: It is missing, damaged, not a result, or a newer package wrote it.
@@ -41,7 +43,10 @@ def read_result(path: Path) -> BenchmarkResult:
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist") from None
     document = load_versioned(content, str(path), "result_version", RESULT_VERSION)
-    return validate_document(BenchmarkResult, document, str(path))
+    result = validate_document(BenchmarkResult, document, str(path))
+    measurements = concluded(result.measurements, result.environment)
+    ratios = find_ratios(measurements) if result.ratios else ()
+    return result.model_copy(update={"measurements": measurements, "ratios": ratios})
 
 
 def read_results(directory: Path) -> list[BenchmarkResult]:

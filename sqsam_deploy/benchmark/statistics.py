@@ -1,89 +1,131 @@
-"""Medians and ratios with intervals that hold when samples come in rounds.
+"""Typical times and ratios with intervals that hold when samples come in rounds and processes.
 
 Samples of one round were taken in a row on a machine in one state, so they are not independent;
-rounds nearly are. The bootstrap therefore draws whole rounds (a cluster bootstrap: Davison and
-Hinkley, *Bootstrap Methods and their Application*, section 3.8), and the ratio of two subjects
-that took turns pairs them round by round, which cancels what the machine did meanwhile.
+rounds of one process share where its memory lies; processes are independent. The interval is
+Student's of the logarithms of the highest level's means, processes where there are several, else
+rounds (Kalibera and Jones, "Rigorous benchmarking in reasonable time", 2013). It holds for three
+processes as for thirty (`benchmarks/verdicts.py latency`), where a bootstrap needs many. Subjects
+that took turns are paired, process by process and round by round, which cancels what the machine
+did meanwhile.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.benchmark.result import Estimate, Summary
+from sqsam_deploy.benchmark.result import Estimate, Summary, Timing
 from sqsam_deploy.errors import UsageError
 
 CONFIDENCE = 0.95
-RESAMPLES = 4000
-_SEED = 0
 
-Rounds = Sequence[Sequence[float]]
+Logs = NDArray[np.float64]
 
 
-def summarize(rounds: Rounds) -> Summary:
-    """Median with its interval, p90 and p99 of all samples."""
-    samples = np.concatenate([np.asarray(r, float) for r in rounds])
-    p90, p99 = np.percentile(samples, (90, 99))
+def summarize(timing: Timing) -> Summary:
+    """The typical time with its interval, and the percentiles that the samples allow."""
+    samples = np.concatenate([np.asarray(r, float) for r in timing.rounds])
     return Summary(
-        median=median_estimate(rounds), p90=float(p90), p99=float(p99), samples=len(samples)
+        median=typical(timing),
+        p90=_percentile(samples, 0.90),
+        p99=_percentile(samples, 0.99),
+        samples=len(samples),
     )
 
 
-def median_estimate(rounds: Rounds) -> Estimate:
-    """Median of all samples, its interval from resampled rounds.
+def _percentile(samples: NDArray[np.float64], level: float) -> float | None:
+    """None where even the largest sample may well lie below it: under 29 for p90, 299 for p99."""
+    if level ** len(samples) > 1 - CONFIDENCE:
+        return None
+    return float(np.quantile(samples, level))
 
-    A single round is resampled sample by sample: there is nothing else to go by.
+
+def typical(timing: Timing) -> Estimate:
+    """Geometric mean over processes of the geometric mean of their rounds' medians.
+
+    Where there is one process, over its rounds; where there is one round, over its samples.
     """
-    clusters = _clusters(rounds)
-    value = float(np.median(np.concatenate([np.asarray(r, float) for r in clusters])))
-    return _estimate(value, _resampled_medians(clusters, np.random.default_rng(_SEED)))
+    logs = _process_logs(timing)
+    if len(logs) == 1:
+        logs = _round_logs(timing)
+    if len(logs) == 1:
+        logs = _logs(timing.rounds[0])
+    return estimate_of_logs(logs)
 
 
-def paired_ratio(numerator: Rounds, denominator: Rounds) -> Estimate:
-    """Ratio of two subjects that took turns: the median of the ratios of each round's medians.
+def estimate_of_values(values: Sequence[float]) -> Estimate | None:
+    """Geometric mean of independent values, such as load times of processes; None of nothing."""
+    return estimate_of_logs(_logs(values)) if values else None
+
+
+def paired_ratio(numerator: Timing, denominator: Timing) -> Estimate:
+    """Ratio of two subjects that took turns: of each process where there are several, else round.
 
     Raises:
         UsageError: They were not measured in the same rounds.
     """
-    if len(numerator) != len(denominator):
-        raise UsageError(
-            f"a paired ratio needs the same rounds, got {len(numerator)} and {len(denominator)}"
-        )
-    ratios = _round_medians(numerator) / _round_medians(denominator)
-    rng = np.random.default_rng(_SEED)
-    draws = rng.integers(0, len(ratios), (RESAMPLES, len(ratios)))
-    return _estimate(float(np.median(ratios)), np.median(ratios[draws], axis=1))
+    above, below = _round_logs(numerator), _round_logs(denominator)
+    if len(above) != len(below):
+        raise UsageError(f"a paired ratio needs the same rounds, got {len(above)} and {len(below)}")
+    processes = [_process_logs(timing) for timing in (numerator, denominator)]
+    if len(processes[0]) == len(processes[1]) > 1:
+        above, below = processes
+    return estimate_of_logs(above - below)
 
 
-def independent_ratio(numerator: Rounds, denominator: Rounds) -> Estimate:
-    """Ratio of the medians of two separate runs; each is resampled by itself."""
-    rng = np.random.default_rng(_SEED)
-    above, below = (_resampled_medians(_clusters(r), rng) for r in (numerator, denominator))
-    value = median_estimate(numerator).value / median_estimate(denominator).value
-    return _estimate(value, above / below)
+def independent_ratio(numerator: Timing, denominator: Timing) -> Estimate:
+    """Ratio of two separate runs, with Welch's interval."""
+    from scipy.stats import t
+
+    sides = [_highest_level(timing) for timing in (numerator, denominator)]
+    means = [float(logs.mean()) for logs in sides]
+    variances = [float(logs.var(ddof=1)) / len(logs) if len(logs) > 1 else 0.0 for logs in sides]
+    value, variance = means[0] - means[1], sum(variances)
+    if variance == 0:
+        return Estimate(value=math.exp(value), low=math.exp(value), high=math.exp(value))
+    freedom = variance**2 / sum(
+        part**2 / (len(logs) - 1) for part, logs in zip(variances, sides, strict=True) if part
+    )
+    return _around(value, float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variance))
 
 
-def _clusters(rounds: Rounds) -> Rounds:
-    return rounds if len(rounds) > 1 else [[sample] for sample in rounds[0]]
+def estimate_of_logs(logs: Logs) -> Estimate:
+    """Geometric mean with Student's interval; of no width where there is one value."""
+    from scipy.stats import t
+
+    mean = float(logs.mean())
+    if len(logs) == 1:
+        return _around(mean, 0.0)
+    error = float(logs.std(ddof=1)) / math.sqrt(len(logs))
+    return _around(mean, float(t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1)) * error)
 
 
-def _round_medians(rounds: Rounds) -> NDArray[np.float64]:
-    return np.array([np.median(r) for r in rounds])
+def _around(mean: float, reach: float) -> Estimate:
+    low, high = math.exp(mean - reach), math.exp(mean + reach)
+    return Estimate(value=math.exp(mean), low=low, high=high)
 
 
-def _resampled_medians(clusters: Rounds, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Medians of RESAMPLES draws of whole clusters, which may differ in length."""
-    widest = max(len(cluster) for cluster in clusters)
-    table = np.full((len(clusters), widest), np.nan)
-    for row, cluster in zip(table, clusters, strict=True):
-        row[: len(cluster)] = cluster
-    draws = rng.integers(0, len(clusters), (RESAMPLES, len(clusters)))
-    medians: NDArray[np.float64] = np.nanmedian(table[draws].reshape(RESAMPLES, -1), axis=1)
-    return medians
+def _highest_level(timing: Timing) -> Logs:
+    logs = _process_logs(timing)
+    return logs if len(logs) > 1 else _round_logs(timing)
 
 
-def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(resampled, (tail, 100 - tail))
-    return Estimate(value=value, low=float(low), high=float(high))
+def _round_logs(timing: Timing) -> Logs:
+    return _logs([float(np.median(samples)) for samples in timing.rounds])
+
+
+def _logs(milliseconds: Sequence[float]) -> Logs:
+    """A clock that did not move in between counts as a nanosecond."""
+    logs: Logs = np.log(np.maximum(np.asarray(milliseconds, float), 1e-6))
+    return logs
+
+
+def _process_logs(timing: Timing) -> Logs:
+    """Mean over each process's rounds; one value where the file does not tell processes apart."""
+    logs = _round_logs(timing)
+    if timing.processes is None:
+        return np.array([logs.mean()])
+    index = np.asarray(timing.processes)
+    means: Logs = np.bincount(index, weights=logs) / np.bincount(index)
+    return means

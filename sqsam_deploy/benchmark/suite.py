@@ -4,6 +4,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sqsam_deploy._internal.progress import shown_steps
@@ -19,7 +20,7 @@ from sqsam_deploy.benchmark.subjects import (
     peak_target,
     peer_targets,
 )
-from sqsam_deploy.errors import UsageError
+from sqsam_deploy.errors import ArtifactError, UsageError
 
 
 def run_suite(request: BenchRequest) -> BenchmarkResult:
@@ -71,6 +72,38 @@ def _counts(text: str, cores: int) -> tuple[int, ...]:
             f"--threads takes different numbers from 1 to {cores} joined by commas, got '{text}'"
         )
     return counts
+
+
+def measure_pairs(
+    before: Path, after: Path, plan: Plan
+) -> tuple[BenchmarkResult, list[tuple[str, str]]]:
+    """Measures the artifacts that two directories share, all in turns.
+
+    Returns:
+        The result, and the names of each pair in it.
+
+    Raises:
+        ArtifactError: A directory cannot be used, or they share no artifact.
+    """
+    sides = {label: artifact_targets(path)[0] for label, path in (("A", before), ("B", after))}
+    known = {target.subject.name for target in sides["A"]}
+    shared = [t.subject.name for t in sides["B"] if t.subject.name in known]
+    if not shared:
+        raise ArtifactError(f"{before} and {after} have no artifact of the same name")
+    targets = [
+        _renamed(target, label)
+        for label, found in sides.items()
+        for target in found
+        if target.subject.name in shared
+    ]
+    with shown_steps(step_count(targets, plan)) as steps:
+        result = measure(targets, plan, steps)
+    return result, [(f"A/{name}", f"B/{name}") for name in shared]
+
+
+def _renamed(target: Target, label: str) -> Target:
+    subject = target.subject.model_copy(update={"name": f"{label}/{target.subject.name}"})
+    return replace(target, subject=subject)
 
 
 def _targets(request: BenchRequest) -> tuple[list[Target], list[NotMeasured]]:

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqsam_deploy.benchmark.paper import paper_row
-from sqsam_deploy.benchmark.rates import gmac_per_second, peak_rate, share_of_peak
+from sqsam_deploy.benchmark.rates import gmac_per_second, kernel_rate, share_of_best_kernel
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
     Estimate,
     Measurement,
+    Memory,
     Setup,
+    Subject,
     Summary,
 )
-from sqsam_deploy.benchmark.statistics import summarize
+from sqsam_deploy.benchmark.statistics import estimate_of_values, summarize, typical
 
 NONE = "-"
 
@@ -50,7 +52,7 @@ def _line(cells: Iterable[str]) -> str:
 def latency_table(result: BenchmarkResult) -> Table:
     """Latency, load time, memory and size of every subject, and what was not measured."""
     rows = [_latency_row(item, result.measurements) for item in _shown(result)]
-    rows += [(row.subject, row.setup, "not measured", *[NONE] * 9) for row in result.not_measured]
+    rows += [(row.subject, row.setup, "not measured", *[NONE] * 11) for row in result.not_measured]
     return Table(
         title=f"{result.device.name}, {result.device.cores} cores, {result.device.system}",
         columns=(
@@ -60,11 +62,13 @@ def latency_table(result: BenchmarkResult) -> Table:
             "p90",
             "p99",
             "GMAC/s",
-            "of peak",
+            "of best kernel",
             "first ms",
             "load ms",
-            "peak MB",
-            "weights MB",
+            "RSS peak MB",
+            "RSS by loading MB",
+            "USS by loading MB",
+            "USS by first MB",
             "file MB",
         ),
         rows=tuple(rows),
@@ -79,21 +83,51 @@ def _shown(result: BenchmarkResult) -> list[Measurement]:
 
 def _latency_row(item: Measurement, among: Sequence[Measurement]) -> tuple[str, ...]:
     summary = summary_of(item)
-    noisy = item.noise is not None and not item.noise.believable
     return (
         label(item),
         setup_text(item.setup),
-        interval(summary.median) + (" (noisy)" if noisy else ""),
+        marked(item),
         number(summary.p90),
         number(summary.p99),
         number(gmac_per_second(item)),
-        percent(share_of_peak(item, among)),
-        number(median(item.first)),
-        number(median(item.load)),
+        share(share_of_best_kernel(item, among)),
+        of_values(item.first),
+        of_values(item.load),
         megabytes(item.memory.peak if item.memory else None),
         megabytes(item.memory.loaded if item.memory else None),
+        *_unique(item.memory),
         megabytes(item.subject.bytes),
     )
+
+
+def _unique(memory: Memory | None) -> tuple[str, str]:
+    """What loading and the first inference added to the pages of this process alone."""
+    if memory is None or not (memory.before_loading and memory.after_loading):
+        return NONE, NONE
+    start, first = memory.before_loading.uss, memory.after_first
+    loaded = megabytes(max(memory.after_loading.uss - start, 0))
+    return loaded, megabytes(max(first.uss - start, 0)) if first else NONE
+
+
+def marked(item: Measurement) -> str:
+    """The typical time with its interval, and a mark where it should not be believed."""
+    noisy = item.noise is not None and not item.noise.believable
+    return interval(summary_of(item).median) + (" (noisy)" if noisy else "")
+
+
+def of_values(values: Sequence[float]) -> str:
+    """The typical value of several processes, with an interval where there are three or more."""
+    estimate = estimate_of_values(values)
+    if estimate is None:
+        return NONE
+    return interval(estimate) if len(values) > 2 else number(estimate.value)
+
+
+def share(estimate: Estimate | None) -> str:
+    """`88% (86-90)`."""
+    if estimate is None:
+        return NONE
+    return f"{estimate.value:.0%} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"
 
 
 def label(item: Measurement) -> str:
@@ -117,10 +151,12 @@ def setup_text(setup: Setup) -> str:
 def _peak_notes(result: BenchmarkResult) -> list[str]:
     notes = []
     for setup in dict.fromkeys(item.setup for item in result.measurements):
-        rates = {p: peak_rate(result.measurements, p, setup) for p in ("fp32", "int8")}
+        rates = {p: kernel_rate(result.measurements, p, setup) for p in ("fp32", "int8")}
         known = [f"{precision} {rate:.0f} GMAC/s" for precision, rate in rates.items() if rate]
         if known:
-            notes.append(f"Peak measured in the same run, {setup_text(setup)}: {', '.join(known)}.")
+            notes.append(
+                f"Fastest kernel of the same run, {setup_text(setup)}: {', '.join(known)}."
+            )
     return notes
 
 
@@ -153,7 +189,7 @@ _STAGES = ("preprocess", "inference", "postprocess", "total")
 def _stage_cell(item: Measurement, stage: str) -> str:
     for name, timing in item.stages.items():
         if name == stage:
-            return number(summarize(timing.rounds).median.value)
+            return interval(typical(timing))
     return NONE
 
 
@@ -218,22 +254,24 @@ def paper_table(results: Sequence[BenchmarkResult]) -> Table | None:
         "measured ms (95% interval)",
         "paper: A100 ms",
         "paper: iPhone 14 CPU ms",
-        "paper: COCO / LVIS mIoU",
     )
     return Table("Latency and size, the paper's Table 1", columns, tuple(rows), 2, _PAPER_NOTES)
 
 
 _PAPER_NOTES = (
-    "Peers carry random weights: latency does not depend on what the weights are.",
-    "Peers marked 'image encoder' are measured without neck and mask decoder, in their favour; "
-    "SqueezeSAM is measured whole.",
-    "The three last columns are the paper's statements (arXiv 2312.06736) for its own devices.",
+    "Peers carry random weights, and so may this project's artifacts: latency does not depend on "
+    "what the weights are, and no quality was measured here.",
+    "Peers marked 'image encoder' are measured without neck and mask decoder, in their favor; "
+    "SqueezeSAM is measured whole. Peers are fed the same random numbers again and again, without "
+    "the work of preparing photos and masks between two inferences.",
+    "Compare a peer with this project's artifact of the same precision, as the ratios below do.",
+    "The two last columns are the paper's statements (arXiv 2312.06736) for its own devices.",
 )
 
 
 def _paper_row(result: BenchmarkResult, item: Measurement) -> tuple[str, ...] | None:
     subject = item.subject
-    ours = subject.role == "artifact" and subject.preset == "paper"
+    ours = _is_ours(subject)
     most = max((m.setup.threads or 0) for m in result.measurements)
     if not (ours or subject.role == "peer") or (item.setup.threads or 0) != most:
         return None
@@ -244,16 +282,51 @@ def _paper_row(result: BenchmarkResult, item: Measurement) -> tuple[str, ...] | 
         number(subject.parameters / 1e6 if subject.parameters else None),
         megabytes(subject.bytes),
         number(subject.macs / 1e9 if subject.macs else None),
-        interval(summary_of(item).median),
+        marked(item),
         number(stated.a100_ms if stated else None),
         number(stated.iphone_ms if stated else None),
-        f"{stated.coco_miou} / {stated.lvis_miou}" if stated and stated.coco_miou else NONE,
     )
+
+
+def front_table(result: BenchmarkResult) -> Table:
+    """`paper` and the peers of one run, and what each takes of the time of `paper` in float32."""
+    shares = {
+        (ratio.numerator, ratio.setup): ratio.estimate
+        for ratio in result.ratios
+        if ratio.denominator == FRONT_REFERENCE
+    }
+    most = max((item.setup.threads or 0) for item in result.measurements)
+    rows = [
+        (
+            label(item),
+            item.subject.precision,
+            megabytes(item.subject.bytes),
+            marked(item),
+            _share_text(shares.get((item.subject.name, item.setup))),
+        )
+        for item in result.measurements
+        if (item.setup.threads or 0) == most
+        and (item.subject.role == "peer" or _is_ours(item.subject))
+    ]
+    columns = ("network", "precision", "file MB", "ms (95% interval)", "of paper-fp32.pte")
+    title = f"{result.device.name}, {most} threads, {result.created[:10]}"
+    return Table(title, columns, tuple(rows), 2, _PAPER_NOTES[:2])
+
+
+FRONT_REFERENCE = "paper-fp32.pte"
+
+
+def _is_ours(subject: Subject) -> bool:
+    return subject.role == "artifact" and subject.preset == "paper"
+
+
+def _share_text(estimate: Estimate | None) -> str:
+    return interval(estimate, "x") if estimate else NONE
 
 
 def summary_of(item: Measurement) -> Summary:
     """The summary of the inference, worked out where the file has none."""
-    return item.inference.summary or summarize(item.inference.rounds)
+    return item.inference.summary or summarize(item.inference)
 
 
 def interval(estimate: Estimate, unit: str = "") -> str:
@@ -279,9 +352,3 @@ def percent(value: float | None) -> str:
 def megabytes(value: int | None) -> str:
     """Bytes as megabytes of a million."""
     return number(None if value is None else value / 1e6)
-
-
-def median(values: Sequence[float]) -> float | None:
-    """The middle value, None of nothing."""
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2] if ordered else None

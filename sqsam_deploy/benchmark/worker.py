@@ -13,7 +13,7 @@ from typing import TextIO
 from pydantic import BaseModel
 
 from sqsam_deploy.benchmark.jobs import Command, Failed, Job, Loaded, MemoryReading, Samples
-from sqsam_deploy.benchmark.memory import forget_peak, peak_bytes, resident_bytes
+from sqsam_deploy.benchmark.memory import forget_peak, memory_use, peak_bytes, resident_bytes
 from sqsam_deploy.benchmark.result import Memory, Stage
 from sqsam_deploy.benchmark.runners import Runner, make_runner
 from sqsam_deploy.errors import SqsamError
@@ -55,15 +55,17 @@ def _answers(requests: TextIO) -> Iterator[BaseModel]:
 
 
 def _load(runner: Runner) -> Loaded:
+    unopened = memory_use()
     before = resident_bytes()
     forget_peak()
     start = time.perf_counter()
     runner.load()
     load_ms = (time.perf_counter() - start) * 1e3
-    loaded = resident_bytes()
+    loaded, opened = resident_bytes(), memory_use()
     # The network's own time: drawing a prompt for the first time imports and allocates too.
     first_ms = runner.run(0)["inference"]
-    return Loaded(load_ms=load_ms, first_ms=first_ms, before=before, loaded=loaded)
+    uses = (unopened, opened, memory_use())
+    return Loaded(load_ms=load_ms, first_ms=first_ms, before=before, loaded=loaded, uses=uses)
 
 
 def _run(runner: Runner, index: int, count: int) -> Samples:
@@ -75,10 +77,15 @@ def _run(runner: Runner, index: int, count: int) -> Samples:
 
 
 def _memory(loaded: Loaded) -> Memory:
+    before_loading, after_loading, after_first = loaded.uses
     return Memory(
         before=loaded.before,
         loaded=max(loaded.loaded - loaded.before, 0),
         peak=peak_bytes(),
+        before_loading=before_loading,
+        after_loading=after_loading,
+        after_first=after_first,
+        at_end=memory_use(),
     )
 
 

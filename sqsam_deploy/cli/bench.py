@@ -19,6 +19,7 @@ _RESULTS = Path("benchmarks/results")
 Directories = Annotated[tuple[Path, ...], Parameter(metavar="DIR")]
 Rounds = Annotated[int, Parameter(validator=Number(gte=3))]
 Output = Annotated[Path, Parameter(alias="-o", metavar="DIR")]
+Compared = Annotated[Path, Parameter(metavar="DIR|FILE")]
 ResultFile = Annotated[Path, Parameter(metavar="FILE")]
 
 app = make_app("sqsam-bench", "[OPTIONS] DIR... | COMMAND")
@@ -84,27 +85,47 @@ def measure_gpu(
 
 @app.command
 def compare(
-    before: ResultFile,
-    after: ResultFile,
+    before: Compared,
+    after: Compared,
     /,
     *,
     max_regression: Annotated[str | None, Parameter(metavar="PERCENT")] = None,
+    threads: Annotated[str | None, Parameter(metavar="N,N,...")] = None,
+    rounds: Rounds = 16,
+    processes: Annotated[int, Parameter(validator=Number(gte=3))] = 8,
 ) -> None:
-    """Compare two runs on one device, row by row, with intervals.
+    """Compare artifacts, or two earlier runs on one device, row by row, with intervals.
+
+    The artifacts of two directories are measured now, in turns, and can decide a gate. Result
+    files cannot: they only say what changed since.
 
     Args:
-        before: Result file of the earlier run.
-        after: Result file of the later run.
+        before: Directory of the earlier artifacts, or result file of the earlier run.
+        after: Directory of the later artifacts, or result file of the later run.
         max_regression: Make the comparison a gate, with a limit such as 5%. The exit code is 1 if
-            any row is surely slower by more, and 3 if the runs are too noisy to tell.
+            any row is surely slower by more, and 3 if that cannot be told.
+        threads: Numbers of threads, joined by commas, for directories.
+        rounds: Number of turns that every artifact of a directory takes.
+        processes: Number of processes that every artifact of a directory takes them in.
     """
     limit = None if max_regression is None else _percent(max_regression)
     from sqsam_deploy.benchmark.compare import compare as compare_results
-    from sqsam_deploy.benchmark.compare import overall
+    from sqsam_deploy.benchmark.compare import compare_interleaved, overall
     from sqsam_deploy.benchmark.comparison import comparison_table, refusal
     from sqsam_deploy.benchmark.resultfile import read_result
 
-    rows = compare_results(read_result(before), read_result(after))
+    if before.is_dir() != after.is_dir():
+        raise UsageError("compare two directories of artifacts, or two result files")
+    if before.is_dir():
+        from sqsam_deploy.benchmark.suite import measure_pairs, measurement_plan
+
+        sides = BenchRequest(
+            (before, after), threads=threads, rounds=rounds, processes=processes, profile=False
+        )
+        plan = measurement_plan(sides)
+        rows = compare_interleaved(*measure_pairs(before, after, plan))
+    else:
+        rows = compare_results(read_result(before), read_result(after))
     _print(comparison_table(rows, limit))
     if limit is None:
         return
@@ -183,16 +204,20 @@ def readme(
     *,
     results: Annotated[Path, Parameter(metavar="DIR")] = _RESULTS,
     output: Annotated[Path, Parameter(alias="-o", metavar="FILE")] = Path("benchmarks/README.md"),
+    front: Annotated[Path | None, Parameter(metavar="FILE")] = None,
 ) -> None:
     """Write the tables and plots of all result files as Markdown.
 
     Args:
         results: Directory of result files.
         output: File to write. Plots are written beside it.
+        front: Page whose table of networks, between two marks, is replaced too, such as README.md.
     """
-    from sqsam_deploy.benchmark.readme import write_readme
+    from sqsam_deploy.benchmark.readme import write_front_table, write_readme
 
     say(str(write_readme(results, output)))
+    if front is not None:
+        say(str(write_front_table(results, front)))
 
 
 def _keep(result: "BenchmarkResult", output: Path) -> None:

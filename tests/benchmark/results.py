@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sqsam_deploy.benchmark.measure import concluded
+from sqsam_deploy.benchmark.noise import concluded
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
     Device,

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -51,6 +53,7 @@ def test_every_subject_has_every_round_and_every_process(run):
         assert len(item.inference.rounds) == plan.rounds
         assert all(len(taken) >= 2 for taken in item.inference.rounds)
         assert len(item.load) == len(item.first) == plan.processes
+        assert item.inference.processes == (0, 0, 1, 1)
         assert item.inference.summary.median.value > 0
         assert item.noise is not None
 
@@ -59,6 +62,17 @@ def test_memory_holds_the_weights_and_never_more_than_the_peak(run):
     for item in run[0].measurements:
         assert item.memory.loaded <= item.memory.peak
         assert item.memory.before <= item.memory.peak
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux counts them")
+def test_memory_is_read_before_loading_after_and_after_the_first_inference(run):
+    for item in run[0].measurements:
+        memory = item.memory
+        readings = (memory.before_loading, memory.after_loading, memory.after_first, memory.at_end)
+        for reading in readings:
+            assert 0 < reading.uss <= reading.pss <= reading.rss
+        # The kernel counts the peak in steps.
+        assert memory.at_end.rss <= 1.05 * memory.peak
 
 
 def test_a_subject_that_fails_is_listed_with_its_reason(run):

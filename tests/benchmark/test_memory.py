@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from sqsam_deploy.benchmark.memory import forget_peak, peak_bytes, resident_bytes
+from sqsam_deploy.benchmark.memory import forget_peak, memory_use, peak_bytes, resident_bytes
 
 MEGABYTE = 1 << 20
 
@@ -23,3 +23,14 @@ def test_a_peak_outlives_its_memory_until_it_is_forgotten():
     assert peak_bytes() >= high - MEGABYTE
     forget_peak()
     assert peak_bytes() < high - 32 * MEGABYTE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux counts them")
+def test_pages_of_this_process_alone_are_counted_apart():
+    before = memory_use()
+    block = np.ones(64 * MEGABYTE, np.uint8)
+    after = memory_use()
+    assert after.uss - before.uss == pytest.approx(64 * MEGABYTE, rel=0.2)
+    # Libraries are shared with other Python processes, or may be.
+    assert after.uss <= after.pss <= after.rss
+    assert block[0] == 1

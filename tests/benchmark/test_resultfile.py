@@ -16,7 +16,7 @@ from tests.benchmark.results import measurement, result, subject
 
 
 def shipped_schema():
-    return json.loads((files("sqsam_deploy.benchmark.schema") / "result-1.json").read_bytes())
+    return json.loads((files("sqsam_deploy.benchmark.schema") / "result-2.json").read_bytes())
 
 
 def test_shipped_schema_is_that_of_the_model():
@@ -34,7 +34,7 @@ def test_a_written_result_follows_the_schema_and_reads_back(tmp_path):
     ("change", "message"),
     [
         (lambda d: d.pop("device"), "device"),
-        (lambda d: d.update(result_version=2), "install a newer sqsam-deploy"),
+        (lambda d: d.update(result_version=3), "install a newer sqsam-deploy"),
         (lambda d: d.update(extra=1), "extra"),
         (lambda d: d["measurements"][0]["stages"]["inference"].update(rounds=[]), "rounds"),
         (lambda d: d["measurements"][0]["stages"]["inference"].update(rounds=[[-1]]), "rounds"),

@@ -201,7 +201,7 @@ def test_bench_run(start: Callable[..., Called], verb: tuple[str, ...]) -> None:
     assert request.directories == (Path("a"), Path("b"))
     assert (request.torch, request.peak, request.peers) == (True, True, None)
     plan = measurement_plan(request)
-    assert (plan.rounds, plan.processes, plan.profiled) == (12, 3, 10)
+    assert (plan.rounds, plan.processes, plan.profiled) == (12, 4, 10)
     assert plan.threads[0] == 1
     assert plan.threads[-1] == cores()
 

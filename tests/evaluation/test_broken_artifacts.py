@@ -42,7 +42,7 @@ def report(tmp_path_factory):
         output=directory / "report",
         reference=Path(FLOAT),
         prompts="box,3-clicks",
-        count=16,
+        count=40,
         jobs=1,
     )
     return evaluate(request).report

@@ -25,7 +25,7 @@ from sqsam_deploy.benchmark.cuda.programs import (
 from sqsam_deploy.benchmark.cuda.timing import time_calls
 from sqsam_deploy.benchmark.environment import capture_environment, cpu_device, load_average
 from sqsam_deploy.benchmark.macs import count_work, preset_work
-from sqsam_deploy.benchmark.measure import concluded
+from sqsam_deploy.benchmark.noise import concluded
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
     Device,
