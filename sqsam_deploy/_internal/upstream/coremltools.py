@@ -46,9 +46,9 @@ def quiet_conversion() -> Iterator[None]:
 def unvalidated_passes(used: Used) -> Iterator[None]:
     """Does not check the program again after each of a hundred passes.
 
-    That is a third of coremltools' (9.0) time, spent on finding out which pass of its own is wrong;
-    what comes out is executed and compared, which finds out whether. `ct.PassPipeline` chooses the
-    passes, not the checks between them.
+    That is a third of coremltools' (9.0) time, and tells which of its passes is wrong; whether one
+    is wrong shows when the artifact is executed and compared. `ct.PassPipeline` chooses the passes,
+    not the checks between them.
     """
     from coremltools.converters.mil import Program
 

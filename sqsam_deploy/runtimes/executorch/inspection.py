@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from sqsam_deploy._internal.upstream.patches import warn_once
 from sqsam_deploy.artifact.metadata import METADATA_KEY
+from sqsam_deploy.errors import MissingDependencyError
 from sqsam_deploy.runtimes.executorch.delegate import Arithmetic, XnnpackGraph, parse_delegate
 from sqsam_deploy.runtimes.executorch.pte import PteFile, open_pte
 from sqsam_deploy.runtimes.inspection import (
@@ -24,6 +26,10 @@ _GROUPS: dict[Arithmetic, str] = {
 }
 
 
+#: Raised where a release of ExecuTorch lacks what its files are read with.
+NO_READER = (MissingDependencyError, ImportError, FileNotFoundError)
+
+
 def inspect_pte(path: Path) -> Inspection:
     """A `.pte` with XNNPACK's delegate, as it will run.
 
@@ -32,6 +38,19 @@ def inspect_pte(path: Path) -> Inspection:
     Raises:
         ArtifactError: The file is damaged.
     """
+    try:
+        return _inspect(path)
+    except NO_READER as error:
+        return whole_file(path, error)
+
+
+def whole_file(path: Path, reason: Exception) -> Inspection:
+    """The file as one part, with a warning that says why."""
+    warn_once(f"{path.name} is not taken apart: {reason}")
+    return Inspection((Part("program", "not taken apart", path.stat().st_size),), ())
+
+
+def _inspect(path: Path) -> Inspection:
     file = open_pte(path)
     calls, outside = _instructions(file)
     graphs = [parse_delegate(blob) for backend, blob in file.blobs() if backend == _XNNPACK]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sqsam_deploy.runtimes.coreml.inspection import package_operators, package_parts
-from sqsam_deploy.runtimes.executorch.inspection import pte_parts
+from sqsam_deploy.runtimes.executorch.inspection import NO_READER, pte_parts, whole_file
 from sqsam_deploy.runtimes.executorch.pte import open_pte
 from sqsam_deploy.runtimes.executorch_coreml.blob import unpacked
 from sqsam_deploy.runtimes.inspection import Inspection, Part
@@ -15,7 +15,10 @@ def inspect_delegate(path: Path) -> Inspection:
     Raises:
         ArtifactError: The file is damaged.
     """
-    file = open_pte(path)
+    try:
+        file = open_pte(path)
+    except NO_READER as error:
+        return whole_file(path, error)
     ((_, blob),) = file.blobs()
     with unpacked(blob) as model:
         operators = package_operators(model.package)

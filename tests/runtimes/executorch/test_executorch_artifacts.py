@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from sqsam_deploy._internal.upstream.patches import UpstreamWarning, warn_once
 from sqsam_deploy.artifact.metadata import (
     ArtifactMetadata,
     InputLayout,
@@ -121,6 +122,18 @@ def test_xnnpack_takes_the_whole_network(int8_pte: Path) -> None:
     totals = {group.title: group.total for group in EXECUTORCH.inspect(int8_pte).operators}
     assert totals["outside the delegate"] == 0
     assert totals["calls of the delegate"] == 1
+
+
+def test_without_executorchs_reader_the_file_is_one_part(
+    int8_pte: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from executorch.exir._serialize import _flatbuffer_program
+
+    monkeypatch.delattr(_flatbuffer_program, "_flatbuffer_to_program")
+    warn_once.cache_clear()
+    with pytest.warns(UpstreamWarning, match="_flatbuffer_to_program"):
+        (part,) = EXECUTORCH.inspect(int8_pte).parts
+    assert part.bytes == int8_pte.stat().st_size
 
 
 def test_no_local_path_is_in_the_file(int8_pte: Path) -> None:
