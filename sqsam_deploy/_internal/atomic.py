@@ -29,7 +29,6 @@ def atomic_file(path: Path, folder: Path | None = None) -> Iterator[Path]:
         yield partial
         sync(partial)
         partial.replace(path)
-        sync_directory(path.parent)
 
 
 def atomic_write(path: Path, content: bytes, folder: Path | None = None) -> None:
@@ -57,7 +56,6 @@ def atomic_create(path: Path, content: bytes, folder: Path | None = None) -> boo
             path.hardlink_to(partial)
         except FileExistsError:
             return False
-        sync_directory(path.parent)
         return True
 
 

@@ -33,6 +33,8 @@ def staged_directory(target: Path, marker: str) -> Iterator[Path]:
     Raises:
         UsageError: `target` is a file, or a directory of something else.
     """
+    if "\0" in str(target):
+        raise UsageError(f"{str(target)!r} cannot be a directory: it holds a NUL character")
     target = Path(os.path.realpath(target))
     _refuse_foreign(target, marker)
     target.parent.mkdir(parents=True, exist_ok=True)

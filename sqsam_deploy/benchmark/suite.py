@@ -1,13 +1,13 @@
 """What `sqsam-bench DIR` measures, put together: artifacts, torch, peak kernels, peers."""
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sqsam_deploy._internal.progress import shown_steps
+from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.benchmark.environment import usable_cores
 from sqsam_deploy.benchmark.measure import Plan, measure, step_count
 from sqsam_deploy.benchmark.request import BenchRequest
@@ -32,9 +32,9 @@ def run_suite(request: BenchRequest) -> BenchmarkResult:
     """
     plan = measurement_plan(request)
     targets, left_out = _targets(request)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_directory("bench") as folder:
         if request.peak:
-            targets += _peaks(Path(folder))
+            targets += _peaks(folder)
         with shown_steps(step_count(targets, plan)) as steps:
             result = measure(targets, plan, steps)
     missing = (*result.not_measured, *left_out)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy._internal.temporary import remove_abandoned, temporary_file
 from sqsam_deploy.artifact.files import FileEntry, hash_bytes, hash_file
 from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError
@@ -197,10 +197,8 @@ class Cache:
         """Keeps a record or a tag for when the store cannot be reached."""
         if self.recall(store, path) == content:
             return
-        target = self._record(store, path)
         with _unless_read_only():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(target, content)
+            self._put(self._record(store, path), content)
 
     def recall(self, store: Store, path: str) -> bytes | None:
         """The bytes kept under this path of this store, or None."""
@@ -219,7 +217,11 @@ class Cache:
         partial = self.root / "partial"
         partial.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(target, content, partial)
+        remove_abandoned(partial)
+        # Not synced: what a power cut damaged is told by its hash or its form, and read again.
+        with temporary_file(partial, target.name) as written:
+            written.write_bytes(content)
+            written.replace(target)
 
     def _partial(self, entry: FileEntry) -> Path:
         return self.root / "partial" / entry.sha256

@@ -6,6 +6,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -102,9 +103,17 @@ class _Partial:
         os.truncate(self._file, 0)
         self._stamp()
 
-    def sync(self) -> None:
-        """Waits until what was written is on the disk."""
-        os.fsync(self._file)
+    def sync(self) -> Callable[[], None]:
+        """A function that waits until what was written is on the disk, to be called once."""
+        handle = os.dup(self._file)  # this file may be closed by then
+
+        def wait() -> None:
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+        return wait
 
     def check(self) -> None:
         """Refuses a file that somebody else wrote to or replaced.
@@ -165,7 +174,8 @@ def _complete(store: Store, entry: FileEntry, file: _Partial, advance: Advance) 
     Hashing takes as long as reading and writing, and syncing what was written is what a pull
     waits for before its result appears: each has a thread beside this one.
     """
-    with ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(1) as syncer:
+    syncer = ThreadPoolExecutor(1)
+    with ThreadPoolExecutor(1) as hasher, _not_waiting(syncer):
         digest = hashlib.sha256()
         for left in file.left():
             digest.update(left)
@@ -185,9 +195,18 @@ def _complete(store: Store, entry: FileEntry, file: _Partial, advance: Advance) 
             done += len(block)
             advance(len(block))
             if synced.done():
-                synced = syncer.submit(file.sync)
+                synced = syncer.submit(file.sync())
         hashed.result()
         return digest.hexdigest()
+
+
+@contextmanager
+def _not_waiting(executor: ThreadPoolExecutor) -> Iterator[None]:
+    """What the disk still has to do when the block ends it does beside the next file."""
+    try:
+        yield
+    finally:
+        executor.shutdown(wait=False)
 
 
 def _next_block(store: Store, entry: FileEntry, done: int) -> tuple[bool, bytes]:

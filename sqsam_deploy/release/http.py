@@ -125,6 +125,7 @@ class HttpStore:
             raise
         except Exception as error:  # the HTTP library raises many kinds
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            reason = reason.replace(self._root, self.url)  # which shows no password
             raise StoreError(f"{what} cannot be read: {reason}") from error
         return content
 

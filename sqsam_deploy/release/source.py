@@ -204,6 +204,8 @@ class Source:
         path = layout.record(name, version)
         source = f"{self.store.url}/{path}"
         known = self._cache.recall(self.store, path)
+        if known is not None and not _is_record(known):
+            known = None  # a power cut may leave a file of zeros
         try:
             content = self.store.read(path, DOCUMENT_LIMIT)
         except NotInStoreError:
@@ -230,6 +232,14 @@ class Source:
                     f"another {artifact.path}"
                 )
         return manifest
+
+
+def _is_record(content: bytes) -> bool:
+    try:
+        parse_record(content, layout.RECORD_NAME)
+    except ReleaseError:
+        return False
+    return True
 
 
 def _is_described(

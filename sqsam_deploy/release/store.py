@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from sqsam_deploy._internal.atomic import atomic_create, atomic_file, atomic_write
+from sqsam_deploy._internal.atomic import atomic_create, atomic_file, atomic_write, sync_directory
 from sqsam_deploy._internal.temporary import remove_abandoned
 from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError, UsageError
 from sqsam_deploy.release import layout
@@ -79,7 +79,10 @@ def open_store(url: str) -> Store:
         raise UsageError(f"{url[:80]!r} is no store: name a folder or a URL")
     scheme, separator, rest = url.partition("://")
     if not separator:
-        return FolderStore(Path(url).expanduser())
+        try:
+            return FolderStore(Path(url).expanduser())
+        except RuntimeError:
+            raise UsageError(f"{url} is no store: there is no such user") from None
     kind = scheme.lower()
     if kind not in (*_HTTP, *_KINDS) or re.search("::[A-Za-z0-9+.-]+://", rest):
         known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "hf", "https"))
@@ -185,6 +188,7 @@ class FolderStore:
             partial.mkdir(parents=True, exist_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             yield target, partial
+            sync_directory(target.parent)
         except OSError as error:
             if error.errno in _NO_LINKS:
                 raise StoreError(

@@ -113,6 +113,11 @@ def test_a_link_to_a_directory_that_is_not_there_yet_is_followed(tmp_path: Path)
     assert (tmp_path / "out").is_symlink()
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="NUL"):
+        _write(tmp_path / "a\0b", "one")
+
+
 def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to("out")
     with pytest.raises(UsageError, match="leads nowhere"):

@@ -453,6 +453,7 @@ def test_artifact_under_the_name_of_a_document_is_refused(
         "http://x:port/",
         "://",
         "file://\0",
+        "~nobody-of-this-name/x",
     ],
 )
 def test_location_that_is_no_store_is_one_sentence(url: str, tmp_path: Path) -> None:
@@ -460,6 +461,13 @@ def test_location_that_is_no_store_is_one_sentence(url: str, tmp_path: Path) -> 
         bring(open_store(url), tmp_path)
     assert raised.value.exit_code in (2, 3)
     assert str(raised.value).isprintable()
+
+
+def test_password_of_a_location_is_in_no_message(tmp_path: Path) -> None:
+    for url in ("http://me:secret@127.0.0.1:9/x", "http://me:secret@127.0.0.1:99999/x"):
+        with pytest.raises(StoreError) as raised:
+            bring(open_store(url), tmp_path)
+        assert "secret" not in str(raised.value)
 
 
 def blob_in_cache(folder: Path, made: Path, name: str) -> Path:

@@ -398,6 +398,17 @@ def test_version_that_changed_since_it_was_pulled_is_refused(
         bring(store, cache, tmp_path / "out")
 
 
+@pytest.mark.parametrize("left", [b"", bytes(500), b"\xff"])
+def test_what_a_power_cut_left_of_the_caches_records_is_read_again(
+    left: bytes, store: FolderStore, cache: Cache, tmp_path: Path
+) -> None:
+    bring(store, cache, tmp_path / "out", NAME)
+    for path in (cache.root / "records").rglob("*"):
+        if path.is_file():
+            path.write_bytes(left)
+    assert bring(store, cache, tmp_path / "out", NAME).release.version == "1.1.0"
+
+
 def test_newer_release_document_is_refused_in_one_sentence(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:

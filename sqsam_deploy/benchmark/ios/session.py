@@ -1,12 +1,12 @@
 """One measurement on a phone: build, install, copy, run, fetch, check."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqsam_deploy
 from sqsam_deploy._internal.progress import shown_steps
+from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.benchmark.ios.plan import Plan, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.ios.xcode import Phone, follow_tool, run_tool
@@ -49,8 +49,7 @@ def measure_on_phone(run: PhoneRun, phone: Phone) -> BenchmarkResult:
         ArtifactError: An artifact is not what its manifest lists, or the result is not believed.
     """
     project = find_project(run.harness)
-    with tempfile.TemporaryDirectory(prefix="sqsam-ios-") as name:
-        folder = Path(name)
+    with scratch_directory("ios") as folder:
         bundle = folder / "bundle"
         bundle.mkdir()
         request = PlanRequest(run.directories, phone.product, run.rounds)

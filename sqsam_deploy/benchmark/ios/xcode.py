@@ -8,12 +8,11 @@ import json
 import platform
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.errors import DeviceError
 
 #: Lines of a failed tool that say most: Apple's tools end with a summary.
@@ -91,8 +90,8 @@ def list_phones() -> list[Phone]:
     Raises:
         DeviceError: `devicectl` fails, or answers what this package does not understand.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "devices.json"
+    with scratch_directory("ios") as folder:
+        path = folder / "devices.json"
         command = ["xcrun", "devicectl", "list", "devices", "--json-output", str(path)]
         run_tool(command, "devicectl cannot list devices")
         try:

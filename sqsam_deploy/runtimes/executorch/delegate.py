@@ -4,12 +4,12 @@ import json
 import re
 import subprocess
 import sysconfig
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import as_file, files
-from pathlib import Path
 from typing import Any, Literal
+
+from sqsam_deploy._internal.temporary import scratch_directory
 
 Arithmetic = Literal["int8", "float", "conversion"]
 #: The flatbuffer compiler that ExecuTorch brings along.
@@ -74,11 +74,10 @@ def _as_json(flatbuffer: bytes) -> dict[str, Any]:
     from executorch.data import bin as binaries
 
     schema_file = files(serialization) / "schema.fbs"
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_directory("inspect") as folder:
         (folder / "graph.bin").write_bytes(flatbuffer)
         with as_file(files(binaries) / _FLATC) as flatc, as_file(schema_file) as schema:
-            options = ("--json", "--defaults-json", "--strict-json", "-o", name)
+            options = ("--json", "--defaults-json", "--strict-json", "-o", str(folder))
             command = (flatc, *options, schema, "--", folder / "graph.bin")
             subprocess.run(command, check=True, capture_output=True)
         text = (folder / "graph.json").read_text()

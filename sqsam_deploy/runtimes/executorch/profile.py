@@ -1,7 +1,6 @@
 """ExecuTorch's ETDump: events of the runtime and, inside a delegate call, of the delegate."""
 
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.runtimes.executorch.raw import ExecuTorchNetwork
 from sqsam_deploy.runtimes.profiling import Event, Profile, add_up
 
@@ -43,8 +43,8 @@ def profile_executorch(
     network = ExecuTorchNetwork(path, threads, events=True)
     for _ in range(_UNCOUNTED + count):
         network.run(feeds)
-    with tempfile.TemporaryDirectory() as folder:
-        dump = Path(folder) / "events.etdp"
+    with scratch_directory("profile") as folder:
+        dump = folder / "events.etdp"
         network.program.write_etdump_result_to_file(str(dump), None)
         blocks = Inspector(etdump_path=str(dump)).event_blocks
     events = next(block.events for block in blocks if block.name == "Execute")

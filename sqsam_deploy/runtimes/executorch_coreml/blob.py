@@ -7,12 +7,12 @@ executorch, `backends/apple/coreml/runtime/inmemoryfs`.
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.artifact.documents import parse_json
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.coreml.package import Package, read_package, write_package
@@ -46,8 +46,7 @@ def reproducible(blob: bytes) -> bytes:
     mapping from operators to nodes of the exported program, which only profiling on a device
     reads, is left out.
     """
-    with _unflattened(blob) as source, tempfile.TemporaryDirectory() as target_name:
-        target = Path(target_name)
+    with _unflattened(blob) as source, scratch_directory("coreml") as target:
         package = read_package(source / _MODEL)
         write_package(package.model, package.weights_dir / "weight.bin", target / _MODEL)
         metadata = json.loads((source / _METADATA).read_text())
@@ -83,11 +82,11 @@ def unpacked(blob: bytes) -> Iterator[DelegateModel]:
 def _unflattened(blob: bytes) -> Iterator[Path]:
     from executorch.backends.apple.coreml import executorchcoreml
 
-    with tempfile.TemporaryDirectory() as name:
+    with scratch_directory("coreml") as folder:
         try:
-            done = executorchcoreml.unflatten_directory_contents(blob, name)
+            done = executorchcoreml.unflatten_directory_contents(blob, str(folder))
         except Exception:  # the extension raises what its C++ does
             done = False
         if not done:
             raise ArtifactError("the Core ML delegate in the .pte is damaged: export it again")
-        yield Path(name) / ROOT_NAME
+        yield folder / ROOT_NAME

@@ -1,7 +1,6 @@
 """ONNX Runtime's own profile: a Chrome trace with one event per node and run."""
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.runtimes.inspection import OperatorGroup, count_operators
 from sqsam_deploy.runtimes.onnx.raw import OnnxNetwork
 from sqsam_deploy.runtimes.profiling import Event, Profile, ProfiledRun, add_up
@@ -33,7 +33,7 @@ def profile_onnx(
 
 def trace_onnx(path: Path, feeds: Sequence[NDArray[np.generic]], threads: int, count: int) -> Trace:
     """The raw profile of the same runs, the uncounted ones included."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_directory("profile") as folder:
         network = OnnxNetwork(path, threads, profile_prefix=f"{folder}/profile")
         for _ in range(_UNCOUNTED + count):
             network.run(feeds)
