@@ -1,15 +1,13 @@
-"""The weights that the package carries: by name, and what they answer."""
+"""The weights that the package carries, by name."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from sqsam_deploy.checkpoint import bundled_checkpoint, load_checkpoint
 from sqsam_deploy.errors import CheckpointError, UsageError
 from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.saliency import open_saliency
-from tests.checkpoint.make_golden_bundled import GOLDEN, answers
 
 
 def test_without_a_name_it_is_paper() -> None:
@@ -42,13 +40,3 @@ def test_a_file_without_a_suffix_is_a_file(tmp_path, monkeypatch) -> None:
 def test_the_saliency_network_takes_no_prompts() -> None:
     with pytest.raises(CheckpointError, match="no prompts"):
         load_checkpoint("saliency")
-
-
-def test_they_answer_as_when_they_were_bundled() -> None:
-    """Logits are compared with their range: other processors sum in another order."""
-    found = answers()
-    with np.load(GOLDEN) as golden:
-        assert set(golden) == set(found)
-        for name, expected in golden.items():
-            scale = np.abs(expected).max()
-            np.testing.assert_allclose(found[name] / scale, expected / scale, atol=2e-4)
