@@ -202,10 +202,8 @@ class Cache:
 
     def recall(self, store: Store, path: str) -> bytes | None:
         """The bytes kept under this path of this store, or None."""
-        try:
-            return self._record(store, path).read_bytes()
-        except FileNotFoundError:
-            return None
+        record = self._record(store, path)
+        return record.read_bytes() if record.is_file() else None
 
     def _record(self, store: Store, path: str) -> Path:
         return self.root / "records" / hash_bytes(store.url.encode())[:16] / path
