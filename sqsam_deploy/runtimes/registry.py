@@ -5,8 +5,8 @@ the entry point is the runtime's name, its object a `Runtime`.
 """
 
 import contextlib
-import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -27,13 +27,13 @@ _BUILT_IN = ("executorch", "coreml", "onnx", "executorch-coreml")
 
 
 def all_runtimes() -> tuple[Runtime, ...]:
-    """Every runtime, this package's own first; one that cannot be loaded is left out, warned of."""
-    return tuple(_all().values())
+    """Every runtime, this package's own first; one that cannot be loaded is left out."""
+    return tuple(_known().runtimes.values())
 
 
 def runtime_names() -> tuple[str, ...]:
     """Names of all runtimes, in the same order."""
-    return tuple(_all())
+    return tuple(_known().runtimes)
 
 
 def find_runtime(name: str) -> Runtime:
@@ -41,10 +41,17 @@ def find_runtime(name: str) -> Runtime:
 
     Raises:
         UsageError: There is none of that name.
+        MissingDependencyError: The package that brings it cannot be loaded.
     """
-    if name not in _all():
-        raise UsageError(f"unknown runtime '{name}': choose from {', '.join(_all())}")
-    return _all()[name]
+    known = _known()
+    if name in known.failures:
+        raise MissingDependencyError(
+            f"the runtime '{name}' cannot be loaded ({known.failures[name]}): install the package "
+            "that brings it again"
+        )
+    if name not in known.runtimes:
+        raise UsageError(f"unknown runtime '{name}': choose from {', '.join(known.runtimes)}")
+    return known.runtimes[name]
 
 
 def artifact_suffixes() -> tuple[str, ...]:
@@ -106,12 +113,13 @@ def runtime_of_metadata(metadata: ArtifactMetadata, path: Path) -> Runtime:
     Raises:
         ArtifactError: It is not installed.
     """
-    if metadata.runtime not in _all():
+    try:
+        return find_runtime(metadata.runtime)
+    except UsageError:
         raise ArtifactError(
             f"{path} is for the runtime '{metadata.runtime}', which is not installed: install the "
-            f"package that brings it; there are {', '.join(_all())}"
-        )
-    return _all()[metadata.runtime]
+            f"package that brings it; there are {', '.join(runtime_names())}"
+        ) from None
 
 
 def open_session(path: str | PathLike[str], threads: int | None = None) -> Session:
@@ -159,14 +167,21 @@ def dependencies_of(runtime: Runtime) -> Iterator[None]:
         ) from None
 
 
+@dataclass(frozen=True)
+class _Known:
+    """The runtimes, and why others cannot be loaded; both by name."""
+
+    runtimes: dict[str, Runtime]
+    failures: dict[str, str]
+
+
 @cache
-def _all() -> dict[str, Runtime]:
-    found = {name: _built_in(name) for name in _BUILT_IN}
+def _known() -> _Known:
+    known = _Known({name: _built_in(name) for name in _BUILT_IN}, {})
     for entry in entry_points(group=GROUP):
-        runtime = _loaded(entry)
-        if runtime is not None and runtime.name not in found:
-            found[runtime.name] = runtime
-    return found
+        if entry.name not in known.runtimes:
+            _add(entry, known)
+    return known
 
 
 def _built_in(name: str) -> Runtime:
@@ -175,14 +190,13 @@ def _built_in(name: str) -> Runtime:
     return runtime
 
 
-def _loaded(entry: EntryPoint) -> Runtime | None:
+def _add(entry: EntryPoint, known: _Known) -> None:
     try:
         runtime = entry.load()
     except Exception as error:  # whatever another package's import can cause
-        reason = f"{type(error).__name__}: {error}"
+        known.failures[entry.name] = f"{type(error).__name__}: {error}"
+        return
+    if isinstance(runtime, Runtime) and runtime.name == entry.name:
+        known.runtimes[entry.name] = runtime
     else:
-        if isinstance(runtime, Runtime) and runtime.name == entry.name:
-            return runtime
-        reason = f"{entry.value} is no Runtime of that name"
-    warnings.warn(f"the runtime '{entry.name}' is left out: {reason}", stacklevel=2)
-    return None
+        known.failures[entry.name] = f"{entry.value} is no Runtime of that name"

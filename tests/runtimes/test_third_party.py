@@ -190,7 +190,7 @@ def test_a_release_for_phones_does_not_take_it(exported: Path, pulled: Path) -> 
     assert "Android" in done.stderr
 
 
-def test_what_cannot_be_loaded_is_left_out_with_a_warning(
+def test_what_cannot_be_loaded_is_left_out_until_it_is_asked_for(
     installed: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     about = tmp_path / "broken-1.0.dist-info"
@@ -201,5 +201,6 @@ def test_what_cannot_be_loaded_is_left_out_with_a_warning(
     facts = json.loads(_run("inspect", exported / NAME, "--json").stdout)
     assert facts["metadata"]["runtime"] == "pt2"
     done = run_process("export", "--runtime", "broken", "--output", tmp_path / "out")
-    assert done.code == 2
+    assert done.code == 3
     assert "'broken'" in done.stderr
+    assert "nowhere" in done.stderr
