@@ -1,6 +1,7 @@
 """Directories that appear whole or not at all."""
 
 import ctypes
+import errno
 import os
 import shutil
 import sys
@@ -66,9 +67,13 @@ def _sync_tree(directory: Path) -> None:
 
 
 def _take_place(staging: Path, target: Path) -> None:
-    if not target.exists():
-        staging.rename(target)
-    elif not _swap(staging, target):
+    try:
+        staging.rename(target)  # where there is nothing yet, or an empty directory
+        return
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    if not _swap(staging, target):
         # No atomic exchange on this system: the old one stays beside until the new one stands.
         retired = staging.with_name(f"{staging.name}_old")
         target.rename(retired)

@@ -18,6 +18,8 @@ from sqsam_deploy.errors import ArtifactError
 MANIFEST_NAME = "manifest.json"
 #: The newest `manifest_version` this package reads.
 MANIFEST_VERSION = 1
+#: No export and no release has more files.
+FILE_LIMIT = 10_000
 
 
 class Agreement(Frozen):
@@ -150,6 +152,8 @@ class Manifest(Frozen):
 
     @model_validator(mode="after")
     def _check_paths(self) -> Self:
+        if len(self.all_files()) > FILE_LIMIT:
+            raise ValueError(f"it lists more than {FILE_LIMIT} files")
         clash = find_clash(entry.path for entry in self.all_files())
         if clash is not None:
             raise ValueError(f"two files would be stored as {clash!r}")

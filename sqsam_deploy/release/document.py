@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
 from sqsam_deploy.artifact.files import FileEntry, Sha256, sums_text
+from sqsam_deploy.artifact.manifest import FILE_LIMIT
 from sqsam_deploy.artifact.metadata import PrecisionName, RuntimeName
 from sqsam_deploy.artifact.paths import RelativePath, check_relative_path, find_clash
 from sqsam_deploy.errors import ReleaseError
@@ -24,9 +25,6 @@ SBOM_NAME = "sbom.cdx.json"
 RELEASE_VERSION = 2
 #: No release document is larger; a longer one is not read to its end.
 DOCUMENT_LIMIT = 16 << 20
-#: No release has more files.
-FILE_LIMIT = 10_000
-
 #: "2026-11-21T12:00:00Z".
 Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 

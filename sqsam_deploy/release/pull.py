@@ -28,6 +28,9 @@ from sqsam_deploy.release.version import Reference
 #: Swift package manager leave names with a leading dot out of what they build.
 RECEIPT_NAME = ".sqsam-pull.json"
 
+#: Files that file managers leave in a folder, which nobody misses.
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
+
 #: Called with the name and size in bytes of a download; returns what to call with its progress.
 Watch = Callable[[str, int], Callable[[int], None]]
 
@@ -212,6 +215,8 @@ def _refuse_changes(output: Path) -> None:
     folders = {parent.as_posix() for name in known for parent in PurePosixPath(name).parents}
     for path in sorted(output.rglob("*")):
         name = path.relative_to(output).as_posix()
+        if path.name in _LITTER and not path.is_dir() and name not in known:
+            continue
         if path.is_symlink() or name not in (*known, *folders, RECEIPT_NAME):
             raise _would_be_lost(path, "was not put there by a pull")
         if name in known and (not path.is_file() or hash_file(path) != known[name]):

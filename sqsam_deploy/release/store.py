@@ -143,6 +143,10 @@ class FolderStore:
             return sorted(entry.name for entry in (self._root / path).iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return []
+            raise StoreError(f"{self.url}/{path} cannot be listed: {error.strerror}") from None
 
     def put(self, path: str, content: bytes) -> None:
         """See `Store.put`."""
@@ -178,6 +182,8 @@ class FolderStore:
                 raise StoreError(f"the store {self.url} does not exist") from None
             raise NotInStoreError(f"{self.url} has no {path}") from None
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise NotInStoreError(f"{self.url} has no {path}") from None
             raise StoreError(f"{self.url}/{path} cannot be read: {error.strerror}") from None
 
     @contextmanager

@@ -97,6 +97,14 @@ def test_killed_at_any_moment_the_directory_is_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"], "left-overs of killed runs are removed"
 
 
+def test_of_two_runs_at_once_the_last_one_stands(tmp_path: Path) -> None:
+    with staged_directory(tmp_path / "out", MARKER) as first:
+        (first / MARKER).write_text("one")
+        _write(tmp_path / "out", "two")
+    assert _content(tmp_path / "out") == {MARKER: "one"}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_link_stays_one_and_the_linked_directory_is_replaced(tmp_path: Path) -> None:
     _write(tmp_path / "real", "one")
     (tmp_path / "current").symlink_to("real")

@@ -585,6 +585,25 @@ def test_edited_added_and_linked_files_are_named_and_stay_until_overwritten(
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
+def test_what_a_file_manager_left_in_the_output_is_in_nobodys_way(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    bring(store, tmp_path, f"{NAME}@1.0.0")
+    (tmp_path / "out" / ".DS_Store").write_bytes(b"\0\1Bud1")
+    assert bring(store, tmp_path) == "2.0.0"
+
+
+def test_links_in_a_store_that_lead_nowhere_are_passed_over(
+    store: FolderStore, export: Path
+) -> None:
+    models = Path(store.url) / "models"
+    for path in (models / "old", models / NAME / "3.0.0", models / NAME / "tags" / "beta"):
+        path.symlink_to(path.name)
+    publish(store, PublishRequest(export, Version(2, 1, 0)))
+    assert (Path(store.url) / LATEST).read_text() == "2.1.0\n"
+    assert list(read_index(store).models) == [NAME]
+
+
 def test_pull_through_a_link_replaces_what_it_points_to(store: FolderStore, tmp_path: Path) -> None:
     bring(store, tmp_path, f"{NAME}@1.0.0")
     (tmp_path / "out").rename(tmp_path / "real")
