@@ -22,7 +22,7 @@ from sqsam_deploy.errors import printable
 
 
 class DescriptionColumn(TextColumn):
-    """What a progress bar is named after, which may be a file's name."""
+    """The name of a progress bar, which may be a file's name."""
 
     def __init__(self) -> None:
         super().__init__("", markup=False)

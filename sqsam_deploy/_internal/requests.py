@@ -1,4 +1,4 @@
-"""What the request dataclasses share: they are also the options of the command line."""
+"""Shared by the request dataclasses, which are also the options of the command line."""
 
 from dataclasses import fields
 from pathlib import Path

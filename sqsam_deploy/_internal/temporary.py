@@ -23,7 +23,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _HOST = re.sub(r"[^A-Za-z0-9-]", "_", socket.gethostname())
-#: What another machine made and did not touch for so long is taken for abandoned.
+#: Age after which a file of another machine is taken for abandoned.
 _UNTOUCHED_SECONDS = 3600.0
 _SCRATCH = "sqsam-"
 _PARTIAL = ".partial-"

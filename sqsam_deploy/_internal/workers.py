@@ -291,7 +291,7 @@ def _die_with(parent: int) -> None:
 
 
 def _alone_after_fork() -> None:
-    # What was there before needs no looking through, and stays shared with the other process.
+    # Objects from before the fork need no looking through, and stay shared with the other process.
     gc.freeze()
     if _torch_threads() is not None:
         # OpenMP's threads stayed in the other process: this one would wait for them for ever.

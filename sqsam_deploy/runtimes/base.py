@@ -1,4 +1,4 @@
-"""What a runtime is: everything the toolkit asks of one, in one object.
+"""The interface of a runtime: everything the toolkit asks of one, in one object.
 
 A runtime is a frozen value of a subclass of `Runtime`. Reading its fields imports no library; each
 method imports what it needs. `lower`, `open_session`, `read_metadata`, `minimum_runtime` and
@@ -134,7 +134,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def read_metadata(self, path: Path) -> ArtifactMetadata:
-        """What an artifact says of itself, without loading its network.
+        """The metadata stored in an artifact; its network is not loaded.
 
         Raises:
             ArtifactError: It is missing, damaged or was not written by this tool.
@@ -146,10 +146,10 @@ class Runtime(ABC):
 
     @abstractmethod
     def runtime_version(self) -> str:
-        """What runs artifacts on this machine, with its version."""
+        """The software that runs artifacts on this machine, with its version."""
 
     def inspect(self, path: Path) -> Inspection:
-        """What an artifact consists of; without knowing better, of one part.
+        """The parts and operators of an artifact; one part where nothing more is known.
 
         Raises:
             ArtifactError: It is damaged.

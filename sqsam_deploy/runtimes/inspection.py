@@ -74,7 +74,7 @@ class OperatorGroup:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What an artifact consists of.
+    """The parts and operators of an artifact.
 
     Attributes:
         parts: Add up to its size.

@@ -78,7 +78,7 @@ def runtimes_for(path: Path) -> tuple[Runtime, ...]:
 
 
 def read_metadata(path: Path) -> ArtifactMetadata:
-    """What an artifact says of itself, without loading its network.
+    """The metadata stored in an artifact; its network is not loaded.
 
     Raises:
         ArtifactError: The file is missing, damaged or was not written by this tool.

@@ -15,7 +15,7 @@ from sqsam_deploy.prompts.binding import bind_input, bind_inputs
 
 @dataclass(frozen=True)
 class RawPrediction:
-    """What the network returns for one image and prompt.
+    """The outputs of the network for one image and prompt.
 
     Attributes:
         low_res_masks: Mxsxs float32 logits.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXECUTORCH = Library("executorch", ("1.4", "1.5"))
 
-#: What a pass may define without changing what tracing a graph again gives.
+#: Attributes that a pass may define without changing the result of tracing a graph again.
 _HARMLESS = ("call", "requires", "ensures", "_abc_impl", "_initialized")
 
 _Snapshot = list[tuple[Any, ...]]

@@ -41,11 +41,11 @@ def _insert_norm(module: GraphModule, norm: Node) -> Node:
             node.meta["nn_module_stack"] = norm.meta.get("nn_module_stack", {})
             return node
 
-        centred = call(_aten.sub.Tensor, x, call(_aten.bmm.default, x, column))
-        squares = call(_aten.mul.Tensor, centred, centred)
+        centered = call(_aten.sub.Tensor, x, call(_aten.bmm.default, x, column))
+        squares = call(_aten.mul.Tensor, centered, centered)
         variance = call(_aten.bmm.default, squares, column)
         inverse = call(_aten.rsqrt.default, call(_aten.add.Tensor, variance, eps))
-        normed = call(_aten.mul.Tensor, centred, inverse)
+        normed = call(_aten.mul.Tensor, centered, inverse)
         return call(_aten.add.Tensor, call(_aten.mul.Tensor, normed, weight), bias)
 
 

@@ -24,7 +24,7 @@ def image_layouts(model: "Model") -> dict[str, ColorLayout]:
     """The image-typed inputs and the channel order their program wants.
 
     Raises:
-        ArtifactError: A colour space other than RGB and BGR.
+        ArtifactError: A color space other than RGB and BGR.
     """
     layouts: dict[str, ColorLayout] = {}
     for feature in model.description.input:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from coremltools.proto.Model_pb2 import Model
 
 
-#: What Xcode shows beside each input and output.
+#: Descriptions that Xcode shows beside each input and output.
 _DESCRIPTIONS = {
     "image": "The photo, stretched to the square.",
     "prompt_maps": "Clicks and box drawn as two channels, 0 or 255, in the order of the metadata.",

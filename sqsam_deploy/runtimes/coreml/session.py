@@ -79,7 +79,7 @@ def open_session(path: Path, threads: int | None = None) -> Session:
 
 
 def read_metadata(path: Path) -> ArtifactMetadata:
-    """What a package says of itself, without loading its program.
+    """The metadata stored in a package; its program is not loaded.
 
     Raises:
         ArtifactError: The package is missing, damaged or was not written by this tool.
@@ -100,7 +100,7 @@ def parse_metadata(package: Package, path: Path) -> ArtifactMetadata:
 
 
 def runtime_version() -> str:
-    """What runs packages on this machine, with version, for the manifest."""
+    """The software that runs packages on this machine, with its version, for the manifest."""
     version = coremltools().__version__
     if _has_core_ml():
         return f"Core ML on macOS {platform.mac_ver()[0]}, coremltools {version}"

@@ -61,7 +61,7 @@ def open_session(path: Path, threads: int | None = None) -> ExecutorchSession:
 
 
 def read_metadata(path: Path) -> ArtifactMetadata:
-    """What a file says of itself; neither weights nor delegates are loaded.
+    """The metadata stored in a file; neither weights nor delegates are loaded.
 
     Raises:
         ArtifactError: The file is missing, damaged or was not written by this tool.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def read_metadata(path: Path) -> ArtifactMetadata:
-    """What a file says of itself.
+    """The metadata stored in a file.
 
     Raises:
         ArtifactError: The file is missing, damaged or was not written by this tool.

@@ -2,7 +2,7 @@
 
 Every output pixel of such a convolution comes from one input pixel, so the four positions are four
 times as many channels of a 1x1 convolution. XNNPACK's transposed convolution runs at a quarter of
-the rate of its matrix product. The channels are laid out position first: then two neighbouring
+the rate of its matrix product. The channels are laid out position first: then two neighboring
 pixels' channels lie side by side already, and the move copies blocks.
 """
 

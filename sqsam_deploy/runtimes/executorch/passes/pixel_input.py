@@ -2,7 +2,7 @@
 
 The quantized program begins by rounding 5xSxS floats to whole numbers from 0 to 255 and turning
 them channels last. Here it takes the numbers themselves, minus 128, as 1xSxSx5. Where the first
-convolution takes patches side by side, a row of a patch is a run of neighbouring bytes, so a kernel
+convolution takes patches side by side, a row of a patch is a run of neighboring bytes, so a kernel
 of k x 1 over k times as many channels reads them without any rearrangement.
 """
 

@@ -1,6 +1,6 @@
 """Pixel shuffles that move blocks of channels instead of single values.
 
-torch's pixel shuffle takes the four positions of a channel from neighbouring channels. Where a 1x1
+torch's pixel shuffle takes the four positions of a channel from neighboring channels. Where a 1x1
 convolution makes those channels, its rows can be put into the order (row, column, channel), in
 which whole blocks move; the same map comes out.
 """

@@ -3,7 +3,7 @@
 Patches do not overlap, and with the channels last a patch's row of pixels is contiguous: PxP pixels
 of 5 channels are P rows of one pixel with 5*P channels. That kernel is one column wide and gathers
 nothing, and integer kernels take its channel count (5 is none that four divides). Where four does
-not divide 5*P either, neighbouring patches are computed as one, with zeros between them.
+not divide 5*P either, neighboring patches are computed as one, with zeros between them.
 """
 
 import math
@@ -61,7 +61,7 @@ def _rewrite(graph: ir.Graph, node: ir.Node) -> bool:
 
 
 def _patches_at_once(filters: Filters) -> int:
-    """Fewest neighbouring patches whose rows hold a number of values that kernels take."""
+    """Fewest neighboring patches whose rows hold a number of values that kernels take."""
     _, channels, _, columns = filters.values.shape
     return ALIGNMENT // math.gcd(ALIGNMENT, columns * channels)
 
@@ -97,7 +97,7 @@ def _row_filters(filters: Filters, joined: int) -> Filters:
 
 
 def _separate(graph: ir.Graph, node: ir.Node, quantize: ir.Node, joined: int) -> None:
-    """Turns the channels of `joined` patches back into neighbouring pixels."""
+    """Turns the channels of `joined` patches back into neighboring pixels."""
     if joined == 1:
         return
     (output,), (quantized,) = node.outputs, quantize.outputs

@@ -24,7 +24,7 @@ class RewriteUpsampling(ir.passes.InPlacePass):
 
 
 def _tiles(node: ir.Node) -> bool:
-    """Whether the patches of neighbouring pixels touch and do not overlap."""
+    """Whether the patches of neighboring pixels touch and do not overlap."""
     attributes = node.attributes
     return (
         attributes["kernel_shape"].as_ints() == attributes["strides"].as_ints()

@@ -1,7 +1,7 @@
 """ReLU that quantization does already.
 
 A range that starts at 0 puts the zero point at the lowest integer, so that QuantizeLinear's
-saturation is the ReLU. Without the node, the convolution and its quantization are neighbours and
+saturation is the ReLU. Without the node, the convolution and its quantization are neighbors and
 become one integer kernel.
 """
 

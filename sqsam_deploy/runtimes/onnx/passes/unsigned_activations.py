@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from sqsam_deploy.runtimes.onnx.passes.graph import add_constant, quantization_of
 
-#: What separates the zero points of the two element types.
+#: Difference between the zero points of the two element types.
 OFFSET = 128
 
 
