@@ -28,7 +28,8 @@ class Agreement(Frozen):
     Attributes:
         images: Images it was run on.
         prompts: Predictions that were compared.
-        mean_mask_iou: Mean IoU of the artifact's best mask with the float network's.
+        mean_mask_iou: Mean IoU of the artifact's best mask with the float network's; of a network
+            with prompts weighted by the masks' area.
         min_mask_iou: The lowest of them.
         max_logit_difference: Largest absolute difference of any mask logit.
         max_iou_difference: Largest absolute difference of a predicted IoU.
