@@ -1,13 +1,14 @@
 """What counts as agreement with the float network, on answers that are made up."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sqsam_deploy.pipeline.agreement import LEAST_SNR_DB, Probe, measure
 
 from sqsam_deploy.errors import GateError
+from sqsam_deploy.networks.agreement import LEAST_SNR_DB, Probe, PromptComparison
 from sqsam_deploy.runtimes.session import RawPrediction
 
 Logits = NDArray[np.float32]
@@ -35,9 +36,9 @@ def _measure(change: Callable[[Logits], Logits], *masks: NDArray[np.bool_]) -> f
         Probe(None, None, _logits(m), None, RawPrediction(_logits(m), iou))  # type: ignore[arg-type]
         for m in masks
     ]
-    session = _Session(change)
-    agreement = measure(session, probes, images=1, limit=0.9, executor="none")  # type: ignore[arg-type]
-    return agreement.mean_mask_iou
+    session: Any = _Session(change)
+    measured = PromptComparison(probes, images=1).measure(session, limit=0.9, executor="none")
+    return measured.agreement.mean_mask_iou
 
 
 def _square(side: int) -> NDArray[np.bool_]:
