@@ -1,5 +1,6 @@
 """A worker process as its parent sees it."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._noise,
             text=True,
+            # Threads of OpenMP, which torch uses between inferences, would spin into the next one.
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
         )
         try:
             self._send(job)

@@ -15,6 +15,8 @@ from sqsam_deploy.errors import ArtifactError
 
 RowKey = tuple[str, Setup]
 
+#: Before the names of subjects of the two sides of one run.
+FIRST, SECOND = "A/", "B/"
 #: What a row of two separate runs is not judged for.
 NOT_INTERLEAVED = "the two were not measured in turns"
 
@@ -131,7 +133,7 @@ def _row(
     before: Measurement, after: Measurement, ratio: Estimate, doubts: tuple[str, ...]
 ) -> ComparedRow:
     return ComparedRow(
-        name=after.subject.name,
+        name=after.subject.name.removeprefix(SECOND),
         setup=after.setup,
         before=typical(before.inference).value,
         after=typical(after.inference).value,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy._internal.temporary import scratch_directory
+from sqsam_deploy.benchmark.compare import FIRST, SECOND
 from sqsam_deploy.benchmark.environment import usable_cores
 from sqsam_deploy.benchmark.measure import Plan, measure, step_count
 from sqsam_deploy.benchmark.request import BenchRequest
@@ -85,7 +86,7 @@ def measure_pairs(
     Raises:
         ArtifactError: A directory cannot be used, or they share no artifact.
     """
-    sides = {label: artifact_targets(path)[0] for label, path in (("A", before), ("B", after))}
+    sides = {label: artifact_targets(path)[0] for label, path in ((FIRST, before), (SECOND, after))}
     known = {target.subject.name for target in sides["A"]}
     shared = [t.subject.name for t in sides["B"] if t.subject.name in known]
     if not shared:
@@ -98,11 +99,11 @@ def measure_pairs(
     ]
     with shown_steps(step_count(targets, plan)) as steps:
         result = measure(targets, plan, steps)
-    return result, [(f"A/{name}", f"B/{name}") for name in shared]
+    return result, [(FIRST + name, SECOND + name) for name in shared]
 
 
 def _renamed(target: Target, label: str) -> Target:
-    subject = target.subject.model_copy(update={"name": f"{label}/{target.subject.name}"})
+    subject = target.subject.model_copy(update={"name": label + target.subject.name})
     return replace(target, subject=subject)
 
 
