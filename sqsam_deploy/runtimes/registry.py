@@ -15,7 +15,6 @@ from pathlib import Path
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.artifact.provenance import installed_versions
-from sqsam_deploy.checkpoint.bundled import weights_file
 from sqsam_deploy.errors import ArtifactError, MissingDependencyError, SqsamError, UsageError
 from sqsam_deploy.runtimes.base import Runtime
 from sqsam_deploy.runtimes.session import Session
@@ -135,6 +134,8 @@ def open_session(path: str | PathLike[str], threads: int | None = None) -> Sessi
         CheckpointError: A checkpoint cannot be used.
         MissingDependencyError: The runtime is not installed.
     """
+    from sqsam_deploy.checkpoint.bundled import weights_file  # brings torch along
+
     path = weights_file(path)
     if is_checkpoint(path):
         from sqsam_deploy.runtimes.torch import open_session as open_checkpoint

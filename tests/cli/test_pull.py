@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,3 +134,21 @@ def test_no_store_is_said(pull: Command, monkeypatch: pytest.MonkeyPatch) -> Non
     said = pull("squeezesam-nano")
     assert said.code == 2
     assert "--store URL, or the variable SQSAM_STORE" in said.error
+
+
+def test_pulling_needs_no_machine_learning_library(published: Path, tmp_path: Path) -> None:
+    """An app team's machine has none, and importing one takes seconds."""
+    script = (
+        "import sys; sys.argv = ['sqsam-pull', *sys.argv[1:]]\n"
+        "from sqsam_deploy.cli.pull import main\n"
+        "try: main()\n"
+        "except SystemExit as ended: assert not ended.code\n"
+        "heavy = {'torch', 'executorch', 'coremltools', 'onnxruntime'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    command = [sys.executable, "-c", script, "squeezesam-nano", "--store", str(published)]
+    environment = os.environ | {"SQSAM_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
