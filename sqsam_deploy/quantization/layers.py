@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,31 +121,13 @@ class _Layer:
 def layer_reports(
     program: ExportedProgram, quantized: ExportedProgram, samples: Samples
 ) -> tuple[LayerReport, ...]:
-    """Runs both programs side by side, with one thread, and compares every int8 layer's output.
+    """Runs both programs side by side and compares every int8 layer's output.
 
     Args:
         program: The float program that was quantized; its nodes have the same names.
         quantized: The program with quantize and dequantize operators.
         samples: Inputs; a spread of `REPORT_SAMPLES` of them is used.
     """
-    with _one_thread():
-        return _layer_reports(program, quantized, samples)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums in one order: with several threads the last digits depend on how many there are."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _layer_reports(
-    program: ExportedProgram, quantized: ExportedProgram, samples: Samples
-) -> tuple[LayerReport, ...]:
     layers = {layer.output.name: layer for layer in _int8_layers(quantized)}
     reference, actual = program.module(), quantized.module()
     assert isinstance(reference, GraphModule) and isinstance(actual, GraphModule)

@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqsam_deploy.pipeline.reproducibility import (
     Reproduction,
     check_reproducible,
     first_difference,
+    same_layers,
 )
 from tests.release.export_builder import ExportBuilder
 
@@ -115,3 +117,29 @@ def test_position_of_the_first_difference(
     (tmp_path / "a").write_bytes(a)
     (tmp_path / "b").write_bytes(b)
     assert first_difference(tmp_path / "a", tmp_path / "b") == position
+
+
+LAYER = {"name": "a", "snr_db": 31.58, "minimum": 0.0, "maximum": 7.812138, "scale": 0.03}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"maximum": 7.8121376, "snr_db": 31.56}, True),
+        ({"maximum": 7.9}, False),
+        ({"snr_db": 30.5}, False),
+        ({"snr_db": None}, False),
+        ({"scale": 0.030000001}, False),
+        ({"name": "b"}, False),
+    ],
+)
+def test_a_layer_report_may_differ_in_the_last_digits_of_measurements(
+    change: dict[str, object], same: bool
+) -> None:
+    other = {"name": "c", "snr_db": None, "minimum": 1.0, "maximum": 2.0, "scale": 1.0}
+    first = {"layers": [LAYER, other], "kept_float": []}
+    again = {"layers": [other, LAYER | change], "kept_float": []}
+    assert same_layers(json.dumps(first).encode(), json.dumps(again).encode()) is same
+    assert not same_layers(json.dumps(first).encode(), b"{}")
+    assert not same_layers(json.dumps(first).encode(), json.dumps(again | {"x": 1}).encode())
