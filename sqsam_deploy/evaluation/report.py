@@ -237,7 +237,7 @@ class ParityReport(_Frozen):
         max_drift: Limit in mIoU points by prompt kind.
         min_agreement: Least mean IoU of masks with the reference's.
         prompts: Prompt kinds in order.
-        seed: Of random points and of the bootstrap.
+        seed: Of random points and of the random weights of bounds.
         confidence: Of every interval, two-sided.
         artifacts: By path relative to the evaluated directory.
     """

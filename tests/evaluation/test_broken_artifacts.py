@@ -43,6 +43,7 @@ def report(tmp_path_factory):
         reference=Path(FLOAT),
         prompts="box,3-clicks",
         count=40,
+        max_drift=1.0,
         jobs=1,
     )
     return evaluate(request).report
