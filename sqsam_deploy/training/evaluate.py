@@ -32,8 +32,8 @@ def read_photos(folder: Path) -> Iterator[MaskedImage]:
     skipped = SkipList()
     for item in find_items(folder):
         photo = item.read(skipped)
-        if skipped.entries:
-            raise DataError(f"evaluation data is damaged: {skipped.entries[0]}")
+        if skipped.tally.count("object") or skipped.tally.count("photo"):
+            raise DataError(f"evaluation data is damaged: {skipped.entries[-1]}")
         if photo is not None:
             yield photo
 
