@@ -122,7 +122,7 @@ class WeightsEntry(Frozen):
 
 
 class CalibrationEntry(Frozen):
-    """What int8 ranges were measured on."""
+    """The data that int8 ranges were measured on."""
 
     source: str
     images: int

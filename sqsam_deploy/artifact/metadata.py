@@ -1,4 +1,4 @@
-"""What an artifact says of itself: inputs, outputs and the rules an app must follow.
+"""An artifact's own metadata: inputs, outputs and the rules an app must follow.
 
 The same JSON travels inside every artifact (ONNX metadata, Core ML user-defined metadata, an
 ExecuTorch constant method) and in the manifest.

@@ -1,4 +1,4 @@
-"""What a manifest says of the tools and the source an export was made with."""
+"""Provenance of an export: versions of the tools and the revision of the source."""
 
 import subprocess
 from collections.abc import Iterable

@@ -22,7 +22,7 @@ NOT_INTERLEAVED = "the two were not measured in turns"
 
 
 class Verdict(Enum):
-    """What a comparison allows to say, with the exit code of the gate."""
+    """The verdict of a comparison, with the exit code of the gate."""
 
     PASSED = 0
     FAILED = 1

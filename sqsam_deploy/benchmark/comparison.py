@@ -36,7 +36,7 @@ def _cells(row: ComparedRow, max_regression: float | None) -> tuple[str, ...]:
 
 
 def refusal(verdict: Verdict, rows: Sequence[ComparedRow], limit: float) -> SqsamError | None:
-    """What a gate that did not pass ends with: exit code 1 or 3; None where it passed."""
+    """The error of a gate that did not pass (exit code 1 or 3); None where it passed."""
     if verdict is Verdict.PASSED:
         return None
     names = sorted({row.name for row in rows if row.verdict(limit) is verdict})

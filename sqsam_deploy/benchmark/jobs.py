@@ -1,4 +1,4 @@
-"""What is asked of a worker process and what it answers: one JSON line each."""
+"""Requests to a worker process and its answers: one JSON line each."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ JobKind = Literal["artifact", "network", "plain"]
 
 
 class Job(Frozen):
-    """What a worker runs.
+    """The job of a worker.
 
     Attributes:
         kind: How it is opened.

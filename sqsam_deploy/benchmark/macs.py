@@ -16,7 +16,7 @@ from sqsam_deploy.model.network import INPUT_CHANNELS, SqueezeSAM
 
 @dataclass(frozen=True)
 class Work:
-    """What one inference needs.
+    """The work of one inference.
 
     Attributes:
         macs: Multiply-accumulates of convolutions and matrix products.

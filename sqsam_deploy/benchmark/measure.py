@@ -125,7 +125,7 @@ def measure(targets: Sequence[Target], plan: Plan, steps: Steps | None = None) -
 
 
 class _Run:
-    """What is collected while the subjects take turns."""
+    """The samples that are collected while the subjects take turns."""
 
     def __init__(self, plan: Plan, steps: Steps) -> None:
         self._plan, self._steps = plan, steps

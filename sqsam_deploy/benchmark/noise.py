@@ -27,7 +27,7 @@ _USER, _IDLE, _IOWAIT, _STEAL = 0, 3, 4, 7
 
 @dataclass(frozen=True)
 class CpuShares:
-    """What others took of the processor between two moments, as shares of all cores."""
+    """Other processes' use of the processor between two moments, as shares of all cores."""
 
     foreign: float
     stolen: float

@@ -44,5 +44,5 @@ def _belongs(above: Subject, below: Subject) -> bool:
 
 
 def _is_reference(subject: Subject) -> bool:
-    """What peers of equal precision are compared with: our artifacts for the first runtime."""
+    """The artifacts that peers of equal precision are compared with: those for the first runtime."""
     return subject.role == "artifact" and subject.runtime == runtime_names()[0]

@@ -42,7 +42,7 @@ class Estimate(Frozen):
 
 
 class Summary(Frozen):
-    """What the samples of one stage say.
+    """A summary of the samples of one stage.
 
     Attributes:
         median: The typical time: the medians of rounds, averaged over processes.
@@ -118,7 +118,7 @@ class Memory(Frozen):
 
     @property
     def peak_growth(self) -> int:
-        """What loading and running added at most."""
+        """Growth of memory by loading and running, at its highest."""
         return max(self.peak - self.before, 0)
 
 
@@ -130,7 +130,7 @@ class Noise(Frozen):
 
 
 class Subject(Frozen):
-    """What was measured.
+    """The subject of a measurement.
 
     Attributes:
         name: File name of the artifact, or a name that tells it from others.
@@ -237,7 +237,7 @@ class Ratio(Frozen):
 
 
 class Device(Frozen):
-    """What was measured on, without anything that names its owner.
+    """The machine of a measurement, without anything that names its owner.
 
     Attributes:
         kind: Kind of device.
@@ -264,7 +264,7 @@ class Device(Frozen):
     frequency: int | None = Field(default=None, gt=0)
 
     def differences(self, other: "Device") -> list[str]:
-        """What tells two devices apart; what only one of them knows does not."""
+        """The fields that tell two devices apart; a field that only one of them has does not."""
         names = ("kind", "name", "model", "cores", "features", "virtual", "cache", "frequency")
         pairs = ((name, getattr(self, name), getattr(other, name)) for name in names)
         return [

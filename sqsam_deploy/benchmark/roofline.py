@@ -1,4 +1,4 @@
-"""What this processor can do at best: short, large kernels in every library that is measured.
+"""This processor's best rates: short, large kernels in every library that is measured.
 
 They are subjects like any other and take their turns among them, so that a share of the peak is a
 ratio within one run. The peak of a precision is the best of its kernels at the same threads.

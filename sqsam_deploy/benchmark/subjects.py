@@ -88,7 +88,7 @@ def _check_content(directory: Path, entry: ArtifactEntry) -> None:
 
 
 def artifact_subject(entry: ArtifactEntry) -> Subject:
-    """What a manifest says of an artifact, with the work of its preset."""
+    """An artifact of a manifest as a subject, with the work of its preset."""
     from sqsam_deploy.benchmark.macs import preset_work
 
     metadata = entry.metadata

@@ -1,4 +1,4 @@
-"""What `sqsam-bench DIR` measures, put together: artifacts, torch, peak kernels, peers."""
+"""The subjects of `sqsam-bench DIR`: artifacts, torch, peak kernels, peers."""
 
 import logging
 import warnings

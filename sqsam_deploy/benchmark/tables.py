@@ -101,7 +101,7 @@ def _latency_row(item: Measurement, among: Sequence[Measurement]) -> tuple[str, 
 
 
 def _unique(memory: Memory | None) -> tuple[str, str]:
-    """What loading and the first inference added to the pages of this process alone."""
+    """Growth of the pages of this process alone by loading and the first inference."""
     if memory is None or not (memory.before_loading and memory.after_loading):
         return NONE, NONE
     start, first = memory.before_loading.uss, memory.after_first
@@ -173,7 +173,7 @@ def _reasons(result: BenchmarkResult) -> list[str]:
 
 
 def stage_table(result: BenchmarkResult) -> Table | None:
-    """What an app waits for: preparing the photo, the network, the mask. None without stages."""
+    """The stages that an app waits for: photo, network, mask. None without stages."""
     rows = [
         (label(item), setup_text(item.setup), *(_stage_cell(item, stage) for stage in _STAGES))
         for item in _shown(result)

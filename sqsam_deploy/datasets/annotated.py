@@ -134,7 +134,7 @@ def measured(item: ObjectRecord, mask: NDArray[np.bool_]) -> ObjectRecord:
 
 
 def _check(item: ObjectRecord, mask: NDArray[np.bool_], record: ImageRecord) -> None:
-    """What every reader's masks have to hold."""
+    """The checks that every reader's masks have to pass."""
     where = f"object {item.id} of {record.path.name}"
     if mask.shape != (record.height, record.width):
         raise MaskError(where, "of another size than its photo")

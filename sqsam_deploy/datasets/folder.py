@@ -100,7 +100,7 @@ def _masks(
 
 
 def _sides(entry: Mapping[str, Any], root: Path, masks: list[str]) -> tuple[int, int] | None:
-    """What the entry states, or else the size of its masks, or else of its photo."""
+    """The size that the entry states, or else that of its masks, or else of its photo."""
     if "width" in entry or "height" in entry:
         return size(entry.get("width"), entry.get("height"))
     for file in [*masks, str(entry["image"])]:

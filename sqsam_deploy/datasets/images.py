@@ -61,7 +61,7 @@ class Photo:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """What coordinates (x, y) of the file are multiplied with to be those of `pixels`."""
+        """The factors that turn coordinates (x, y) of the file into those of `pixels`."""
         height, width = self.pixels.shape[:2]
         return width / self.width, height / self.height
 

@@ -1,4 +1,4 @@
-"""What a data set states and this package could not use: counted, named, and refused if it is most.
+"""Unusable parts of a data set: counted, named, and refused if they are most of it.
 
 One rule holds for every command. An object that cannot be used is left out and its photo's others
 stay; a photo that cannot be used is left out and the others stay; both are counted and told with

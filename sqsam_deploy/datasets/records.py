@@ -1,4 +1,4 @@
-"""What every dataset reader returns: images, their objects, and masks that decode on demand."""
+"""Records of a data set: images, their objects, and masks that decode on demand."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence

@@ -30,7 +30,7 @@ class Pair:
     annotations: Path
 
     def record(self) -> ImageRecord:
-        """What the file says; a damaged one is a record without objects, with its problem."""
+        """The file's record; a damaged file gives one without objects, with its problem."""
         try:
             content = read_json(self.annotations)
         except DataError as error:

@@ -1,4 +1,4 @@
-"""What holds for a whole data set: how its boxes are written, and on which pixels it was annotated.
+"""Conventions of a whole data set: how its boxes are written, on which pixels it was annotated.
 
 Both are decided once, from a sample, because single objects and photos can be ambiguous: a box
 near the corner looks alike as (x, y, width, height) and as (x0, y0, x1, y1), and a photo that EXIF

@@ -47,7 +47,7 @@ class Click(BaseModel):
 
 
 class Clicks(BaseModel):
-    """What the page sends when clicks were added or removed."""
+    """The page's message when clicks were added or removed."""
 
     model_config = ConfigDict(extra="forbid")
 

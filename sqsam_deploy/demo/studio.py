@@ -30,7 +30,7 @@ _BYTES_PER_PHOTO = 4 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """What one visitor, and all together, can take of the machine; see docs/security.md.
+    """Limits on the resources of one visitor and of all together; see docs/security.md.
 
     Attributes:
         upload_bytes: Of one file.

@@ -61,7 +61,7 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What an artifact returned, and which of its masks it ranks first."""
+    """An artifact's answer, and which of its masks it ranks first."""
 
     raw: RawPrediction
     best: int

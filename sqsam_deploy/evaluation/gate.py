@@ -111,7 +111,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is known of a loss.
+    """Knowledge of a loss.
 
     Attributes:
         outcome: Passed when the bound is within the limit, failed when the mean is over it and

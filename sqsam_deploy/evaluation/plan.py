@@ -1,4 +1,4 @@
-"""What a run evaluates: artifacts, protocols, seed. A plan travels to every worker process."""
+"""The plan of an evaluation: artifacts, protocols, seed. It travels to every worker process."""
 
 import hashlib
 from collections.abc import Sequence

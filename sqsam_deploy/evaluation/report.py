@@ -220,7 +220,7 @@ class BrokenImage(_Frozen):
 
 
 class DatasetReport(_Frozen):
-    """What was asked about."""
+    """The question of a report."""
 
     name: str
     images: int

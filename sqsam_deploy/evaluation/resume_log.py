@@ -1,4 +1,4 @@
-"""What a run has done so far, so that an interrupted one goes on where it stopped."""
+"""The log of a run so far, from which an interrupted one continues."""
 
 import json
 import os

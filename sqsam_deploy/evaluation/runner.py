@@ -25,7 +25,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run gave.
+    """The outcome of a run.
 
     Attributes:
         images: One result an image, in the dataset's order.

@@ -64,7 +64,7 @@ _PARTS: tuple[tuple[Measure, Callable[[Pair], float]], ...] = (
 
 @dataclass(frozen=True)
 class Settings:
-    """What a report depends on besides the results.
+    """The settings that a report depends on besides the results.
 
     Attributes:
         limits: Of the drift, in mIoU points.
@@ -213,7 +213,7 @@ def _gate_result(gate: _Gate, verdict: Verdict) -> GateResult:
 
 
 def tally_run(dataset: Dataset, images: Sequence[ImageResult]) -> Tally:
-    """What a run used, and what it left out.
+    """The data that a run used and left out.
 
     Args:
         dataset: On what.

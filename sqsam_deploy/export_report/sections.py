@@ -274,7 +274,7 @@ def key_facts(
     operators: Sequence[RuntimeOperators],
     layers: Sequence[QuantizedLayers],
 ) -> tuple[Fact, ...]:
-    """What a reader wants to know first; only what this export has."""
+    """The facts that a reader wants first; only those that this export has."""
     facts = [_smallest(sizes), _lowest_agreement(sizes)]
     for found in operators:
         if found.costly:

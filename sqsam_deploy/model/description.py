@@ -1,4 +1,4 @@
-"""What artifacts of a network declare: inputs, outputs, and the rules an app must follow."""
+"""Descriptions of a network's artifacts: inputs, outputs, and the rules an app must follow."""
 
 from typing import TYPE_CHECKING
 

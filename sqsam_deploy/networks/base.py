@@ -1,4 +1,4 @@
-"""What a network is to an export: everything that differs from one kind to the other."""
+"""A network as an export sees it: everything that differs from one kind to the other."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ class FoldedNetwork:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What int8 ranges are measured on.
+    """The samples that int8 ranges are measured on.
 
     Attributes:
         samples: Inputs of the folded network.
@@ -132,4 +132,4 @@ class Network(ABC):
         layout: InputLayout,
         deployment_target: DeploymentTarget | None,
     ) -> ArtifactMetadata:
-        """What an artifact of this network says of itself."""
+        """The metadata of an artifact of this network."""

@@ -1,4 +1,4 @@
-"""What the HTML reports share: the style, pieces of template, small pictures."""
+"""The common parts of the HTML reports: the style, pieces of template, small pictures."""
 
 from sqsam_deploy.pages.page import render
 

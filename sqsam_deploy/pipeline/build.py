@@ -16,7 +16,7 @@ from sqsam_deploy.runtimes.registry import dependencies_of
 
 @dataclass(frozen=True)
 class Built:
-    """What comes back from the process that built an artifact.
+    """The result of the process that built an artifact.
 
     Attributes:
         entry: For the manifest.

@@ -1,4 +1,4 @@
-"""What an export saw while it ran, kept for its report."""
+"""Evidence of an export, kept for its report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was done to the network, and every artifact's answers to the probes.
+    """The changes to the network, and every artifact's answers to the probes.
 
     Attributes:
         folding: What was folded into what.

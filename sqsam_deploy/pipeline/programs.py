@@ -66,7 +66,7 @@ class Programs:
 
     @property
     def calibration(self) -> CalibrationEntry | None:
-        """What int8 ranges were measured on; None where nothing is int8."""
+        """The data that int8 ranges were measured on; None where nothing is int8."""
         return None if self._calibration is None else self._calibration.entry
 
     def check(self, keys: Iterable[ProgramKey]) -> None:

@@ -22,7 +22,7 @@ from sqsam_deploy.pipeline.targets import Target
 
 @dataclass(frozen=True)
 class RebuildSource:
-    """What a manifest only names: the files an export is made from.
+    """The files that an export is made from, which a manifest only names.
 
     Attributes:
         checkpoint: Weights; None takes the bundled ones that the manifest names.

@@ -1,4 +1,4 @@
-"""What one export builds: artifacts, each for one runtime at one precision."""
+"""Targets of an export: artifacts, each for one runtime at one precision."""
 
 import re
 from collections.abc import Sequence
@@ -174,7 +174,7 @@ def groups_by_program(targets: Sequence[Target]) -> tuple[tuple[Target, ...], ..
 
 
 def targets_beside(targets: Sequence[Target]) -> tuple[Target, ...]:
-    """What to build of a second network for these targets.
+    """The targets of a second network that go with these.
 
     Patterns of modules that stay in float are the first network's, so targets that differ in
     nothing else share one artifact of the second; it takes the plain name where one of them has it.
@@ -188,7 +188,7 @@ def targets_beside(targets: Sequence[Target]) -> tuple[Target, ...]:
 
 
 def default_runtimes() -> tuple[RuntimeName, ...]:
-    """What an export builds for unless told otherwise."""
+    """The default targets of an export."""
     return tuple(runtime.name for runtime in all_runtimes() if runtime.is_default)
 
 

@@ -28,7 +28,7 @@ def _no_labels() -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a user points at, in pixels of the original image.
+    """A user's clicks and box, in pixels of the original image.
 
     Attributes:
         point_coords: Nx2 float32, (x, y).

@@ -174,7 +174,7 @@ def _centres_of_mass(blob: NDArray[np.bool_]) -> list[tuple[float, float]]:
 
 
 def _halves(count: int, line: float) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """What a line leaves of each unit square on its two sides: share of it, and that part's middle.
+    """The part of each unit square on one side of a line: its share, and its middle.
 
     Squares are centred at 0 ... count - 1.
     """

@@ -1,4 +1,4 @@
-"""What a caller gives, in SAM's words, as a `Prompt` on an image: checked, and moved inside it."""
+"""A caller's arguments, in SAM's words, as a `Prompt` on an image: checked, and moved inside it."""
 
 from collections.abc import Sequence
 

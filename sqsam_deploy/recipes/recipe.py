@@ -1,4 +1,4 @@
-"""What a recipe says."""
+"""The content of a recipe."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -202,7 +202,7 @@ def _complete(store: Store, entry: FileEntry, file: _Partial, advance: Advance) 
 
 @contextmanager
 def _not_waiting(executor: ThreadPoolExecutor) -> Iterator[None]:
-    """What the disk still has to do when the block ends it does beside the next file."""
+    """The disk's last work for a file is done while the next one is fetched."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What every source of heat maps looks like."""
+"""The interface of every source of saliency maps."""
 
 from typing import Protocol
 

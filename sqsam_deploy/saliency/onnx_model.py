@@ -17,7 +17,7 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class OnnxSaliencyFormat(BaseModel):
-    """What an ONNX saliency network takes and returns; the defaults are U²-Net's.
+    """Inputs and outputs of an ONNX saliency network; the defaults are U²-Net's.
 
     Attributes:
         input_size: (height, width); None where the file itself fixes it.

@@ -9,7 +9,7 @@ SPECTRAL_SIZE = 64
 
 
 def spectral_residual(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What of the log spectrum its local mean does not explain (Hou and Zhang, CVPR 2007).
+    """The part of the log spectrum that its local mean does not explain (Hou and Zhang, CVPR 2007).
 
     Args:
         image: HxWx3 uint8 RGB.

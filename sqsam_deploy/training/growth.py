@@ -306,7 +306,7 @@ class GrowingSqueezeSAM(SqueezeSAM):
     def forward(  # type: ignore[override]  # the error comes along while it trains
         self, image: Tensor, prompt_maps: Tensor, point_coords: Tensor, point_labels: Tensor
     ) -> tuple[Tensor, ...]:
-        """What `SqueezeSAM` returns, while training followed by the encoder's error.
+        """The outputs of `SqueezeSAM`, while training followed by the encoder's error.
 
         Returns:
             `low_res_masks` BxMxsxs, `iou_predictions` BxM, and while training the squared error of

@@ -1,4 +1,4 @@
-"""What this machine's processor and allocator can do for a training run."""
+"""This machine's processor and allocator, as far as a training run is concerned."""
 
 import sys
 from ctypes.util import find_library

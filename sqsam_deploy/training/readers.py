@@ -42,7 +42,7 @@ class MaskedImage:
 
 @dataclass
 class SkipList:
-    """What could not be used, and why.
+    """The files and objects that could not be used, with the reasons.
 
     Attributes:
         entries: One line each.

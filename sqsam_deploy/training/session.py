@@ -62,7 +62,7 @@ class Reports:
 
 @dataclass(frozen=True)
 class Start:
-    """What a run begins with.
+    """The start of a run.
 
     Attributes:
         recipe: The run; one that takes any network has the preset of the weights.

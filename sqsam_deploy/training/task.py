@@ -1,4 +1,4 @@
-"""What the training loop asks of a task: a network, batches, losses and scores."""
+"""The interface of a task for the training loop: a network, batches, losses and scores."""
 
 from typing import Any, Protocol
 
@@ -41,7 +41,7 @@ class Task(Protocol):
         ...
 
     def scores(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """What `score_names` lists, on the validation photos."""
+        """The scores of `score_names`, on the validation photos."""
         ...
 
     def describe_data(self) -> dict[str, int]:

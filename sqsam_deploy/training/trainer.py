@@ -243,7 +243,7 @@ class Trainer:
         return self._average.weights
 
     def metadata(self) -> dict[str, Any]:
-        """What the weights are, for the file that holds them."""
+        """Description of the weights, for the file that holds them."""
         recipe = self._task.recipe
         return {
             "preset": recipe.preset,

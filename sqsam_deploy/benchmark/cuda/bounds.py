@@ -16,7 +16,7 @@ _REPEATS = 10
 
 @dataclass(frozen=True)
 class DevicePeaks:
-    """What the device does at best, measured.
+    """The device's best measured rates.
 
     Attributes:
         macs_per_ms: Of a large matrix product, by precision.

@@ -47,7 +47,7 @@ _DISCARDED = 2
 
 @dataclass(frozen=True)
 class CudaPlan:
-    """What is measured.
+    """The plan of a measurement.
 
     Attributes:
         preset_name: The network.

@@ -1,4 +1,4 @@
-"""What the app in `ios_harness/` is told to measure, and the inputs it feeds.
+"""The measurement plan for the app in `ios_harness/`, and the inputs it feeds.
 
 The app draws no prompts and resizes no photos: every input lies beside the artifacts as the raw
 bytes of the tensor that the artifact declares.
@@ -86,7 +86,7 @@ class Plan(Frozen):
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What shall be measured how.
+    """The measurements to take on a phone.
 
     Attributes:
         directories: Of artifacts, each with its manifest.

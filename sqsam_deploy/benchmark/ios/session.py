@@ -26,7 +26,7 @@ _OWN_STEPS = 6
 
 @dataclass(frozen=True)
 class PhoneRun:
-    """What to measure where.
+    """The artifacts to measure and the phone to measure them on.
 
     Attributes:
         directories: Of artifacts.

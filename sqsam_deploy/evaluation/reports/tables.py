@@ -1,4 +1,4 @@
-"""What a report says, as tables of text that every output draws its own way."""
+"""A report as tables of text, which every output draws its own way."""
 
 from dataclasses import dataclass
 
@@ -62,7 +62,7 @@ def problems(report: ParityReport) -> list[str]:
 
 
 def gate_text(gate: GateResult) -> str:
-    """What was measured, what it is held against, and what that says."""
+    """Measured values, their limits, and the verdicts."""
     numbers = _points if gate.measure != "disagreement" else _part
     measured = (
         f"{gate.measure} with the prompt {gate.kind} {numbers(gate.estimate.mean)} "
