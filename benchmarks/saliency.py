@@ -71,9 +71,9 @@ def _scores(record: ImageRecord, predictor: Predictor, seed: int) -> Iterator[fl
     for count in (5, 1, 3):
         coords, labels = prompt.point_coords[:count], prompt.point_labels[:count]
         yield mask_iou(predictor.predict(coords, labels, multimask_output=False).masks[0], truth)
-    clicks, heat = predictor.auto_clicks(), predictor.auto_heat()
+    clicks, saliency = predictor.auto_clicks(), predictor.auto_saliency_map()
     yield mask_iou(_at_size(clicks.blob, truth.shape), truth)
-    yield mask_iou(_at_size(heat >= clicks.threshold, truth.shape), truth)
+    yield mask_iou(_at_size(saliency >= clicks.threshold, truth.shape), truth)
     points = draw_points(truth, 3, object_generator(seed, record.objects[0].id))
     for count in (1, 3):
         masks = predictor.predict(points[:count], np.ones(count), multimask_output=False).masks
@@ -81,7 +81,7 @@ def _scores(record: ImageRecord, predictor: Predictor, seed: int) -> Iterator[fl
 
 
 def _at_size(area: NDArray[np.bool_], image_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """An area of the heat map on the photo, its edge interpolated as a mask's is."""
+    """An area of the saliency map on the photo, its edge interpolated as a mask's is."""
     logits = np.where(area, 1, -1).astype(np.float32)[None]
     return upsample_masks(logits, image_hw)[0] > 0
 
@@ -130,7 +130,7 @@ class Case:
 
     record: ImageRecord
     image: NDArray[np.uint8]
-    heat: NDArray[np.float32]
+    saliency: NDArray[np.float32]
     clicks: SaliencyClicks
     mask: NDArray[np.bool_]
     iou: float
@@ -147,7 +147,7 @@ def _case(record: ImageRecord, predictor: Predictor) -> Case:
     predictor.set_image(image)
     mask = predictor.predict_auto(multimask_output=False).masks[0]
     iou = max(mask_iou(mask, item.mask()) for item in record.objects)
-    return Case(record, image, predictor.auto_heat(), predictor.auto_clicks(), mask, iou)
+    return Case(record, image, predictor.auto_saliency_map(), predictor.auto_clicks(), mask, iou)
 
 
 def figures(options: argparse.Namespace) -> None:
@@ -166,14 +166,14 @@ def figures(options: argparse.Namespace) -> None:
 
 
 def draw_start(case: Case, path: Path) -> None:
-    """Heat map, blob, clicks, mask, and the grid that SAM's automatic masks start from."""
+    """Saliency map, blob, clicks, mask, and the grid that SAM's automatic masks start from."""
     from matplotlib import pyplot
 
     height, width = case.image.shape[:2]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     figure, axes = pyplot.subplots(1, 5, figsize=(12.5, 2.5 * height / width + 0.35))
     titles = (
-        "heat map",
+        "saliency map",
         "most salient blob",
         "five clicks",
         "mask",
@@ -183,7 +183,9 @@ def draw_start(case: Case, path: Path) -> None:
         panel.imshow(case.image, interpolation="antialiased")
         panel.set_title(title, fontsize=9)
         panel.axis("off")
-    axes[0].imshow(case.heat, extent=extent, cmap="inferno", alpha=0.8, interpolation="bilinear")
+    axes[0].imshow(
+        case.saliency, extent=extent, cmap="inferno", alpha=0.8, interpolation="bilinear"
+    )
     axes[1].imshow(case.clicks.blob, extent=extent, cmap="gray", interpolation="nearest")
     clicks = case.clicks.scaled_to((height, width))
     axes[1].plot(*clicks.T, "o", color="#12833b", markeredgecolor="white", markersize=5)
@@ -197,7 +199,7 @@ def draw_start(case: Case, path: Path) -> None:
 
 
 def draw_sheet(shown: list[Case], path: Path) -> None:
-    """Two rows a case group: heat with clicks above the mask, best cases first."""
+    """Two rows a case group: saliency with clicks above the mask, best cases first."""
     from matplotlib import pyplot
 
     columns = len(shown) // 2
@@ -208,7 +210,9 @@ def draw_sheet(shown: list[Case], path: Path) -> None:
         above, below = axes[row, column], axes[row + 1, column]
         extent = (-0.5, width - 0.5, height - 0.5, -0.5)
         above.imshow(case.image)
-        above.imshow(case.heat, extent=extent, cmap="inferno", alpha=0.6, interpolation="bilinear")
+        above.imshow(
+            case.saliency, extent=extent, cmap="inferno", alpha=0.6, interpolation="bilinear"
+        )
         clicks = case.clicks.scaled_to((height, width))
         above.plot(*clicks.T, "o", color="#12833b", markeredgecolor="white", markersize=4)
         below.imshow(overlay(case.image, case.mask))

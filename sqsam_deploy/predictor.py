@@ -62,7 +62,7 @@ class Predictor:
         self.config = config_of(session.metadata)
         self._saliency = saliency
         self._picture: _Picture | None = None
-        self._heat: NDArray[np.float32] | None = None
+        self._saliency_map: NDArray[np.float32] | None = None
         self._clicks: SaliencyClicks | None = None
 
     def set_image(self, image: NDArray[np.uint8]) -> None:
@@ -75,7 +75,7 @@ class Predictor:
             DataError: The array is not such an image.
         """
         self._picture = _Picture(image, prepare_image(image, self.config))
-        self._heat = self._clicks = None
+        self._saliency_map = self._clicks = None
 
     def predict(
         self,
@@ -130,20 +130,20 @@ class Predictor:
             UsageError: No image was set.
         """
         if self._clicks is None:
-            self._clicks = saliency_clicks(self.auto_heat())
+            self._clicks = saliency_clicks(self.auto_saliency_map())
         return self._clicks
 
-    def auto_heat(self) -> NDArray[np.float32]:
-        """The heat map of the image: hxw, 0 to 1, in the saliency network's resolution.
+    def auto_saliency_map(self) -> NDArray[np.float32]:
+        """The saliency map of the image: hxw, 0 to 1, in the saliency network's resolution.
 
         Raises:
             UsageError: No image was set.
         """
         image = self._current().image
-        if self._heat is None:
+        if self._saliency_map is None:
             self._saliency = self._saliency or open_saliency(None)
-            self._heat = self._saliency.saliency_map(image)
-        return self._heat
+            self._saliency_map = self._saliency.saliency_map(image)
+        return self._saliency_map
 
     def _current(self) -> _Picture:
         if self._picture is None:

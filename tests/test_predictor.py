@@ -33,17 +33,17 @@ class Recorder(Session):
         return {"low_res_masks": masks, "iou_predictions": iou}
 
 
-class Heat:
-    """Heat that is a rectangle, whatever the photo; counts how often it was asked."""
+class Saliency:
+    """Saliency that is a rectangle, whatever the photo; counts how often it was asked."""
 
     def __init__(self) -> None:
         self.asked = 0
 
     def saliency_map(self, image: np.ndarray) -> np.ndarray:
         self.asked += 1
-        heat = np.zeros((32, 64), np.float32)
-        heat[8:24, 16:48] = 1
-        return heat
+        saliency = np.zeros((32, 64), np.float32)
+        saliency[8:24, 16:48] = 1
+        return saliency
 
 
 IMAGE = np.random.default_rng(2).integers(0, 256, (100, 200, 3), np.uint8)
@@ -56,7 +56,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def predictor(recorder) -> Predictor:
-    predictor = Predictor(recorder, Heat())
+    predictor = Predictor(recorder, Saliency())
     predictor.set_image(IMAGE)
     return predictor
 
@@ -208,7 +208,7 @@ def test_arguments_that_make_no_sense_are_refused(predictor, arguments, message)
 
 
 def test_an_image_must_be_set_first(recorder):
-    predictor = Predictor(recorder, Heat())
+    predictor = Predictor(recorder, Saliency())
     for call in (predictor.predict, predictor.predict_auto, predictor.auto_prompt):
         with pytest.raises(UsageError, match="set_image"):
             call()
@@ -237,7 +237,7 @@ def test_the_automatic_start_is_predict_with_its_clicks(predictor, recorder):
 
 def test_the_clicks_carry_the_blob_they_lie_on(predictor):
     clicks = predictor.auto_clicks()
-    expected = saliency_clicks(Heat().saliency_map(IMAGE))
+    expected = saliency_clicks(Saliency().saliency_map(IMAGE))
     np.testing.assert_array_equal(clicks.blob, expected.blob)
 
 
@@ -262,25 +262,25 @@ def test_a_click_that_is_not_there_cannot_be_removed():
 def test_editing_resizes_the_photo_once_and_asks_for_its_saliency_once(recorder, monkeypatch):
     import sqsam_deploy.predictor as module
 
-    resized, heat = [], Heat()
+    resized, saliency = [], Saliency()
     original = module.prepare_image
     monkeypatch.setattr(module, "prepare_image", lambda *a: resized.append(1) or original(*a))
-    predictor = Predictor(recorder, heat)
+    predictor = Predictor(recorder, saliency)
     predictor.set_image(IMAGE)
     prompt = predictor.auto_prompt()
     predictor.predict_auto()
     for x in range(0, 50, 10):
         prompt = prompt.with_click(x, 5, 0)
         predictor.predict_prompt(prompt)
-    assert (len(resized), heat.asked, len(recorder.feeds)) == (1, 1, 6)
+    assert (len(resized), saliency.asked, len(recorder.feeds)) == (1, 1, 6)
     predictor.set_image(IMAGE[::-1].copy())
     predictor.predict_auto()
-    assert (len(resized), heat.asked) == (2, 2)
+    assert (len(resized), saliency.asked) == (2, 2)
 
 
 def test_the_release_never_sees_background_clicks():
     recorder = Recorder(RELEASE_2023_12)
-    predictor = Predictor(recorder, Heat())
+    predictor = Predictor(recorder, Saliency())
     predictor.set_image(IMAGE)
     predictor.predict([[20, 30]], [1])
     predictor.predict([[20, 30], [150, 90]], [1, 0])
@@ -293,7 +293,7 @@ def test_a_network_of_flesh_and_blood_reacts_to_clicks():
     torch.manual_seed(0)
     model = SqueezeSAM(NANO).eval()
     checkpoint = Checkpoint(model, NANO, "random", "0" * 64, {}, None)
-    predictor = Predictor(TorchSession(checkpoint), Heat())
+    predictor = Predictor(TorchSession(checkpoint), Saliency())
     predictor.set_image(IMAGE)
     one = predictor.predict([[20, 30]], [1]).low_res_masks
     other = predictor.predict([[160, 80]], [1]).low_res_masks

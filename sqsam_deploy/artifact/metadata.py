@@ -75,7 +75,7 @@ class ArtifactMetadata(_Frozen):
     """Everything an app needs to feed one artifact and to read what it returns.
 
     A saliency network (`task`) takes the image alone, has no `prompts`, and returns one map of
-    `mask_size` pixels: `saliency_logits`, whose sigmoid is the heat. `deployment_target` is None
+    `mask_size` pixels: `saliency_logits`, whose sigmoid is the saliency. `deployment_target` is None
     where no Core ML model is inside.
     """
 

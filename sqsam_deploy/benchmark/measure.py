@@ -29,7 +29,7 @@ from sqsam_deploy.benchmark.result import (
     Timing,
 )
 from sqsam_deploy.benchmark.resultfile import now
-from sqsam_deploy.benchmark.subjects import Target, check_names
+from sqsam_deploy.benchmark.subjects import RunnableSubject, check_names
 from sqsam_deploy.benchmark.tables import setup_text
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.profiling import Profile
@@ -44,7 +44,7 @@ LONGEST_TURN = 50
 
 
 @dataclass(frozen=True)
-class Plan:
+class MeasurementPlan:
     """How much is measured.
 
     Attributes:
@@ -68,7 +68,7 @@ class Plan:
 class _Subject:
     """A subject at one number of threads, and what its processes have given so far."""
 
-    target: Target
+    target: RunnableSubject
     threads: int
     worker: Worker | None = None
     starts: list[Loaded] = field(default_factory=list)
@@ -93,7 +93,7 @@ class _Subject:
             self.worker = None
 
 
-def step_count(targets: Sequence[Target], plan: Plan) -> int:
+def step_count(targets: Sequence[RunnableSubject], plan: MeasurementPlan) -> int:
     """Steps that `measure` reports."""
     profiles = len(targets) if plan.profiled else 0
     rounds = sum(_shares(plan.rounds, plan.processes))
@@ -106,7 +106,9 @@ def _shares(rounds: int, processes: int) -> list[int]:
     return [max(whole + (index < left), 1) for index in range(processes)]
 
 
-def measure(targets: Sequence[Target], plan: Plan, steps: Steps | None = None) -> BenchmarkResult:
+def measure(
+    targets: Sequence[RunnableSubject], plan: MeasurementPlan, steps: Steps | None = None
+) -> BenchmarkResult:
     """Measures every target at every thread count.
 
     A target that fails is listed as not measured, with its error; the others go on.
@@ -127,14 +129,14 @@ def measure(targets: Sequence[Target], plan: Plan, steps: Steps | None = None) -
 class _Run:
     """The samples that are collected while the subjects take turns."""
 
-    def __init__(self, plan: Plan, steps: Steps) -> None:
+    def __init__(self, plan: MeasurementPlan, steps: Steps) -> None:
         self._plan, self._steps = plan, steps
         self._environment = capture_environment()
         self._shares: list[CpuShares] = []
         self.measurements: list[Measurement] = []
         self.failures: list[NotMeasured] = []
 
-    def measure_at(self, targets: Sequence[Target], threads: int) -> None:
+    def measure_at(self, targets: Sequence[RunnableSubject], threads: int) -> None:
         running = [_Subject(target, threads) for target in targets]
         for process, rounds in enumerate(_shares(self._plan.rounds, self._plan.processes)):
             try:

@@ -44,5 +44,5 @@ def _belongs(above: Subject, below: Subject) -> bool:
 
 
 def _is_reference(subject: Subject) -> bool:
-    """The artifacts that peers of equal precision are compared with: those for the first runtime."""
+    """An artifact that peers of equal precision are compared with: one for the first runtime."""
     return subject.role == "artifact" and subject.runtime == runtime_names()[0]

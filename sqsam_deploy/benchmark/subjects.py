@@ -20,7 +20,7 @@ PEERS_NAME = "peers.json"
 
 
 @dataclass(frozen=True)
-class Target:
+class RunnableSubject:
     """A subject and how a worker opens it."""
 
     subject: Subject
@@ -55,7 +55,7 @@ class Peers(Frozen):
     peers: tuple[PeerEntry, ...]
 
 
-def artifact_targets(directory: Path) -> tuple[list[Target], list[NotMeasured]]:
+def artifact_targets(directory: Path) -> tuple[list[RunnableSubject], list[NotMeasured]]:
     """The artifacts that a directory's manifest lists, and those this system cannot run.
 
     Raises:
@@ -69,7 +69,7 @@ def artifact_targets(directory: Path) -> tuple[list[Target], list[NotMeasured]]:
             continue
         _check_content(directory, entry)
         path = str(directory / entry.path)
-        targets.append(Target(artifact_subject(entry), "artifact", path, entry.metadata))
+        targets.append(RunnableSubject(artifact_subject(entry), "artifact", path, entry.metadata))
     return targets, left_out
 
 
@@ -106,7 +106,7 @@ def artifact_subject(entry: ArtifactEntry) -> Subject:
     )
 
 
-def network_target(preset_name: str) -> Target:
+def network_target(preset_name: str) -> RunnableSubject:
     """A preset in torch on the CPU, with random weights."""
     from sqsam_deploy.benchmark.macs import preset_work
 
@@ -121,10 +121,10 @@ def network_target(preset_name: str) -> Target:
         parameters=work.parameters,
         random_weights=True,
     )
-    return Target(subject, "network", preset_name)
+    return RunnableSubject(subject, "network", preset_name)
 
 
-def peer_targets(directory: Path) -> list[Target]:
+def peer_targets(directory: Path) -> list[RunnableSubject]:
     """The networks that `benchmarks/peers` wrote into a directory.
 
     Raises:
@@ -142,7 +142,7 @@ def peer_targets(directory: Path) -> list[Target]:
     ]
 
 
-def _peer(directory: Path, entry: PeerEntry) -> Target:
+def _peer(directory: Path, entry: PeerEntry) -> RunnableSubject:
     path = directory / entry.file
     if not path.is_file():
         raise ArtifactError(f"{path} is missing: build it with benchmarks/peers/build.py")
@@ -159,10 +159,10 @@ def _peer(directory: Path, entry: PeerEntry) -> Target:
         parameters=entry.parameters,
         random_weights=True,
     )
-    return Target(subject, "plain", str(path))
+    return RunnableSubject(subject, "plain", str(path))
 
 
-def peak_target(kernel: PeakKernel) -> Target:
+def peak_target(kernel: PeakKernel) -> RunnableSubject:
     """A peak kernel as a subject."""
     subject = Subject(
         name=kernel.path.name,
@@ -174,10 +174,10 @@ def peak_target(kernel: PeakKernel) -> Target:
         macs=kernel.macs,
         random_weights=True,
     )
-    return Target(subject, "plain", str(kernel.path))
+    return RunnableSubject(subject, "plain", str(kernel.path))
 
 
-def check_names(targets: Sequence[Target]) -> None:
+def check_names(targets: Sequence[RunnableSubject]) -> None:
     """Rows are found again by name, so no two subjects may share one.
 
     Raises:

@@ -10,12 +10,12 @@ from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.benchmark.compare import FIRST, SECOND
 from sqsam_deploy.benchmark.environment import usable_cores
-from sqsam_deploy.benchmark.measure import Plan, measure, step_count
+from sqsam_deploy.benchmark.measure import MeasurementPlan, measure, step_count
 from sqsam_deploy.benchmark.request import BenchRequest
 from sqsam_deploy.benchmark.result import BenchmarkResult, NotMeasured
 from sqsam_deploy.benchmark.roofline import build_peak_kernels
 from sqsam_deploy.benchmark.subjects import (
-    Target,
+    RunnableSubject,
     artifact_targets,
     network_target,
     peak_target,
@@ -42,14 +42,14 @@ def run_suite(request: BenchRequest) -> BenchmarkResult:
     return result.model_copy(update={"not_measured": missing})
 
 
-def measurement_plan(request: BenchRequest) -> Plan:
+def measurement_plan(request: BenchRequest) -> MeasurementPlan:
     """How much is measured on this machine.
 
     Raises:
         UsageError: The numbers of threads are none, repeat, or are more than there are cores.
     """
     cores = usable_cores()
-    return Plan(
+    return MeasurementPlan(
         threads=_powers(cores) if request.threads is None else _counts(request.threads, cores),
         rounds=request.rounds,
         processes=request.processes,
@@ -76,7 +76,7 @@ def _counts(text: str, cores: int) -> tuple[int, ...]:
 
 
 def measure_pairs(
-    before: Path, after: Path, plan: Plan
+    before: Path, after: Path, plan: MeasurementPlan
 ) -> tuple[BenchmarkResult, list[tuple[str, str]]]:
     """Measures the artifacts that two directories share, all in turns.
 
@@ -102,13 +102,13 @@ def measure_pairs(
     return result, [(FIRST + name, SECOND + name) for name in shared]
 
 
-def _renamed(target: Target, label: str) -> Target:
+def _renamed(target: RunnableSubject, label: str) -> RunnableSubject:
     subject = target.subject.model_copy(update={"name": label + target.subject.name})
     return replace(target, subject=subject)
 
 
-def _targets(request: BenchRequest) -> tuple[list[Target], list[NotMeasured]]:
-    targets: list[Target] = []
+def _targets(request: BenchRequest) -> tuple[list[RunnableSubject], list[NotMeasured]]:
+    targets: list[RunnableSubject] = []
     left_out: list[NotMeasured] = []
     for directory in request.directories:
         found, skipped = artifact_targets(directory)
@@ -121,11 +121,11 @@ def _targets(request: BenchRequest) -> tuple[list[Target], list[NotMeasured]]:
     return targets, left_out
 
 
-def _presets(targets: Sequence[Target]) -> list[str]:
+def _presets(targets: Sequence[RunnableSubject]) -> list[str]:
     return list(dict.fromkeys(t.subject.preset for t in targets if t.subject.preset))
 
 
-def _peaks(folder: Path) -> list[Target]:
+def _peaks(folder: Path) -> list[RunnableSubject]:
     # The exporters talk about themselves.
     logging.disable(logging.WARNING)
     with warnings.catch_warnings():

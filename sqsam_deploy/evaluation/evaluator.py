@@ -15,7 +15,7 @@ from sqsam_deploy.datasets import ImageRecord, load_annotated
 from sqsam_deploy.datasets.problems import Problem
 from sqsam_deploy.errors import ArtifactError, DataError
 from sqsam_deploy.evaluation.noc import simulate_clicks
-from sqsam_deploy.evaluation.plan import Artifact, Plan
+from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
 from sqsam_deploy.evaluation.protocols import Query, Scene
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
 from sqsam_deploy.model.config import ModelConfig
@@ -75,7 +75,7 @@ class Evaluator:
         sessions: By artifact name.
     """
 
-    def __init__(self, plan: Plan, sessions: Mapping[str, Session]) -> None:
+    def __init__(self, plan: EvaluationPlan, sessions: Mapping[str, Session]) -> None:
         self._plan = plan
         self._sessions = sessions
         self._runtime_seconds = 0.0

@@ -24,7 +24,7 @@ from sqsam_deploy.evaluation.gate import (
     SAMPLE_MIN_AGREEMENT,
     parse_limits,
 )
-from sqsam_deploy.evaluation.plan import Artifact, Plan, assign_references
+from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan, assign_references
 from sqsam_deploy.evaluation.protocols import (
     DetectorBoxes,
     GroundTruthBoxes,
@@ -75,7 +75,7 @@ def evaluate(
     """
     _require_report_packages()
     dataset = _dataset(request)
-    plan = Plan(
+    plan = EvaluationPlan(
         _artifacts(request),
         tuple(_protocols(request)),
         clicking=request.clicking,
@@ -147,7 +147,7 @@ def _protocols(request: ParityRequest) -> Iterator[PromptProtocol]:
         yield SaliencyPoints(request.saliency_maps)
 
 
-def _settings(request: ParityRequest, plan: Plan) -> Settings:
+def _settings(request: ParityRequest, plan: EvaluationPlan) -> Settings:
     sample = request.dataset is None
     drift = SAMPLE_MAX_DRIFT if sample else MAX_DRIFT
     agreement = request.min_agreement
@@ -174,7 +174,7 @@ def _baseline(request: ParityRequest) -> tuple[ObjectResult, ...] | None:
 
 
 def _write(
-    output: Path, report: ParityReport, plan: Plan, dataset: Dataset, run: Run
+    output: Path, report: ParityReport, plan: EvaluationPlan, dataset: Dataset, run: Run
 ) -> tuple[Path, ...]:
     """Everything but `parity.json` first: its presence says that the run is complete."""
     objects = collect(plan, run.images).objects

@@ -39,7 +39,7 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """Everything that fixes the results of a run, but for the dataset.
 
     Attributes:

@@ -14,7 +14,7 @@ from sqsam_deploy._internal.workers import end_with_parent
 from sqsam_deploy.datasets import Dataset, ImageRecord
 from sqsam_deploy.errors import ArtifactError, SqsamError
 from sqsam_deploy.evaluation.evaluator import Evaluator, ImageResult
-from sqsam_deploy.evaluation.plan import Plan
+from sqsam_deploy.evaluation.plan import EvaluationPlan
 from sqsam_deploy.evaluation.results import COLUMNS
 from sqsam_deploy.evaluation.resume_log import JOURNAL_NAME, ResumeLog
 from sqsam_deploy.evaluation.sessions import open_artifact
@@ -43,7 +43,7 @@ class Run:
 
 
 def run_plan(
-    plan: Plan,
+    plan: EvaluationPlan,
     dataset: Dataset,
     directory: Path,
     *,
@@ -84,7 +84,7 @@ def finish(directory: Path) -> None:
     (directory / JOURNAL_NAME).unlink(missing_ok=True)
 
 
-def fingerprint(plan: Plan, dataset: Dataset) -> str:
+def fingerprint(plan: EvaluationPlan, dataset: Dataset) -> str:
     """Equal for two runs whose results must be equal."""
     digest = hashlib.sha256(repr((COLUMNS, plan.fingerprint())).encode())
     for record in dataset:
@@ -95,7 +95,7 @@ def fingerprint(plan: Plan, dataset: Dataset) -> str:
 
 @contextmanager
 def _results(
-    plan: Plan, records: Sequence[ImageRecord], jobs: int
+    plan: EvaluationPlan, records: Sequence[ImageRecord], jobs: int
 ) -> Iterator[Iterator[ImageResult]]:
     if not records:
         yield iter(())
@@ -121,7 +121,7 @@ def _named_failure(results: Iterator[ImageResult]) -> Iterator[ImageResult]:
         ) from None
 
 
-def _open(plan: Plan) -> Evaluator:
+def _open(plan: EvaluationPlan) -> Evaluator:
     sessions = {a.name: open_artifact(a, plan) for a in plan.artifacts}
     return Evaluator(plan, sessions)
 
@@ -130,7 +130,7 @@ def _open(plan: Plan) -> Evaluator:
 _worker: Evaluator | SqsamError
 
 
-def _start_worker(plan: Plan) -> None:
+def _start_worker(plan: EvaluationPlan) -> None:
     global _worker
     end_with_parent()
     import torch

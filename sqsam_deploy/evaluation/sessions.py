@@ -1,12 +1,12 @@
 """Opening the artifacts of a plan."""
 
 from sqsam_deploy.errors import UsageError
-from sqsam_deploy.evaluation.plan import Artifact, Plan
+from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
 from sqsam_deploy.runtimes.registry import is_checkpoint, open_session
 from sqsam_deploy.runtimes.session import Session
 
 
-def open_artifact(artifact: Artifact, plan: Plan) -> Session:
+def open_artifact(artifact: Artifact, plan: EvaluationPlan) -> Session:
     """A session with the plan's threads; checkpoints run on the plan's device.
 
     Raises:

@@ -29,7 +29,7 @@ from sqsam_deploy.evaluation.gate import (
 )
 from sqsam_deploy.evaluation.metrics import SIZE_CLASSES, size_class
 from sqsam_deploy.evaluation.noc import NOC_TARGETS, number_of_clicks
-from sqsam_deploy.evaluation.plan import Artifact, Plan
+from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
 from sqsam_deploy.evaluation.precision import average_precision
 from sqsam_deploy.evaluation.report import (
     SCHEMA,
@@ -100,7 +100,7 @@ class Results:
     clicking: Mapping[str, list[ClickingResult]]
 
 
-def collect(plan: Plan, images: Sequence[ImageResult]) -> Results:
+def collect(plan: EvaluationPlan, images: Sequence[ImageResult]) -> Results:
     """Sorts the results of images by artifact.
 
     Raises:
@@ -123,7 +123,7 @@ def collect(plan: Plan, images: Sequence[ImageResult]) -> Results:
 
 
 def summarize(
-    plan: Plan, dataset: Dataset, images: Sequence[ImageResult], settings: Settings
+    plan: EvaluationPlan, dataset: Dataset, images: Sequence[ImageResult], settings: Settings
 ) -> ParityReport:
     """The report of a run.
 
@@ -160,7 +160,9 @@ def summarize(
     )
 
 
-def _gates(artifact: Artifact, plan: Plan, results: Results, settings: Settings) -> Iterator[_Gate]:
+def _gates(
+    artifact: Artifact, plan: EvaluationPlan, results: Results, settings: Settings
+) -> Iterator[_Gate]:
     """Every prompt kind: the drift, its two parts, the masks, and the drift since the baseline."""
     own = results.objects[artifact.name]
     if not artifact.is_reference:
@@ -179,7 +181,7 @@ def _gates(artifact: Artifact, plan: Plan, results: Results, settings: Settings)
             yield _Gate(artifact.name, "drift since baseline", kind, loss)
 
 
-def _by_kind(pairs: Sequence[Pair], plan: Plan) -> Iterator[tuple[str, list[Pair]]]:
+def _by_kind(pairs: Sequence[Pair], plan: EvaluationPlan) -> Iterator[tuple[str, list[Pair]]]:
     for kind in plan.kinds:
         of_kind = [pair for pair in pairs if pair.after.kind == kind]
         if of_kind:
@@ -254,7 +256,7 @@ def _dataset_report(
 
 def _artifact_report(
     artifact: Artifact,
-    plan: Plan,
+    plan: EvaluationPlan,
     results: Results,
     settings: Settings,
     gates: tuple[GateResult, ...],

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqsam_deploy.datasets import Dataset
 from sqsam_deploy.evaluation.drift import Pair, pair_results
 from sqsam_deploy.evaluation.evaluator import Evaluator, open_scene
-from sqsam_deploy.evaluation.plan import Artifact, Plan
+from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
 from sqsam_deploy.evaluation.protocols import Query, Scene
 from sqsam_deploy.evaluation.results import ObjectResult
 from sqsam_deploy.evaluation.sessions import open_artifact
@@ -44,7 +44,7 @@ class WorstCase:
 
 
 def worst_objects(
-    plan: Plan,
+    plan: EvaluationPlan,
     dataset: Dataset,
     results: Mapping[str, Sequence[ObjectResult]],
     shown: int = SHOWN,
@@ -82,7 +82,7 @@ def _exhibit(
     pair: Pair,
     reference: Artifact,
     artifact: Artifact,
-    plan: Plan,
+    plan: EvaluationPlan,
     dataset: Dataset,
     evaluator: Evaluator,
 ) -> WorstCase:
@@ -102,7 +102,7 @@ def _exhibit(
     )
 
 
-def _find_query(plan: Plan, scene: Scene, result: ObjectResult) -> Query:
+def _find_query(plan: EvaluationPlan, scene: Scene, result: ObjectResult) -> Query:
     return next(
         query
         for protocol in plan.protocols

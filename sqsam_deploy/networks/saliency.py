@@ -188,7 +188,7 @@ class SaliencyNetwork(Network):
 
 @dataclass(frozen=True)
 class SaliencyComparison(Comparison):
-    """The salient area (heat over one half) and the logits, against the float network's.
+    """The salient area (saliency over one half) and the logits, against the float network's.
 
     Attributes:
         expected: Photos of the network's size, SxSx3 uint8, and the float logits, sxs, on them.

@@ -1,4 +1,4 @@
-"""The saliency start: from a heat map to five clicks (arXiv 2312.06736, "Saliency")."""
+"""The saliency start: from a saliency map to five clicks (arXiv 2312.06736, "Saliency")."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sqsam_deploy.errors import DataError
 
-#: Levels of the histogram that Otsu's method works on, those of an 8-bit heat map.
+#: Levels of the histogram that Otsu's method works on, those of an 8-bit saliency map.
 LEVELS = 256
 #: Relative difference under which two numbers are a tie, so that rounding never decides one.
 _TIE = 1e-9
@@ -15,15 +15,15 @@ _TIE = 1e-9
 
 @dataclass(frozen=True)
 class SaliencyClicks:
-    """The five clicks of a heat map and what they were read from.
+    """The five clicks of a saliency map and what they were read from.
 
     Attributes:
         point_coords: 5x2 float32, (x, y) in pixels of the map, pixel centres at integers: the
             blob's centre of mass, then those of its sections: top left, top right, bottom left,
             bottom right. Each lies in a pixel of the blob.
         blob: HxW bool.
-        threshold: Lowest heat that belongs to a blob (Otsu).
-        maximum: Highest heat of the map.
+        threshold: Lowest saliency that belongs to a blob (Otsu).
+        maximum: Highest saliency of the map.
         maximum_count: Pixels of the blob that have it.
     """
 
@@ -47,9 +47,9 @@ class SaliencyClicks:
 
 
 def saliency_clicks(saliency_map: NDArray[np.floating]) -> SaliencyClicks:
-    """Five clicks on the most salient blob of a heat map.
+    """Five clicks on the most salient blob of a saliency map.
 
-    Otsu's threshold cuts the map into blobs (8-connected). The blob with the highest heat is
+    Otsu's threshold cuts the map into blobs (8-connected). The blob with the highest saliency is
     taken; among blobs that share it the one where it occurs more often, then the larger one, then
     the one that comes first from top to bottom, left to right. A horizontal and a vertical line
     through its centre of mass cut it into four sections. The clicks are the centres of mass of the
@@ -58,7 +58,7 @@ def saliency_clicks(saliency_map: NDArray[np.floating]) -> SaliencyClicks:
 
     A pixel is a unit square that the two lines may cut, so a blob of one pixel has four sections
     too, and a map whose every pixel is repeated k times k times gives the same clicks, enlarged (a
-    moved one within k/2 pixels). A flat map is one blob. Scaling the heat or adding to it changes
+    moved one within k/2 pixels). A flat map is one blob. Scaling the saliency or adding to it changes
     nothing.
 
     Args:
@@ -67,15 +67,15 @@ def saliency_clicks(saliency_map: NDArray[np.floating]) -> SaliencyClicks:
     Raises:
         DataError: The map is not HxW, has no pixel, or is not finite in float32.
     """
-    heat = _checked(saliency_map)
-    levels = _levels(heat)
+    saliency = _checked(saliency_map)
+    levels = _levels(saliency)
     split = otsu_level(np.bincount(levels.ravel(), minlength=LEVELS))
-    blob = _salient_blob(heat, levels > split)
-    inside = heat[blob]
+    blob = _salient_blob(saliency, levels > split)
+    inside = saliency[blob]
     return SaliencyClicks(
         point_coords=_clicks_on(blob),
         blob=blob,
-        threshold=_heat_of_split(heat, split),
+        threshold=_value_of_split(saliency, split),
         maximum=float(inside.max()),
         maximum_count=int((inside == inside.max()).sum()),
     )
@@ -107,37 +107,37 @@ def otsu_level(counts: NDArray[np.integer]) -> int:
 
 def _checked(saliency_map: NDArray[np.floating]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        heat = np.asarray(saliency_map).astype(np.float32)
-    if heat.ndim != 2 or heat.size == 0:
-        raise DataError(f"a saliency map must be HxW with at least one pixel, got {heat.shape}")
-    if not np.isfinite(heat).all():
+        saliency = np.asarray(saliency_map).astype(np.float32)
+    if saliency.ndim != 2 or saliency.size == 0:
+        raise DataError(f"a saliency map must be HxW with at least one pixel, got {saliency.shape}")
+    if not np.isfinite(saliency).all():
         raise DataError("the saliency map holds values that are not finite")
-    return heat
+    return saliency
 
 
-def _levels(heat: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Heat as one of `LEVELS` equal steps between its lowest and highest value."""
-    lowest, highest = float(heat.min()), float(heat.max())
+def _levels(saliency: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Saliency as one of `LEVELS` equal steps between its lowest and highest value."""
+    lowest, highest = float(saliency.min()), float(saliency.max())
     if lowest == highest:
-        return np.zeros(heat.shape, np.int64)
-    share = (heat.astype(np.float64) - lowest) / (highest - lowest)
+        return np.zeros(saliency.shape, np.int64)
+    share = (saliency.astype(np.float64) - lowest) / (highest - lowest)
     return np.minimum((share * LEVELS).astype(np.int64), LEVELS - 1)
 
 
-def _heat_of_split(heat: NDArray[np.float32], split: int) -> float:
+def _value_of_split(saliency: NDArray[np.float32], split: int) -> float:
     """The upper edge of the split's level; of a flat map its only value."""
-    lowest, highest = float(heat.min()), float(heat.max())
+    lowest, highest = float(saliency.min()), float(saliency.max())
     return lowest + (highest - lowest) * (split + 1) / LEVELS
 
 
-def _salient_blob(heat: NDArray[np.float32], above: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _salient_blob(saliency: NDArray[np.float32], above: NDArray[np.bool_]) -> NDArray[np.bool_]:
     from scipy import ndimage
 
     labels, count = ndimage.label(above, structure=np.ones((3, 3)))
     index = np.arange(1, count + 1)
-    hottest = ndimage.maximum(heat, labels, index)
-    # The highest heat is above the threshold, so only blobs that hold it are candidates.
-    at_maximum = ndimage.sum_labels(heat == hottest.max(), labels, index)
+    peaks = ndimage.maximum(saliency, labels, index)
+    # The highest saliency is above the threshold, so only blobs that hold it are candidates.
+    at_maximum = ndimage.sum_labels(saliency == peaks.max(), labels, index)
     sizes = ndimage.sum_labels(above, labels, index)
     # Labels are given in reading order, and `max` keeps the first of equals.
     best = max(range(count), key=lambda i: (at_maximum[i], sizes[i]))

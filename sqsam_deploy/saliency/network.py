@@ -1,4 +1,4 @@
-"""The package's own saliency network as a source of heat maps, in torch or as an artifact."""
+"""The package's own saliency network as a source of saliency maps, in torch or as an artifact."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sqsam_deploy.model.saliency import SaliencyNet
 from sqsam_deploy.networks.saliency import square_of
 from sqsam_deploy.runtimes.session import Session
-from sqsam_deploy.saliency.model import heat_of_logits
+from sqsam_deploy.saliency.model import saliency_of_logits
 
 
 class TorchSaliency:
@@ -18,10 +18,10 @@ class TorchSaliency:
 
     @torch.inference_mode()
     def saliency_map(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Heat of a photo; see `SaliencyModel`."""
+        """Saliency of a photo; see `SaliencyModel`."""
         square = square_of(image, self._model.config.image_size)
         pixels = torch.tensor(square).permute(2, 0, 1)[None].float()
-        return heat_of_logits(self._model(pixels)[0, 0].numpy())
+        return saliency_of_logits(self._model(pixels)[0, 0].numpy())
 
 
 class ArtifactSaliency:
@@ -31,6 +31,6 @@ class ArtifactSaliency:
         self._session = session
 
     def saliency_map(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Heat of a photo; see `SaliencyModel`."""
+        """Saliency of a photo; see `SaliencyModel`."""
         square = square_of(image, self._session.metadata.image_size)
-        return heat_of_logits(self._session.run_saliency(square))
+        return saliency_of_logits(self._session.run_saliency(square))

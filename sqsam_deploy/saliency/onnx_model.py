@@ -11,7 +11,7 @@ from sqsam_deploy.artifact.documents import parse_json, validate_document
 from sqsam_deploy.errors import ArtifactError, MissingDependencyError, UsageError
 from sqsam_deploy.model.config import PIXEL_MEAN, PIXEL_STD
 from sqsam_deploy.prompts.image import check_image, stretch_filtered
-from sqsam_deploy.saliency.model import heat_of_logits, heat_of_probabilities
+from sqsam_deploy.saliency.model import saliency_of_logits, saliency_of_probabilities
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -83,7 +83,7 @@ class OnnxSaliency:
         self._size = self._input_size()
 
     def saliency_map(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Heat of a photo; see `SaliencyModel`.
+        """Saliency of a photo; see `SaliencyModel`.
 
         Raises:
             DataError: The array is not HxWx3 uint8.
@@ -95,7 +95,7 @@ class OnnxSaliency:
         normalized = (pixels - mean) / std
         feed = normalized.transpose(2, 0, 1)[None].astype(_DTYPES[self._input.type])
         (answer,) = self._session.run([self._output], {self._input.name: feed})
-        return self._heat(self._as_map(answer))
+        return self._scaled(self._as_map(answer))
 
     def _as_map(self, answer: NDArray[np.floating]) -> NDArray[np.float32]:
         shape = answer.shape
@@ -106,13 +106,15 @@ class OnnxSaliency:
             raise ArtifactError(f"{self._path}: output '{self._output}' is not finite")
         return values
 
-    def _heat(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         if self._format.output_range == "logits":
-            return heat_of_logits(values)
+            return saliency_of_logits(values)
         if self._format.output_range == "probability":
-            return heat_of_probabilities(values)
+            return saliency_of_probabilities(values)
         lowest, highest = values.min(), values.max()
-        return heat_of_probabilities((values - lowest) / max(highest - lowest, np.float32(1e-12)))
+        return saliency_of_probabilities(
+            (values - lowest) / max(highest - lowest, np.float32(1e-12))
+        )
 
     def _output_name(self) -> str:
         names = [output.name for output in self._session.get_outputs()]

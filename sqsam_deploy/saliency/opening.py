@@ -1,4 +1,4 @@
-"""One function that opens any source of heat maps."""
+"""One function that opens any source of saliency maps."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ from sqsam_deploy.training.growth import GrowingSqueezeSAM
 from sqsam_deploy.training.losses import training_losses
 from sqsam_deploy.training.prepared import PreparedData
 from sqsam_deploy.training.protocol import score
-from sqsam_deploy.training.recipe import Recipe
+from sqsam_deploy.training.recipe import TrainingRecipe
 from sqsam_deploy.training.samples import Batch, BatchDataset, SampleSource
 from sqsam_deploy.training.splits import split
 
@@ -27,7 +27,11 @@ class PromptedTask:
     score_names = ("val_miou_1_click", "val_miou_3_clicks", "val_miou_box")
 
     def __init__(
-        self, recipe: Recipe, data: PreparedData, validation_share: float, validation_images: int
+        self,
+        recipe: TrainingRecipe,
+        data: PreparedData,
+        validation_share: float,
+        validation_images: int,
     ) -> None:
         """Splits the data.
 
@@ -84,7 +88,7 @@ class DeepeningTask(PromptedTask):
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         data: PreparedData,
         validation_share: float,
         validation_images: int,

@@ -124,7 +124,7 @@ Growth = Literal["widened", "deepened"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """The training run of a prompted network.
 
     Args:
@@ -178,14 +178,14 @@ class SaliencyRecipe:
     validation_share: float = 0.04
 
 
-AnyRecipe = Recipe | SaliencyRecipe
+AnyRecipe = TrainingRecipe | SaliencyRecipe
 
 _AUGMENTATION = Augmentation(merging=0.5, cropping=0.6, pasting=0.5)
 
 RECIPES: dict[str, AnyRecipe] = {
     # Somebody's own photos, few of them: the encoder keeps what it has learnt from many, no norm
     # moves, and the rate is too low to undo anything.
-    "fine-tune": Recipe(
+    "fine-tune": TrainingRecipe(
         preset="paper",
         optimization=Optimization(
             samples=600,
@@ -202,7 +202,7 @@ RECIPES: dict[str, AnyRecipe] = {
         initial_weights="paper",
         validation_share=0.2,
     ),
-    "nano": Recipe(
+    "nano": TrainingRecipe(
         preset="nano",
         optimization=Optimization(
             samples=320_000, batch_size=32, learning_rate=1.5e-3, warmup_samples=8_000
@@ -210,7 +210,7 @@ RECIPES: dict[str, AnyRecipe] = {
         augmentation=_AUGMENTATION,
     ),
     # A second, shorter decay from the weights of "nano", with more of the hardest prompt.
-    "nano-refine": Recipe(
+    "nano-refine": TrainingRecipe(
         preset="nano",
         optimization=Optimization(
             samples=110_000, batch_size=32, learning_rate=1e-3, warmup_samples=2_000
@@ -223,7 +223,7 @@ RECIPES: dict[str, AnyRecipe] = {
         start="nano",
     ),
     # A rate of 7e-4 undid for 10,000 samples what widening had kept (docs/training.md).
-    "paper-512": Recipe(
+    "paper-512": TrainingRecipe(
         preset="paper-512",
         optimization=Optimization(
             samples=54_000, batch_size=32, learning_rate=3e-4, warmup_samples=2_000
@@ -233,7 +233,7 @@ RECIPES: dict[str, AnyRecipe] = {
         start="nano",
         growth="widened",
     ),
-    "paper-fit": Recipe(
+    "paper-fit": TrainingRecipe(
         preset="paper",
         optimization=Optimization(
             samples=2_560,
@@ -255,7 +255,7 @@ RECIPES: dict[str, AnyRecipe] = {
         start="paper-512",
         growth="deepened",
     ),
-    "paper": Recipe(
+    "paper": TrainingRecipe(
         preset="paper",
         optimization=Optimization(
             samples=200_000,
@@ -271,7 +271,7 @@ RECIPES: dict[str, AnyRecipe] = {
     ),
     # arXiv 2312.06736, section 4: effective batch 256, 5e-4, linear decay, 8 masks an image; from
     # random weights, for GPUs. 4 masks an image here, because most photos hold fewer.
-    "paper-scratch": Recipe(
+    "paper-scratch": TrainingRecipe(
         preset="paper",
         optimization=Optimization(
             samples=600_000, batch_size=256, learning_rate=5e-4, warmup_samples=20_000
@@ -316,7 +316,7 @@ def stages(name: str) -> list[str]:
         UsageError: No recipe has that name.
     """
     plan = recipe(name)
-    start = plan.start if isinstance(plan, Recipe) else None
+    start = plan.start if isinstance(plan, TrainingRecipe) else None
     return [*(stages(start) if start else []), name]
 
 

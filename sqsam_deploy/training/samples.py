@@ -20,7 +20,7 @@ from sqsam_deploy.prompts.encoding import EncodedPrompt, Prompt, encode_prompt
 from sqsam_deploy.training import augment
 from sqsam_deploy.training.augment import Window
 from sqsam_deploy.training.prepared import PreparedData
-from sqsam_deploy.training.recipe import Recipe, SourceWeights
+from sqsam_deploy.training.recipe import SourceWeights, TrainingRecipe
 from sqsam_deploy.training.simulate import draw_prompt, draws_nothing
 
 #: Most objects of one photo to choose from; unpacking SA-1B's hundred would take 0.1 s.
@@ -84,7 +84,7 @@ class SampleSource:
     """Draws samples from the photos of a split."""
 
     def __init__(
-        self, data: PreparedData, numbers: list[int], recipe: Recipe, config: ModelConfig
+        self, data: PreparedData, numbers: list[int], recipe: TrainingRecipe, config: ModelConfig
     ) -> None:
         """Takes the photos with the given numbers.
 
@@ -196,7 +196,9 @@ def image_shares(sources: list[str], weights: SourceWeights) -> NDArray[np.float
 class BatchDataset(Dataset[Batch]):
     """The batch of step n for one process; a `DataLoader` with `batch_size=None` draws them."""
 
-    def __init__(self, source: SampleSource, recipe: Recipe, rank: int, world_size: int) -> None:
+    def __init__(
+        self, source: SampleSource, recipe: TrainingRecipe, rank: int, world_size: int
+    ) -> None:
         self._source = source
         self._per_process = recipe.optimization.batch_size // recipe.objects_per_image // world_size
         self._rank, self._world_size = rank, world_size

@@ -19,7 +19,7 @@ from sqsam_deploy.training.log import LogRow, plot, read_rows
 from sqsam_deploy.training.prepared import PreparedData, prepare
 from sqsam_deploy.training.prompted import DeepeningTask, PromptedTask
 from sqsam_deploy.training.readers import Item, find_items
-from sqsam_deploy.training.recipe import AnyRecipe, Recipe, SaliencyRecipe, recipe, stages
+from sqsam_deploy.training.recipe import AnyRecipe, SaliencyRecipe, TrainingRecipe, recipe, stages
 from sqsam_deploy.training.salient import SaliencyTask, from_prompted
 from sqsam_deploy.training.state import save_weights
 from sqsam_deploy.training.task import Task
@@ -128,7 +128,7 @@ def plan_stages(
     if initial_weights and grow_from:
         raise UsageError("--initial-weights and --grow-from exclude each other")
     source: Path | str | None = grow_from or initial_weights
-    if source is None and isinstance(plan, Recipe):
+    if source is None and isinstance(plan, TrainingRecipe):
         source = plan.initial_weights
     if grow_from is not None:
         names = _stages_after(name, grow_from)

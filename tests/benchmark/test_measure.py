@@ -5,8 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from sqsam_deploy.benchmark.measure import Plan, measure, step_count, turn_length
-from sqsam_deploy.benchmark.subjects import Target
+from sqsam_deploy.benchmark.measure import MeasurementPlan, measure, step_count, turn_length
+from sqsam_deploy.benchmark.subjects import RunnableSubject
 from sqsam_deploy.errors import ArtifactError, UsageError
 from tests.benchmark.results import subject
 
@@ -26,7 +26,7 @@ def _product(path, side):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, path)
     of = subject(path.name, "peer", runtime="onnx", precision="fp32", preset=None, macs=side**3)
-    return Target(of, "plain", str(path))
+    return RunnableSubject(of, "plain", str(path))
 
 
 class Recorder:
@@ -40,8 +40,8 @@ class Recorder:
 @pytest.fixture(scope="module")
 def run(products, tmp_path_factory):
     missing = str(tmp_path_factory.mktemp("none") / "missing.onnx")
-    broken = Target(subject("missing.onnx", "peer", runtime="onnx"), "plain", missing)
-    plan = Plan(threads=(1,), rounds=4, processes=2, turn_ms=5, photos=1, profiled=2)
+    broken = RunnableSubject(subject("missing.onnx", "peer", runtime="onnx"), "plain", missing)
+    plan = MeasurementPlan(threads=(1,), rounds=4, processes=2, turn_ms=5, photos=1, profiled=2)
     steps = Recorder()
     return measure([*products, broken], plan, steps), steps, plan
 
@@ -100,14 +100,14 @@ def test_steps_are_as_many_as_announced(run, products):
 
 
 def test_nothing_measured_is_an_error(tmp_path):
-    target = Target(subject("x.onnx", runtime="onnx"), "plain", str(tmp_path / "x.onnx"))
+    target = RunnableSubject(subject("x.onnx", runtime="onnx"), "plain", str(tmp_path / "x.onnx"))
     with pytest.raises(ArtifactError, match=r"nothing could be measured: .*x\.onnx"):
-        measure([target], Plan(threads=(1,), rounds=3, processes=1))
+        measure([target], MeasurementPlan(threads=(1,), rounds=3, processes=1))
 
 
 def test_two_subjects_of_one_name_are_refused(products):
     with pytest.raises(UsageError, match=r"two subjects are called 128\.onnx"):
-        measure([products[0], products[0]], Plan(threads=(1,)))
+        measure([products[0], products[0]], MeasurementPlan(threads=(1,)))
 
 
 @pytest.mark.parametrize(("inference_ms", "expected"), [(70, 3), (400, 2), (1, 50), (0, 50)])

@@ -150,11 +150,11 @@ def test_an_interruption_keeps_what_is_done(call, artifacts, monkeypatch, capsys
 
 def test_a_device_that_is_not_there_is_named(tmp_path):
     from sqsam_deploy.checkpoint import bundled_checkpoint
-    from sqsam_deploy.evaluation.plan import Plan, assign_references
+    from sqsam_deploy.evaluation.plan import EvaluationPlan, assign_references
 
     loaded = discovery.load("float", bundled_checkpoint("nano"))
     (artifact,) = assign_references([loaded], None)
-    plan = Plan((artifact,), (), clicking=False, threads=1, device="cuda:99")
+    plan = EvaluationPlan((artifact,), (), clicking=False, threads=1, device="cuda:99")
     with pytest.raises(UsageError, match="--device cuda:99 cannot be used"):
         sessions.open_artifact(artifact, plan)
 

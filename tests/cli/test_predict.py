@@ -38,10 +38,10 @@ def photo(tmp_path) -> Path:
 def brightness(tmp_path) -> Path:
     """A saliency network for which bright is salient."""
     image = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 30, 40))
-    heat = helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 1, 30, 40))
+    saliency = helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 1, 30, 40))
     axes = helper.make_tensor("axes", TensorProto.INT64, (1,), [1])
     node = helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=1)
-    graph = helper.make_graph([node], "brightness", [image], [heat], [axes])
+    graph = helper.make_graph([node], "brightness", [image], [saliency], [axes])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, tmp_path / "brightness.onnx")
     return tmp_path / "brightness.onnx"

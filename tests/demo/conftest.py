@@ -38,9 +38,9 @@ class MiddleHeat:
     """What lies in the middle is salient."""
 
     def saliency_map(self, image: np.ndarray) -> np.ndarray:
-        heat = np.zeros((64, 64), np.float32)
-        heat[24:40, 24:40] = 1
-        return heat
+        saliency = np.zeros((64, 64), np.float32)
+        saliency[24:40, 24:40] = 1
+        return saliency
 
 
 @pytest.fixture

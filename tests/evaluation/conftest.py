@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sqsam_deploy.datasets import bundled_dataset, subset
-from sqsam_deploy.evaluation.plan import Loaded, Plan, assign_references
+from sqsam_deploy.evaluation.plan import EvaluationPlan, Loaded, assign_references
 from sqsam_deploy.evaluation.protocols import GroundTruthBoxes, RandomPoints
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.description import describe
@@ -46,10 +46,10 @@ def sessions() -> dict[str, BoxSession]:
 
 
 @pytest.fixture
-def plan(sessions, tmp_path) -> Plan:
+def plan(sessions, tmp_path) -> EvaluationPlan:
     loaded = [Loaded(name, tmp_path / name, "0" * 64, s.metadata) for name, s in sessions.items()]
     protocols = (GroundTruthBoxes(), RandomPoints((1, 3), seed=5))
-    return Plan(assign_references(loaded, None), protocols, clicking=False, threads=1)
+    return EvaluationPlan(assign_references(loaded, None), protocols, clicking=False, threads=1)
 
 
 @pytest.fixture(scope="session")

@@ -58,8 +58,8 @@ def test_detections_without_an_object_are_asked_but_mean_none(scene):
 
 def test_saliency_asks_about_the_salient_object_with_1_and_3_of_its_points(scene, tmp_path):
     largest = max(range(len(scene.masks)), key=lambda i: scene.masks[i].sum())
-    heat = (scene.masks[largest] * 255).astype(np.uint8)
-    Image.fromarray(heat).save(tmp_path / f"{scene.record.path.stem}.png")
+    saliency = (scene.masks[largest] * 255).astype(np.uint8)
+    Image.fromarray(saliency).save(tmp_path / f"{scene.record.path.stem}.png")
     one, three = SaliencyPoints(tmp_path).queries(scene)
     assert (one.kind, three.kind) == ("saliency-1", "saliency-3")
     assert one.target == three.target == largest

@@ -38,15 +38,15 @@ def pixel_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rectangle(height: int, width: int, top: int, left: int, bottom: int, right: int) -> np.ndarray:
-    heat = np.zeros((height, width), np.float32)
-    heat[top:bottom, left:right] = 1
-    return heat
+    saliency = np.zeros((height, width), np.float32)
+    saliency[top:bottom, left:right] = 1
+    return saliency
 
 
 @quick
 @given(maps)
-def test_five_clicks_lie_on_the_blob(heat):
-    found = saliency_clicks(heat)
+def test_five_clicks_lie_on_the_blob(saliency):
+    found = saliency_clicks(saliency)
     assert found.point_coords.shape == (5, 2)
     assert found.point_coords.dtype == np.float32
     assert found.blob[pixel_of(found.point_coords)].all()
@@ -55,26 +55,26 @@ def test_five_clicks_lie_on_the_blob(heat):
 
 @quick
 @given(maps)
-def test_the_blob_is_connected_and_holds_the_highest_heat(heat):
-    found = saliency_clicks(heat)
+def test_the_blob_is_connected_and_holds_the_highest_heat(saliency):
+    found = saliency_clicks(saliency)
     assert label(found.blob, connectivity=2).max() == 1
-    assert heat[found.blob].max() == heat.max() == np.float32(found.maximum)
-    assert found.maximum_count == (heat[found.blob] == heat.max()).sum()
+    assert saliency[found.blob].max() == saliency.max() == np.float32(found.maximum)
+    assert found.maximum_count == (saliency[found.blob] == saliency.max()).sum()
 
 
 @quick
 @given(maps)
-def test_the_same_map_gives_the_same_clicks(heat):
-    first, second = saliency_clicks(heat), saliency_clicks(heat.copy(order="F"))
+def test_the_same_map_gives_the_same_clicks(saliency):
+    first, second = saliency_clicks(saliency), saliency_clicks(saliency.copy(order="F"))
     assert first.point_coords.tobytes() == second.point_coords.tobytes()
     assert (first.blob == second.blob).all()
 
 
 @quick
 @given(maps, st.integers(2, 4))
-def test_an_enlarged_map_gives_the_enlarged_clicks(heat, factor):
-    small = saliency_clicks(heat)
-    large = saliency_clicks(np.kron(heat, np.ones((factor, factor), np.float32)))
+def test_an_enlarged_map_gives_the_enlarged_clicks(saliency, factor):
+    small = saliency_clicks(saliency)
+    large = saliency_clicks(np.kron(saliency, np.ones((factor, factor), np.float32)))
     assert (large.blob == np.kron(small.blob, np.ones((factor, factor), bool))).all()
     expected = (small.point_coords.astype(np.float64) + 0.5) * factor - 0.5
     assert np.abs(large.point_coords - expected).max() <= factor / 2 + 1e-4
@@ -89,15 +89,15 @@ def ndimage_centre(blob: np.ndarray) -> np.ndarray:
 
 @quick
 @given(coarse, st.sampled_from([0.25, 3.0, 40.0]), st.integers(-30, 30))
-def test_scaling_and_shifting_the_heat_changes_nothing(heat, scale, shift):
-    plain, changed = saliency_clicks(heat), saliency_clicks(heat * scale + shift)
+def test_scaling_and_shifting_the_heat_changes_nothing(saliency, scale, shift):
+    plain, changed = saliency_clicks(saliency), saliency_clicks(saliency * scale + shift)
     np.testing.assert_array_equal(plain.point_coords, changed.point_coords)
 
 
 @quick
 @given(maps)
-def test_first_click_is_scipys_centre_of_mass_where_that_is_on_the_blob(heat):
-    found = saliency_clicks(heat)
+def test_first_click_is_scipys_centre_of_mass_where_that_is_on_the_blob(saliency):
+    found = saliency_clicks(saliency)
     centre = ndimage_centre(found.blob)
     assume(found.blob[pixel_of(centre[None])].all())
     np.testing.assert_allclose(found.point_coords[0], centre, atol=1e-4)
@@ -105,8 +105,8 @@ def test_first_click_is_scipys_centre_of_mass_where_that_is_on_the_blob(heat):
 
 @quick
 @given(hnp.arrays(np.float32, (6, 7), elements=st.sampled_from([0.0, 1.0])))
-def test_sections_are_those_of_a_finely_sampled_blob(heat):
-    found = saliency_clicks(heat)
+def test_sections_are_those_of_a_finely_sampled_blob(saliency):
+    found = saliency_clicks(saliency)
     factor = 48
     fine = np.kron(found.blob, np.ones((factor, factor), bool))
     rows, columns = np.nonzero(fine)
@@ -137,8 +137,8 @@ def test_a_rectangle_is_clicked_at_its_centre_and_the_centres_of_its_quarters():
 def test_clicks_of_an_l_shape_worked_out_by_hand():
     # Unit squares at (0,0), (0,1), (0,2), (1,2), (2,2): centre of mass (0.6, 1.4), which lies in
     # pixel (1, 1), outside; the nearest squares are (0,1) and (1,2), at 0.1 each.
-    heat = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 1]], np.float32)
-    found = saliency_clicks(heat)
+    saliency = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 1]], np.float32)
+    found = saliency_clicks(saliency)
     np.testing.assert_allclose(found.point_coords[0], (0, 1))
     # Left of x = 0.6 and above y = 1.4: the column of the L from y = -0.5 to 1.4.
     np.testing.assert_allclose(found.point_coords[1], (0, 0.45), atol=1e-6)
@@ -180,41 +180,41 @@ def test_a_blob_in_the_corner_of_the_map(corner):
 
 
 def test_a_ring_is_not_clicked_in_its_hole():
-    heat = rectangle(20, 20, top=3, left=4, bottom=12, right=13)
-    heat[5:10, 6:11] = 0
-    found = saliency_clicks(heat)
+    saliency = rectangle(20, 20, top=3, left=4, bottom=12, right=13)
+    saliency[5:10, 6:11] = 0
+    found = saliency_clicks(saliency)
     assert found.blob[pixel_of(found.point_coords)].all()
     # All four sides are equally near to the centre (8, 7): the uppermost pixel is taken.
     np.testing.assert_array_equal(found.point_coords[0], (8, 4))
 
 
-def test_the_hottest_blob_wins_over_a_larger_one():
-    heat = rectangle(20, 20, 0, 0, 9, 9) * 0.9
-    heat[15:17, 15:17] = 1.0
-    assert pixel_set(saliency_clicks(heat).blob) == {(15, 15), (15, 16), (16, 15), (16, 16)}
+def test_the_peaks_blob_wins_over_a_larger_one():
+    saliency = rectangle(20, 20, 0, 0, 9, 9) * 0.9
+    saliency[15:17, 15:17] = 1.0
+    assert pixel_set(saliency_clicks(saliency).blob) == {(15, 15), (15, 16), (16, 15), (16, 16)}
 
 
 def test_of_equally_hot_blobs_the_one_with_more_pixels_at_the_maximum_wins():
-    heat = np.zeros((10, 20), np.float32)
-    heat[1:9, 1:9] = 0.9
-    heat[4, 4] = 1.0
-    heat[2, 15] = heat[2, 16] = 1.0
-    found = saliency_clicks(heat)
+    saliency = np.zeros((10, 20), np.float32)
+    saliency[1:9, 1:9] = 0.9
+    saliency[4, 4] = 1.0
+    saliency[2, 15] = saliency[2, 16] = 1.0
+    found = saliency_clicks(saliency)
     assert pixel_set(found.blob) == {(2, 15), (2, 16)}
     assert found.maximum_count == 2
 
 
 def test_then_the_larger_one_wins():
-    heat = np.zeros((10, 20), np.float32)
-    heat[2, 2] = heat[7, 12] = 1.0
-    heat[7, 13] = 0.9
-    assert pixel_set(saliency_clicks(heat).blob) == {(7, 12), (7, 13)}
+    saliency = np.zeros((10, 20), np.float32)
+    saliency[2, 2] = saliency[7, 12] = 1.0
+    saliency[7, 13] = 0.9
+    assert pixel_set(saliency_clicks(saliency).blob) == {(7, 12), (7, 13)}
 
 
 def test_of_blobs_equal_in_everything_the_first_in_reading_order_wins():
-    heat = np.zeros((10, 20), np.float32)
-    heat[6, 2] = heat[3, 15] = heat[3, 9] = 1.0
-    assert pixel_set(saliency_clicks(heat).blob) == {(3, 9)}
+    saliency = np.zeros((10, 20), np.float32)
+    saliency[6, 2] = saliency[3, 15] = saliency[3, 9] = 1.0
+    assert pixel_set(saliency_clicks(saliency).blob) == {(3, 9)}
 
 
 def test_pixels_that_touch_at_a_corner_are_one_blob():
@@ -228,8 +228,8 @@ def pixel_set(blob: np.ndarray) -> set[tuple[int, int]]:
 def test_the_threshold_is_scikit_images_otsu_on_photographic_heat():
     rng = np.random.default_rng(3)
     for _ in range(20):
-        heat = ndimage.gaussian_filter(rng.random((64, 48)), 4)
-        levels = np.round((heat - heat.min()) / np.ptp(heat) * 255).astype(np.uint8)
+        saliency = ndimage.gaussian_filter(rng.random((64, 48)), 4)
+        levels = np.round((saliency - saliency.min()) / np.ptp(saliency) * 255).astype(np.uint8)
         assert otsu_level(np.bincount(levels.ravel(), minlength=LEVELS)) == threshold_otsu(levels)
 
 
@@ -241,11 +241,13 @@ def test_otsu_takes_the_lower_of_two_equally_good_splits():
 
 def test_every_pixel_of_the_blob_reaches_the_threshold():
     rng = np.random.default_rng(4)
-    heat = ndimage.gaussian_filter(rng.random((40, 40)), 3).astype(np.float32)
-    found = saliency_clicks(heat)
-    regions = regionprops(label(heat >= found.threshold, connectivity=2), intensity_image=heat)
-    hottest = max(regions, key=lambda region: region.intensity_max)
-    assert pixel_set(found.blob) == {(int(r), int(c)) for r, c in hottest.coords}
+    saliency = ndimage.gaussian_filter(rng.random((40, 40)), 3).astype(np.float32)
+    found = saliency_clicks(saliency)
+    regions = regionprops(
+        label(saliency >= found.threshold, connectivity=2), intensity_image=saliency
+    )
+    peaks = max(regions, key=lambda region: region.intensity_max)
+    assert pixel_set(found.blob) == {(int(r), int(c)) for r, c in peaks.coords}
 
 
 def test_clicks_are_scaled_to_the_image_by_pixel_centres():
@@ -273,8 +275,10 @@ def test_what_is_no_heat_map_is_refused(wrong):
 
 def test_the_vectors_that_other_implementations_are_held_to():
     for vector in json.loads(VECTORS.read_text())["vectors"]:
-        heat = np.array(vector["heat"], np.float32).reshape(vector["height"], vector["width"])
-        found = saliency_clicks(heat)
+        saliency = np.array(vector["saliency"], np.float32).reshape(
+            vector["height"], vector["width"]
+        )
+        found = saliency_clicks(saliency)
         np.testing.assert_allclose(found.point_coords, vector["point_coords"], atol=1e-4)
         assert int(found.blob.sum()) == vector["blob_pixels"], vector["name"]
         assert found.maximum_count == vector["maximum_count"], vector["name"]

@@ -10,7 +10,7 @@ from sqsam_deploy.model.saliency import SALIENCY, SaliencyNet
 from sqsam_deploy.networks.saliency import load_saliency
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.saliency import open_saliency
-from sqsam_deploy.saliency.model import heat_of_logits
+from sqsam_deploy.saliency.model import saliency_of_logits
 from sqsam_deploy.saliency.network import ArtifactSaliency
 
 
@@ -48,23 +48,23 @@ def test_weights_are_loaded_with_their_hash_and_licence(weights):
 
 
 def test_heat_is_the_sigmoid_of_the_networks_logits_on_pillows_square(weights):
-    heat = open_saliency(weights).saliency_map(photo())
+    saliency = open_saliency(weights).saliency_map(photo())
     square = np.asarray(Image.fromarray(photo()).resize((256, 256), Image.Resampling.BILINEAR))
     with torch.no_grad():
         network = load_saliency(weights).model
         logits = network(torch.tensor(square).permute(2, 0, 1)[None].float())
     expected = torch.sigmoid(logits)[0, 0].numpy()
-    assert heat.shape == (128, 128)
-    assert np.abs(heat - expected).max() <= 0.5 / 255 + 1e-5
+    assert saliency.shape == (128, 128)
+    assert np.abs(saliency - expected).max() <= 0.5 / 255 + 1e-5
 
 
-def test_an_artifact_gives_heat_of_the_photo_it_was_shown():
+def test_an_artifact_gives_saliency_of_the_photo_it_was_shown():
     image = np.zeros((60, 200, 3), np.uint8)
     image[:, 100:, 0] = 255
-    heat = ArtifactSaliency(Brightness()).saliency_map(image)
-    assert heat.shape == (128, 128)
-    assert heat[:, :60].max() == 0
-    assert heat[:, 68:].min() == 1
+    saliency = ArtifactSaliency(Brightness()).saliency_map(image)
+    assert saliency.shape == (128, 128)
+    assert saliency[:, :60].max() == 0
+    assert saliency[:, 68:].min() == 1
 
 
 def test_a_saliency_artifact_is_no_segmentation_artifact():
@@ -75,7 +75,7 @@ def test_a_saliency_artifact_is_no_segmentation_artifact():
 def test_sigmoid_of_any_logit():
     logits = np.array([[-1e30, -5.0, 0.0, 5.0, 1e30]])
     expected = np.rint(255 / (1 + np.exp([[50, 5.0, 0.0, -5.0, -50]]))) / 255
-    np.testing.assert_allclose(heat_of_logits(logits), expected, atol=1e-6)
+    np.testing.assert_allclose(saliency_of_logits(logits), expected, atol=1e-6)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

@@ -41,17 +41,17 @@ def photo() -> np.ndarray:
 
 
 def test_a_file_without_declaration_is_fed_as_u2net_and_stretched_to_0_1(tmp_path, photo):
-    heat = open_saliency(write_network(tmp_path / "u2netp.onnx")).saliency_map(photo)
+    saliency = open_saliency(write_network(tmp_path / "u2netp.onnx")).saliency_map(photo)
     mean = ((photo / 255 - U2NET_MEAN) / U2NET_STD).mean(axis=2)
     expected = (mean - mean.min()) / (mean.max() - mean.min())
-    assert heat.shape == (32, 48)
-    assert np.abs(heat - expected).max() <= 0.5 / 255 + 1e-4
-    assert (heat.min(), heat.max()) == (0, 1)
+    assert saliency.shape == (32, 48)
+    assert np.abs(saliency - expected).max() <= 0.5 / 255 + 1e-4
+    assert (saliency.min(), saliency.max()) == (0, 1)
 
 
 def test_heat_comes_in_steps_of_an_8_bit_picture(tmp_path, photo):
-    heat = open_saliency(write_network(tmp_path / "net.onnx")).saliency_map(photo)
-    np.testing.assert_allclose(heat * 255, np.rint(heat * 255), atol=1e-4)
+    saliency = open_saliency(write_network(tmp_path / "net.onnx")).saliency_map(photo)
+    np.testing.assert_allclose(saliency * 255, np.rint(saliency * 255), atol=1e-4)
 
 
 def test_a_declaration_beside_the_file_is_followed(tmp_path, photo):
@@ -65,15 +65,15 @@ def test_a_declaration_beside_the_file_is_followed(tmp_path, photo):
     }
     path.with_suffix(".json").write_text(json.dumps(declaration))
     flat = np.full_like(photo, 102)  # 0.4: (0.4 - 0.5) / 0.1 = -1, negated 1.
-    heat = open_saliency(path).saliency_map(flat)
-    assert heat.shape == (64, 40)
-    assert np.abs(heat - 1 / (1 + np.exp(-1))).max() <= 0.5 / 255
+    saliency = open_saliency(path).saliency_map(flat)
+    assert saliency.shape == (64, 40)
+    assert np.abs(saliency - 1 / (1 + np.exp(-1))).max() <= 0.5 / 255
 
 
 def test_probabilities_are_taken_as_they_are(tmp_path, photo):
     layout = OnnxSaliencyFormat(mean=(0, 0, 0), std=(1, 1, 1), output_range="probability")
-    heat = OnnxSaliency(write_network(tmp_path / "p.onnx"), layout).saliency_map(photo)
-    np.testing.assert_allclose(heat, photo.mean(axis=2) / 255, atol=0.5 / 255 + 1e-6)
+    saliency = OnnxSaliency(write_network(tmp_path / "p.onnx"), layout).saliency_map(photo)
+    np.testing.assert_allclose(saliency, photo.mean(axis=2) / 255, atol=0.5 / 255 + 1e-6)
 
 
 def test_half_precision_networks_are_fed_half_precision(tmp_path, photo):
@@ -84,14 +84,14 @@ def test_half_precision_networks_are_fed_half_precision(tmp_path, photo):
 def test_a_photo_of_another_size_is_stretched_to_the_input(tmp_path):
     wide = np.zeros((10, 200, 3), np.uint8)
     wide[:, 100:] = 255
-    heat = open_saliency(write_network(tmp_path / "n.onnx")).saliency_map(wide)
-    assert heat[:, :20].max() == 0
-    assert heat[:, 28:].min() == 1
+    saliency = open_saliency(write_network(tmp_path / "n.onnx")).saliency_map(wide)
+    assert saliency[:, :20].max() == 0
+    assert saliency[:, 28:].min() == 1
 
 
 def test_a_flat_answer_is_no_division_by_zero(tmp_path, photo):
-    heat = open_saliency(write_network(tmp_path / "n.onnx")).saliency_map(np.zeros_like(photo))
-    assert not heat.any()
+    saliency = open_saliency(write_network(tmp_path / "n.onnx")).saliency_map(np.zeros_like(photo))
+    assert not saliency.any()
 
 
 def test_an_undeclared_size_is_an_error_that_names_the_file_to_write(tmp_path):

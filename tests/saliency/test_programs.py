@@ -61,7 +61,7 @@ def checkpoint(photos) -> SaliencyCheckpoint:
     return SaliencyCheckpoint(model.eval(), "random", "0" * 64, None)
 
 
-#: Mean difference of the heat, 0 to 1, to float32.
+#: Mean difference of the saliency, 0 to 1, to float32.
 TOLERANCES = {"fp32": 1e-3, "fp16": 4e-3, "int8": 0.1, "int8-weights": 0.1}
 
 

@@ -9,7 +9,7 @@ from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.training.prepared import PreparedData, prepare
 from sqsam_deploy.training.readers import find_items
-from sqsam_deploy.training.recipe import RECIPES, PromptMix, Recipe
+from sqsam_deploy.training.recipe import RECIPES, PromptMix, TrainingRecipe
 from sqsam_deploy.training.samples import BatchDataset, SampleSource, image_shares
 
 
@@ -19,18 +19,20 @@ def data(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepar
 
 
 @pytest.fixture
-def recipe() -> Recipe:
+def recipe() -> TrainingRecipe:
     plan = RECIPES["nano"]
-    assert isinstance(plan, Recipe)
+    assert isinstance(plan, TrainingRecipe)
     return replace(plan, optimization=replace(plan.optimization, batch_size=8))
 
 
-def _dataset(data: PreparedData, recipe: Recipe, rank: int = 0, world: int = 1) -> BatchDataset:
+def _dataset(
+    data: PreparedData, recipe: TrainingRecipe, rank: int = 0, world: int = 1
+) -> BatchDataset:
     source = SampleSource(data, list(range(len(data))), recipe, NANO)
     return BatchDataset(source, recipe, rank, world)
 
 
-def test_batch_has_the_networks_shapes(data: PreparedData, recipe: Recipe) -> None:
+def test_batch_has_the_networks_shapes(data: PreparedData, recipe: TrainingRecipe) -> None:
     batch = _dataset(data, recipe)[0]
     shapes = [tuple(tensor.shape) for tensor in batch]
     assert shapes == [(8, 3, 256, 256), (8, 2, 256, 256), (8, 8, 2), (8, 8), (8, 128, 128)]
@@ -38,7 +40,7 @@ def test_batch_has_the_networks_shapes(data: PreparedData, recipe: Recipe) -> No
     assert set(batch.target.unique().tolist()) == {0, 1}
 
 
-def test_batch_is_a_function_of_its_step(data: PreparedData, recipe: Recipe) -> None:
+def test_batch_is_a_function_of_its_step(data: PreparedData, recipe: TrainingRecipe) -> None:
     first, again, other = _dataset(data, recipe), _dataset(data, recipe), _dataset(data, recipe)
     other[0]
     for a, b in zip(first[3], again[3], strict=True):
@@ -49,7 +51,7 @@ def test_batch_is_a_function_of_its_step(data: PreparedData, recipe: Recipe) -> 
 
 @pytest.mark.parametrize("objects_per_image", [1, 2])
 def test_two_processes_draw_what_one_would(
-    data: PreparedData, recipe: Recipe, objects_per_image: int
+    data: PreparedData, recipe: TrainingRecipe, objects_per_image: int
 ) -> None:
     recipe = replace(recipe, objects_per_image=objects_per_image)
     whole = _dataset(data, recipe)[2]
@@ -58,7 +60,7 @@ def test_two_processes_draw_what_one_would(
         assert torch.equal(tensor, torch.cat(halves))
 
 
-def test_clicks_fall_on_the_target(data: PreparedData, recipe: Recipe) -> None:
+def test_clicks_fall_on_the_target(data: PreparedData, recipe: TrainingRecipe) -> None:
     mix = PromptMix(1.0, 0.0, 0.0, 0.0, nothing=0.0, background=0.0)
     dataset = _dataset(data, replace(recipe, prompts=mix))
     hits = []
@@ -73,7 +75,7 @@ def test_clicks_fall_on_the_target(data: PreparedData, recipe: Recipe) -> None:
 
 
 def test_without_a_prompt_the_target_is_the_largest_object(
-    data: PreparedData, recipe: Recipe
+    data: PreparedData, recipe: TrainingRecipe
 ) -> None:
     plain = replace(recipe.augmentation, cropping=0.0, flipping=0.0, merging=0.0, pasting=0.0)
     recipe = replace(recipe, prompts=PromptMix(nothing=1.0), augmentation=plain)
@@ -88,7 +90,7 @@ def test_without_a_prompt_the_target_is_the_largest_object(
         assert min(abs(target - area) for area in largest) < 0.005
 
 
-def test_objects_of_one_image_share_it(data: PreparedData, recipe: Recipe) -> None:
+def test_objects_of_one_image_share_it(data: PreparedData, recipe: TrainingRecipe) -> None:
     batch = _dataset(data, replace(recipe, objects_per_image=4))[0]
     assert torch.equal(batch.image[0], batch.image[3])
     assert not torch.equal(batch.image[0], batch.image[4])
@@ -107,7 +109,7 @@ def test_no_weight_for_any_source_is_an_error() -> None:
         image_shares(["a", "a"], (("a", 0.0),))
 
 
-def test_small_objects_are_drawn_too(data: PreparedData, recipe: Recipe) -> None:
+def test_small_objects_are_drawn_too(data: PreparedData, recipe: TrainingRecipe) -> None:
     dataset = _dataset(data, recipe)
     areas = torch.cat([dataset[step].target.sum(dim=(1, 2)) for step in range(12)])
     assert (areas < 0.02 * 128**2).float().mean() > 0.05

@@ -13,7 +13,7 @@ from sqsam_deploy.errors import UsageError
 from sqsam_deploy.model.config import NANO, PRESETS
 from sqsam_deploy.training.growth import new_parts, widened
 from sqsam_deploy.training.log import read_rows
-from sqsam_deploy.training.recipe import RECIPES, Recipe, read_shares, stages
+from sqsam_deploy.training.recipe import RECIPES, TrainingRecipe, read_shares, stages
 from sqsam_deploy.training.session import plan_stages
 
 TINY = replace(
@@ -31,7 +31,7 @@ def tiny_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(PRESETS, config.name, config)
     for name, config in presets.items():
         plan = RECIPES[name]
-        assert isinstance(plan, Recipe)
+        assert isinstance(plan, TrainingRecipe)
         optimization = replace(plan.optimization, samples=16, batch_size=4, warmup_samples=4)
         if name == "paper-fit":
             optimization = replace(optimization, trained=new_parts(DEEP))
