@@ -75,8 +75,8 @@ class ArtifactMetadata(_Frozen):
     """Everything an app needs to feed one artifact and to read what it returns.
 
     A saliency network (`task`) takes the image alone, has no `prompts`, and returns one map of
-    `mask_size` pixels: `saliency_logits`, whose sigmoid is the saliency. `deployment_target` is None
-    where no Core ML model is inside.
+    `mask_size` pixels: `saliency_logits`, whose sigmoid is the saliency. `deployment_target` is
+    None where no Core ML model is inside.
     """
 
     format_version: Literal[1] = 1

@@ -58,8 +58,8 @@ def saliency_clicks(saliency_map: NDArray[np.floating]) -> SaliencyClicks:
 
     A pixel is a unit square that the two lines may cut, so a blob of one pixel has four sections
     too, and a map whose every pixel is repeated k times k times gives the same clicks, enlarged (a
-    moved one within k/2 pixels). A flat map is one blob. Scaling the saliency or adding to it changes
-    nothing.
+    moved one within k/2 pixels). A flat map is one blob. Scaling the saliency or adding to it
+    changes nothing.
 
     Args:
         saliency_map: HxW, any range; higher is more salient.

@@ -26,8 +26,8 @@ class SaliencyModel(Protocol):
 def saliency_of_probabilities(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
     """Probabilities in the steps of an 8-bit saliency map.
 
-    The rule for equally salient blobs (`saliency_clicks`) means something only where saliency comes in
-    steps, and a difference of 1e-7 between two runtimes must not choose another object.
+    The rule for equally salient blobs (`saliency_clicks`) means something only where saliency comes
+    in steps, and a difference of 1e-7 between two runtimes must not choose another object.
     """
     saliency: NDArray[np.float32] = np.rint(np.clip(probabilities, 0, 1) * STEPS).astype(np.float32)
     return saliency / np.float32(STEPS)

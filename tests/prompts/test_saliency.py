@@ -55,7 +55,7 @@ def test_five_clicks_lie_on_the_blob(saliency):
 
 @quick
 @given(maps)
-def test_the_blob_is_connected_and_holds_the_highest_heat(saliency):
+def test_the_blob_is_connected_and_holds_the_highest_saliency(saliency):
     found = saliency_clicks(saliency)
     assert label(found.blob, connectivity=2).max() == 1
     assert saliency[found.blob].max() == saliency.max() == np.float32(found.maximum)
@@ -89,7 +89,7 @@ def ndimage_centre(blob: np.ndarray) -> np.ndarray:
 
 @quick
 @given(coarse, st.sampled_from([0.25, 3.0, 40.0]), st.integers(-30, 30))
-def test_scaling_and_shifting_the_heat_changes_nothing(saliency, scale, shift):
+def test_scaling_and_shifting_the_map_changes_nothing(saliency, scale, shift):
     plain, changed = saliency_clicks(saliency), saliency_clicks(saliency * scale + shift)
     np.testing.assert_array_equal(plain.point_coords, changed.point_coords)
 
@@ -225,7 +225,7 @@ def pixel_set(blob: np.ndarray) -> set[tuple[int, int]]:
     return {(int(row), int(column)) for row, column in np.argwhere(blob)}
 
 
-def test_the_threshold_is_scikit_images_otsu_on_photographic_heat():
+def test_the_threshold_is_scikit_images_otsu_on_photographic_saliency():
     rng = np.random.default_rng(3)
     for _ in range(20):
         saliency = ndimage.gaussian_filter(rng.random((64, 48)), 4)
@@ -268,16 +268,14 @@ def test_clicks_are_scaled_to_the_image_by_pixel_centres():
         np.array([[0.0, 1e300]]),
     ],
 )
-def test_what_is_no_heat_map_is_refused(wrong):
+def test_what_is_no_saliency_map_is_refused(wrong):
     with pytest.raises(DataError, match="saliency map"):
         saliency_clicks(wrong)
 
 
 def test_the_vectors_that_other_implementations_are_held_to():
     for vector in json.loads(VECTORS.read_text())["vectors"]:
-        saliency = np.array(vector["saliency"], np.float32).reshape(
-            vector["height"], vector["width"]
-        )
+        saliency = np.array(vector["heat"], np.float32).reshape(vector["height"], vector["width"])
         found = saliency_clicks(saliency)
         np.testing.assert_allclose(found.point_coords, vector["point_coords"], atol=1e-4)
         assert int(found.blob.sum()) == vector["blob_pixels"], vector["name"]

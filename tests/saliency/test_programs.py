@@ -93,7 +93,7 @@ def _build(checkpoint, photos, targets, staging, steps) -> list[Built]:
 
 
 @pytest.mark.parametrize("target", ALL, ids=lambda t: f"{t.runtime}-{t.precision}")
-def test_every_artifact_gives_the_float_networks_heat(built, checkpoint, photos, target):
+def test_every_artifact_gives_the_float_networks_map(built, checkpoint, photos, target):
     staging, entries = built
     entry = entries[target.runtime, target.precision]
     image = load_image(photos[1])
