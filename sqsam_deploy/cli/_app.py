@@ -99,6 +99,7 @@ def run(app: App) -> None:
 
 def exit_code(app: App) -> int:
     """Runs a command; every exception becomes a sentence on standard error and an exit code."""
+    _open_closed_streams()
     _silence_dependencies()
     try:
         code = app(sys.argv[1:], exit_on_error=False, print_error=False)
@@ -112,8 +113,27 @@ def exit_code(app: App) -> int:
         return _BROKEN_PIPE
     except Exception as error:
         sentence, code = _explained(error)
-        note(f"error: {sentence}")
+        try:
+            note(f"error: {sentence}")
+        except OSError:
+            # The interpreter flushes this too.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
         return code
+
+
+def _open_closed_streams() -> None:
+    """Standard streams that the caller closed (`2>&-`) take what is printed, and drop it.
+
+    Otherwise the next file that is opened has their number, and gets what they are told.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 def _explained(error: Exception) -> tuple[str, int]:
@@ -125,13 +145,19 @@ def _explained(error: Exception) -> tuple[str, int]:
         return missing_package(str(error.name)), 3
     if isinstance(error, OSError):
         # Full disk, missing permission: the operating system's own words are the clearest.
-        where = f" ({error.filename})" if error.filename else ""
+        # Of a file that is moved into place, the place.
+        name = error.filename2 or error.filename
+        where = f" ({name})" if name else ""
         return f"{error.strerror or error}{where}", 3
+    try:
+        report = f"with the file {_write_report()}"
+    except OSError as full:
+        report = f"the traceback could not be written to a file ({full.strerror})"
     kind = type(error).__name__
     return (
-        f"something unexpected happened ({kind}: {error}): please report it, with the file "
-        f"{_write_report()}"
-    ), _UNEXPECTED
+        f"something unexpected happened ({kind}: {error}): please report it, {report}",
+        _UNEXPECTED,
+    )
 
 
 def _usage_sentence(error: CycloptsError) -> str:

@@ -104,8 +104,6 @@ def read_photo(path: Path) -> Photo:
     Raises:
         DataError: The file is missing, damaged, of another format, or has more pixels than that.
     """
-    if not path.is_file():
-        raise DataError(f"image {path} does not exist")
     return _read(path, str(path))
 
 
@@ -151,6 +149,9 @@ def opened(source: Path | io.BytesIO, name: str) -> Iterator[Image.Image]:
         DataError: It is missing, damaged, of another format, or has over `MAX_PIXELS`.
     """
     try:
+        # A pipe would be waited for.
+        if isinstance(source, Path) and source.exists() and not source.is_file():
+            raise DataError(f"{name} is no file")
         with _own_limit(), Image.open(source, formats=_formats()) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(

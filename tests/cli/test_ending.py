@@ -63,6 +63,31 @@ def test_what_nobody_expected_is_one_sentence_and_a_file_to_report(end, tmp_path
     assert "sqsam-deploy" in content
 
 
+def test_what_nobody_expected_is_said_where_no_file_can_be_written(end, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    code, said = end(ZeroDivisionError("odd value"))
+    assert code == 70
+    assert "ZeroDivisionError: odd value" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("inspect missing.pt 2>/dev/full", 3),
+        ("inspect missing.pt 2>&-", 3),
+        ("export --list-recipes >&-", 0),
+        ("export --list-recipes >/dev/full", 3),
+    ],
+)
+def test_streams_that_take_nothing_do_not_change_what_exit_codes_mean(
+    words: str, code: int
+) -> None:
+    done = subprocess.run(f"{sys.executable} -m sqsam_deploy {words}", shell=True, check=False)
+    assert done.returncode == code
+
+
 @pytest.mark.parametrize(
     ("module", "named"),
     [
@@ -91,6 +116,8 @@ def test_the_operating_systems_words_are_kept(end) -> None:
     code, said = end(OSError(28, "No space left on device", "weights.pt"))
     assert code == 3
     assert "No space left on device (weights.pt)" in said
+    _, said = end(OSError(21, "Is a directory", ".mask.png.partial", None, "mask.png"))
+    assert "Is a directory (mask.png)" in said
 
 
 def test_interrupting_is_quiet(end) -> None:

@@ -1,6 +1,7 @@
 """Photos of every kind come out as the same upright RGB array."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,16 @@ def test_a_file_that_is_not_an_image_is_named(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"gone\.jpg does not exist"):
         load_image(_record(tmp_path / "gone.jpg", 64, 64))
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    for path in tmp_path.iterdir():
+        with pytest.raises(DataError, match=rf"{path.name} is no file"):
+            read_image(path)
+        with pytest.raises(DataError, match=rf"{path.name} is no file"):
+            load_image(_record(path, 64, 64))
 
 
 def test_an_image_of_another_size_than_stated_is_refused(tmp_path):

@@ -21,6 +21,7 @@ from sqsam_deploy.pipeline.build import Builder, Built
 from sqsam_deploy.pipeline.programs import Programs
 from sqsam_deploy.pipeline.targets import Target
 from sqsam_deploy.runtimes import read_metadata
+from sqsam_deploy.runtimes.coreml.package import read_package
 from sqsam_deploy.runtimes.registry import all_runtimes
 from sqsam_deploy.saliency import open_saliency
 from sqsam_deploy.saliency.network import TorchSaliency
@@ -112,6 +113,9 @@ def test_artifacts_say_what_they_are(built):
         assert entry.metadata.prompts is None
         assert entry.metadata.mask_size == TINY.map_size
         assert entry.path.startswith("saliency-")
+        if entry.metadata.runtime == "coreml":
+            shown = read_package(staging / entry.path).model.description.metadata.shortDescription
+            assert "box" not in shown
 
 
 def test_an_artifact_that_disagrees_is_not_built(checkpoint, photos, tmp_path, monkeypatch):

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from coremltools.proto.Model_pb2 import Model
 
 
+#: Descriptions that Xcode shows of a model, by its task.
+_TASKS = {
+    "segmentation": "image, clicks and box to masks.",
+    "saliency": "image to a map of what stands out.",
+}
 #: Descriptions that Xcode shows beside each input and output.
 _DESCRIPTIONS = {
     "image": "The photo, stretched to the square.",
@@ -66,8 +71,7 @@ def _describe(model: "Model", metadata: ArtifactMetadata) -> None:
     about.license = "See the licence of the weights in manifest.json."
     about.versionString = metadata.package_version
     about.shortDescription = (
-        f"SqueezeSAM, preset {metadata.preset}, {metadata.precision}: "
-        "image, clicks and box to masks."
+        f"SqueezeSAM, preset {metadata.preset}, {metadata.precision}: {_TASKS[metadata.task]}"
     )
     about.userDefined[METADATA_KEY] = metadata.model_dump_json()
     for feature in (*model.description.input, *model.description.output):
