@@ -27,6 +27,7 @@ _DARK, _BRIGHT = 31, 224
 _FLAT_SHARE, _FLAT_PIXELS = 0.05, 64
 #: Most labels of one file that are tried one by one.
 _MOST_LABELS = 256
+_INVERTED = "masks stored inverted"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class FileMask:
                 raise
             return stated
         if self._fits(usual.mask):
+            # What covers half of its photo, and what is left of the photo, are alike in area.
+            if self._is_exact(~usual.mask) and not self._is_exact(usual.mask):
+                return Decoded(~usual.mask, _INVERTED)
             return usual
         return self._by_statement(levels, alpha) or usual
 
@@ -86,6 +90,14 @@ class FileMask:
         area = int(np.count_nonzero(mask))
         fits = area_agrees(area, self.area)
         return fits and (self.box is None or not area or box_agrees(bounding_box(mask), self.box))
+
+    def _is_exact(self, mask: NDArray[np.bool_]) -> bool:
+        """Whether it has the stated area and box to a rounding."""
+        if self.area is None or self.box is None or not mask.any():
+            return False
+        missed = abs(np.count_nonzero(mask) - self.area)
+        edges = zip(bounding_box(mask), self.box, strict=True)
+        return bool(missed <= 1e-4 * mask.size + 2 and all(abs(a - b) <= 2 for a, b in edges))
 
     def _by_statement(
         self, levels: NDArray[Any], alpha: NDArray[np.uint8] | None
@@ -181,8 +193,8 @@ def _readings(
         yield alpha <= 127, "masks stored in the alpha channel, inverted"
     yield levels > 127, "masks stored as 0 to 255"
     yield levels > 0, "masks stored as 0 and other values"
-    yield levels <= 127, "masks stored inverted"
-    yield levels == 0, "masks stored inverted"
+    yield levels <= 127, _INVERTED
+    yield levels == 0, _INVERTED
     labels = np.unique(levels)
     for label in labels[labels != 0] if len(labels) <= _MOST_LABELS else ():
         yield levels == label, "masks stored as instance numbers"

@@ -4,9 +4,11 @@ import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from pydantic import field_validator
 from semver import Version
 
 from sqsam_deploy._internal.atomic import atomic_write
@@ -57,6 +59,15 @@ class Lock(Frozen):
 
     lock_version: Literal[1] = 1
     models: tuple[LockedModel, ...] = ()
+
+    @field_validator("models")
+    @classmethod
+    def _one_entry_each(cls, models: tuple[LockedModel, ...]) -> tuple[LockedModel, ...]:
+        """A merge of two lock files can leave two entries, of which the last would win."""
+        for first, second in pairwise(sorted(model.output for model in models)):
+            if first == second:
+                raise ValueError(f"the output {first!r} is there twice")
+        return models
 
     def with_model(self, model: LockedModel) -> "Lock":
         """The lock with this entry in place of the one of the same output directory."""

@@ -106,6 +106,20 @@ def test_masks_are_read_as_the_stated_area_and_box_say(tmp_path, kind):
         open_dataset(_write(tmp_path / "not", images, stated=False))
 
 
+def test_an_inverted_mask_of_half_the_photo_is_read_as_stated(tmp_path):
+    """Its complement has almost the same area, and a box that covers half of the stated one."""
+    truth = np.zeros((HEIGHT, WIDTH), bool)
+    truth[3:-3, 8 : 8 + WIDTH // 2] = True
+    Image.fromarray(NOISE).save(tmp_path / "a.png")
+    for name, mask in (("a__0.png", truth), ("a__1.png", ~truth)):
+        _gray(~mask * 255).save(tmp_path / name)
+    objects = [{"file": "a__0.png", **_stated(truth)}, {"file": "a__1.png", **_stated(~truth)}]
+    entry = {"id": "a", "image": "a.png", "objects": objects}
+    (tmp_path / "index.json").write_text(json.dumps([entry]))
+    (photo,) = load_all(open_dataset(tmp_path))
+    np.testing.assert_array_equal(photo.masks, [truth, ~truth])
+
+
 def test_one_file_of_instance_numbers_serves_every_object(tmp_path):
     truths = _truths()
     numbers = _gray(sum(mask * (index + 1) for index, mask in enumerate(truths)))

@@ -65,6 +65,18 @@ def everything(folder: Path) -> set[str]:
     }
 
 
+def test_two_entries_of_one_output_are_refused(project: Path) -> None:
+    """As a careless merge of two branches leaves them."""
+    path = project / "sqsam.lock"
+    lock = json.loads(path.read_bytes())
+    lock["models"] *= 2
+    path.write_text(json.dumps(lock))
+    done = pulled(project, "--locked")
+    assert done.code == 3
+    assert "'out' is there twice" in done.stderr
+    assert not (project / "out").exists()
+
+
 def test_locked_pull_works_from_another_directory(project: Path) -> None:
     done = run_command(
         "pull",
