@@ -18,12 +18,12 @@ from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy.benchmark.random_network import random_network
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
-from sqsam_deploy.export_report.export import export, step_count
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.networks.precisions import PRECISIONS
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import default_runtimes, parse_runtimes, targets_for
 from sqsam_deploy.quantization import build_calibration
+from sqsam_deploy.report.export import export, step_count
 
 #: Photos the norms and the int8 ranges see, and how many inputs a norm sees at once: the deepest
 #: map has one pixel, of which alone a norm learns nothing.

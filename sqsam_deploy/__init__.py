@@ -11,11 +11,11 @@ from sqsam_deploy.version import __version__
 
 if TYPE_CHECKING:
     from sqsam_deploy.checkpoint import load_checkpoint
-    from sqsam_deploy.evaluation.parity import evaluate
     from sqsam_deploy.evaluation.request import ParityRequest
-    from sqsam_deploy.export_report.export import export
     from sqsam_deploy.pipeline.request import ExportRequest
     from sqsam_deploy.predictor import Predictor
+    from sqsam_deploy.report.export import export
+    from sqsam_deploy.report.parity import evaluate
     from sqsam_deploy.runtimes import open_session
 
 __all__ = [
@@ -33,8 +33,8 @@ _HOMES = {
     "ExportRequest": "pipeline.request",
     "ParityRequest": "evaluation.request",
     "Predictor": "predictor",
-    "evaluate": "evaluation.parity",
-    "export": "export_report.export",
+    "evaluate": "report.parity",
+    "export": "report.export",
     "load_checkpoint": "checkpoint",
     "open_session": "runtimes",
 }

@@ -67,6 +67,13 @@ def with_prompt(image: NDArray[np.uint8], prompt: Prompt, width: int) -> NDArray
     return np.asarray(drawn)
 
 
+def with_difference(
+    image: NDArray[np.uint8], before: NDArray[np.bool_], after: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """The image with what only one of two masks has tinted: red before, yellow after."""
+    return tinted(tinted(image, before & ~after, LOST), after & ~before, GAINED)
+
+
 def cutout(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """The image, transparent outside the mask. HxWx3 uint8, HxW bool -> HxWx4 uint8."""
     alpha = np.where(mask, 255, 0).astype(np.uint8)

@@ -76,7 +76,7 @@ def _export(request: ExportRequest) -> None:
     with loading():
         from sqsam_deploy._internal.progress import shown_steps
         from sqsam_deploy.cli._export_tables import show_artifacts
-        from sqsam_deploy.export_report.export import export, step_count
+        from sqsam_deploy.report.export import export, step_count
 
     with shown_steps(step_count(request)) as steps:
         manifest = export(request, steps)

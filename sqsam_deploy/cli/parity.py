@@ -31,9 +31,8 @@ def parity(request: Annotated[ParityRequest, Parameter(name="*")]) -> int:
     something could not be read or run.
     """
     with loading():
-        from sqsam_deploy.evaluation.parity import evaluate
-        from sqsam_deploy.evaluation.reports.markdown import append_step_summary
-        from sqsam_deploy.evaluation.reports.text import print_report
+        from sqsam_deploy.report.parity import evaluate
+        from sqsam_deploy.report.parity_text import append_step_summary, print_report
 
     with _shown(stderr()) as stage:
         outcome = evaluate(request, stage)

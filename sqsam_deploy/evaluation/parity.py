@@ -1,11 +1,9 @@
-"""The whole job of `sqsam-parity`: from a directory of artifacts to a report and its files."""
+"""From a directory of artifacts to a judged report."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.datasets import (
     Dataset,
     bundled_dataset,
@@ -14,7 +12,7 @@ from sqsam_deploy.datasets import (
     subset,
 )
 from sqsam_deploy.datasets.coco import category_names, read_coco_json
-from sqsam_deploy.errors import MissingDependencyError, UsageError
+from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.detections import read_detections
 from sqsam_deploy.evaluation.discovery import find_artifacts, load
 from sqsam_deploy.evaluation.gate import (
@@ -33,14 +31,11 @@ from sqsam_deploy.evaluation.protocols import (
     SaliencyPoints,
 )
 from sqsam_deploy.evaluation.report import REPORT_NAME, ParityReport, write_report
-from sqsam_deploy.evaluation.reports.html import html
-from sqsam_deploy.evaluation.reports.junit import junit
-from sqsam_deploy.evaluation.reports.markdown import markdown
 from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.results import ObjectResult, read_results, write_results
 from sqsam_deploy.evaluation.runner import Progress, Run, finish, run_plan
 from sqsam_deploy.evaluation.summary import Settings, collect, summarize, tally_run
-from sqsam_deploy.evaluation.worst_cases import worst_objects
+from sqsam_deploy.evaluation.worst_cases import WorstCase, worst_objects
 
 RESULTS_NAME = "parity-objects.csv"
 
@@ -57,15 +52,21 @@ class ParityOutcome:
 #: Told what is done next and how many images that concerns; returns who is told about each.
 Stage = Callable[[str, int], Progress]
 
+#: Writes files about a report and the objects that lost most into a directory, and returns them.
+Explain = Callable[[Path, ParityReport, Iterator[WorstCase]], tuple[Path, ...]]
+
 
 def evaluate(
-    request: ParityRequest, stage: Stage = lambda what, total: lambda done: None
+    request: ParityRequest,
+    stage: Stage = lambda what, total: lambda done: None,
+    explain: Explain = lambda directory, report, worst: (),
 ) -> ParityOutcome:
-    """Evaluates, judges, and writes every file of the report.
+    """Evaluates, judges, and writes `parity.json` and the results of every object.
 
     Args:
         request: What to evaluate.
         stage: For a progress bar.
+        explain: Writes more files beside them; without it there are none.
 
     Raises:
         UsageError: The request contradicts itself.
@@ -73,7 +74,6 @@ def evaluate(
         ArtifactError: An artifact is damaged or failed.
         MissingDependencyError: An optional package is missing.
     """
-    _require_report_packages()
     dataset = _dataset(request)
     plan = EvaluationPlan(
         _artifacts(request),
@@ -91,18 +91,11 @@ def evaluate(
     tally.require_most(dataset.name)
     report = summarize(plan, dataset, run.images, settings)
     stage("writing the report", 0)
-    files = _write(output, report, plan, dataset, run)
+    objects = collect(plan, run.images).objects
+    more = explain(output, report, worst_objects(plan, dataset, objects))
+    files = (*more, *_write(output, report, run))
     finish(output)
     return ParityOutcome(report, files, run)
-
-
-def _require_report_packages() -> None:
-    """Says so at once, not after an hour of evaluation."""
-    for package in ("jinja2", "matplotlib"):
-        if find_spec(package) is None:
-            raise MissingDependencyError(
-                f"sqsam-parity needs {package}: pip install 'sqsam-deploy[eval]'"
-            )
 
 
 def _dataset(request: ParityRequest) -> Dataset:
@@ -173,16 +166,9 @@ def _baseline(request: ParityRequest) -> tuple[ObjectResult, ...] | None:
     return tuple(read_results(path / RESULTS_NAME if path.is_dir() else path))
 
 
-def _write(
-    output: Path, report: ParityReport, plan: EvaluationPlan, dataset: Dataset, run: Run
-) -> tuple[Path, ...]:
-    """Everything but `parity.json` first: its presence says that the run is complete."""
-    objects = collect(plan, run.images).objects
-    paths = [output / name for name in ("parity.html", "parity.md", "parity-junit.xml")]
-    texts = [html(report, worst_objects(plan, dataset, objects)), markdown(report), junit(report)]
-    for path, text in zip(paths, texts, strict=True):
-        atomic_write(path, text.encode())
+def _write(output: Path, report: ParityReport, run: Run) -> tuple[Path, ...]:
+    """`parity.json` is written last: its presence says that the run is complete."""
     rows = (row for image in run.images for row in image.objects)
     write_results(output / RESULTS_NAME, rows)
     write_report(output / REPORT_NAME, report)
-    return (*paths, output / RESULTS_NAME, output / REPORT_NAME)
+    return (output / RESULTS_NAME, output / REPORT_NAME)

@@ -173,7 +173,7 @@ PARITY_DEFAULTS = {
 def test_parity(
     start: Callable[..., Called], words: tuple[object, ...], changed: dict[str, object]
 ) -> None:
-    job = "evaluation.parity.evaluate"
+    job = "report.parity.evaluate"
     (request, *_), _ = start("parity", job, "artifacts", *words)
     expected = {
         name: Path(value)
@@ -186,7 +186,7 @@ def test_parity(
 
 
 def test_parity_jobs(start: Callable[..., Called]) -> None:
-    (request, *_), _ = start("parity", "evaluation.parity.evaluate", "a", "--jobs", 3)
+    (request, *_), _ = start("parity", "report.parity.evaluate", "a", "--jobs", 3)
     assert request.processes == 3
 
 

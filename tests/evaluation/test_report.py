@@ -1,84 +1,20 @@
-"""From results to `parity.json` and everything drawn from it."""
+"""From results to `parity.json`."""
 
 import json
-import re
-import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import jsonschema
-import numpy as np
 import pytest
-from rich.console import Console
 
-from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.evaluation.evaluator import ImageResult
 from sqsam_deploy.evaluation.gate import DriftLimits
 from sqsam_deploy.evaluation.report import SCHEMA_FILE, ParityReport, write_report
-from sqsam_deploy.evaluation.reports.junit import junit
-from sqsam_deploy.evaluation.reports.markdown import append_step_summary, markdown
-from sqsam_deploy.evaluation.reports.tables import problems
-from sqsam_deploy.evaluation.reports.text import print_report
-from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
 from sqsam_deploy.evaluation.summary import Settings, summarize
 from sqsam_deploy.release.evidence import read_parity
-
-
-@pytest.fixture(scope="module")
-def dataset():
-    return bundled_dataset("sample")
-
-
-#: No loss in 63 photos leaves room for 3.4 points.
-LIMITS = DriftLimits(4.0)
-
-
-def _images(dataset, losses: dict[str, float], seed: int = 0) -> list[ImageResult]:
-    """Made-up results: the same random IoUs for every artifact, less a loss of its own."""
-    rng = np.random.default_rng(seed)
-    results = []
-    for record in dataset:
-        rows, clicks = [], []
-        for item in record.objects:
-            for kind in ("box", "1-click", "3-clicks"):
-                iou, noise = rng.uniform(0.4, 0.9), rng.normal(0, 0.01)
-                for name, loss in losses.items():
-                    rows.append(
-                        ObjectResult(
-                            artifact=name,
-                            image=record.id,
-                            object=item.id,
-                            category=item.category,
-                            area=item.area,
-                            kind=kind,
-                            prompt="p",
-                            truth="t",
-                            iou=iou - loss + (noise if loss else 0),
-                            same_mask_iou=iou - loss / 2 + (noise if loss else 0),
-                            best_mask=int(loss > 0.05),
-                            predicted_iou=iou + 0.02,
-                            agreement=None if name == "float" else 0.97,
-                            sibling_agreement=None,
-                        )
-                    )
-            clicks += [
-                ClickingResult(name, record.id, item.id, item.area, (0.5, 0.86 - loss, 0.95))
-                for name, loss in losses.items()
-            ]
-        results.append(ImageResult(record.id, tuple(rows), tuple(clicks)))
-    return results
-
-
-@pytest.fixture
-def make_report(plan, dataset):
-    plan = replace(plan, clicking=True)
-
-    def make(loss: float, **settings):
-        images = _images(dataset, {"float": 0.0, "int8": loss})
-        chosen = {"limits": LIMITS, "seed": 0, "min_agreement": 0.9} | settings
-        return summarize(plan, dataset, images, Settings(**chosen))
-
-    return make
+from sqsam_deploy.report.parity_tables import problems
+from sqsam_deploy.report.parity_text import markdown
+from tests.evaluation.conftest import LIMITS, made_up_images
 
 
 def _gates(report, measure: str = "drift", name: str = "int8") -> dict:
@@ -115,7 +51,7 @@ def test_one_kind_that_lost_is_enough(plan, dataset):
                 for row in image.objects
             ),
         )
-        for image in _images(dataset, {"float": 0.0, "int8": 0.0})
+        for image in made_up_images(dataset, {"float": 0.0, "int8": 0.0})
     ]
     report = summarize(plan, dataset, images, Settings(LIMITS, seed=0, min_agreement=0.9))
     assert report.artifacts["int8"].drift.mean == pytest.approx(2)
@@ -147,7 +83,7 @@ def test_a_mask_that_got_worse_is_not_hidden_by_a_better_choice(plan, dataset):
                 for row in image.objects
             ),
         )
-        for image in _images(dataset, {"float": 0.0, "int8": 0.0})
+        for image in made_up_images(dataset, {"float": 0.0, "int8": 0.0})
     ]
     report = summarize(plan, dataset, images, Settings(LIMITS, seed=0, min_agreement=0.9))
     assert {gate.outcome for gate in _gates(report).values()} == {"passed"}
@@ -191,8 +127,10 @@ def test_other_numbers_are_means_over_the_rows(make_report):
 
 
 def test_a_worse_build_than_the_last_release_fails_though_float_is_as_bad(plan, dataset):
-    earlier = [row for i in _images(dataset, {"float": 0.0, "int8": 0.0}) for row in i.objects]
-    images = _images(dataset, {"float": 0.05, "int8": 0.05})
+    earlier = [
+        row for i in made_up_images(dataset, {"float": 0.0, "int8": 0.0}) for row in i.objects
+    ]
+    images = made_up_images(dataset, {"float": 0.05, "int8": 0.05})
     settings = Settings(LIMITS, seed=0, min_agreement=0.9, baseline=tuple(earlier))
     report = summarize(plan, dataset, images, settings)
     assert {gate.outcome for gate in _gates(report).values()} == {"passed"}
@@ -204,14 +142,14 @@ def test_a_worse_build_than_the_last_release_fails_though_float_is_as_bad(plan, 
 
 
 def test_a_baseline_without_an_artifact_is_refused(plan, dataset):
-    earlier = [row for image in _images(dataset, {"int8": 0.0}) for row in image.objects]
-    images = _images(dataset, {"float": 0.0, "int8": 0.0})
+    earlier = [row for image in made_up_images(dataset, {"int8": 0.0}) for row in image.objects]
+    images = made_up_images(dataset, {"float": 0.0, "int8": 0.0})
     with pytest.raises(DataError, match=r"no results of float.*--only"):
         summarize(plan, dataset, images, Settings(LIMITS, seed=0, baseline=tuple(earlier)))
 
 
 def test_a_baseline_of_fewer_photos_is_refused(plan, dataset):
-    images = _images(dataset, {"float": 0.0, "int8": 0.0})
+    images = made_up_images(dataset, {"float": 0.0, "int8": 0.0})
     earlier = tuple(row for image in images[:2] for row in image.objects)
     with pytest.raises(DataError, match=r"did not ask the same.*--count"):
         summarize(plan, dataset, images, Settings(LIMITS, seed=0, baseline=earlier))
@@ -227,7 +165,7 @@ def test_other_weights_are_pointed_out(make_report):
 
 
 def test_broken_images_are_counted_and_named(plan, dataset):
-    images = _images(dataset, {"float": 0.0, "int8": 0.0})
+    images = made_up_images(dataset, {"float": 0.0, "int8": 0.0})
     images[3] = ImageResult(dataset.images[3].id, broken="image x.jpg cannot be read")
     report = summarize(plan, dataset, images, Settings(LIMITS, seed=0))
     assert report.dataset.images == len(dataset) - 1
@@ -259,47 +197,3 @@ def test_the_file_is_what_publishing_reads(make_report, tmp_path):
     assert read.artifacts["int8"].drift.mean == report.artifacts["int8"].drift.mean
     content = (tmp_path / "parity.json").read_bytes()
     assert ParityReport.model_validate_json(content) == report
-
-
-def test_junit_counts_failures_and_undecided_gates(make_report):
-    for loss, tag in ((0.002, None), (0.02, "error"), (0.1, "failure")):
-        suite = ElementTree.fromstring(junit(make_report(loss))).find("testsuite")
-        counts = {name: int(suite.get(name)) for name in ("tests", "failures", "errors")}
-        # Three kinds, each with its drift, two parts of it, and the masks' disagreement.
-        assert counts["tests"] == 12
-        assert (counts["failures"] > 0, counts["errors"] > 0) == (tag == "failure", tag == "error")
-        if tag:
-            assert "4" in suite.find(f"testcase/{tag}").get("message")
-
-
-def test_markdown_goes_to_the_job_summary_of_github(make_report, tmp_path, monkeypatch):
-    summary = tmp_path / "summary.md"
-    summary.write_text("before\n")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    report = make_report(0.06)
-    append_step_summary(report)
-    text = summary.read_text()
-    assert text.startswith("before\n## ❌ Parity failed")
-    assert "| int8 |" in text
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
-    append_step_summary(report)
-    assert summary.read_text() == text
-
-
-def test_markdown_tables_have_as_many_cells_as_columns(make_report):
-    for block in re.findall(r"(?:^\|.*\n?)+", markdown(make_report(0.06)), re.MULTILINE):
-        assert len({line.count("|") for line in block.splitlines()}) == 1
-
-
-def test_a_log_is_plain_text_and_ends_with_the_result(make_report, capsys):
-    print_report(make_report(0.06), Console(force_terminal=False, width=60))
-    text = capsys.readouterr().out
-    assert "\x1b" not in text
-    assert "─" not in text
-    assert text.splitlines()[-1].startswith("failed: 1 artifact,")
-    assert "SqueezeSAM (paper)" in text
-
-
-def test_a_terminal_gets_colour(make_report, capsys):
-    print_report(make_report(0.06), Console(force_terminal=True, width=200))
-    assert "\x1b[" in capsys.readouterr().out

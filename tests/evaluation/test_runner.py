@@ -8,12 +8,12 @@ import torch
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import bundled_dataset, subset
 from sqsam_deploy.evaluation import evaluator, runner
-from sqsam_deploy.evaluation.parity import evaluate
 from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.resume_log import JOURNAL_NAME
 from sqsam_deploy.evaluation.runner import run_plan
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.network import SqueezeSAM
+from sqsam_deploy.report.parity import evaluate
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 from sqsam_deploy.datasets import open_dataset, subset
 from sqsam_deploy.evaluation import discovery
 from sqsam_deploy.evaluation import sessions as sessions_module
-from sqsam_deploy.evaluation.parity import evaluate
-from sqsam_deploy.evaluation.reports.paper_tables import paper_tables
 from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.results import read_results
+from sqsam_deploy.report.parity import evaluate
+from sqsam_deploy.report.parity_paper_tables import paper_tables
 
 
 @pytest.fixture

@@ -1,1 +1,0 @@
-"""A parity report for people and for CI: terminal, log, Markdown, JUnit, HTML."""

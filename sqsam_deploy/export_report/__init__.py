@@ -1,1 +1,0 @@
-"""The page that explains an export: sizes, agreement, layers, operators, time, provenance."""

@@ -1,0 +1,1 @@
+"""Reports of an export and of a parity run, for people and for CI."""
