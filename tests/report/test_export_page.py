@@ -162,7 +162,9 @@ class _Told(SilentSteps):
 
 
 def test_an_export_without_int8_is_explained_too(tmp_path):
-    request = ExportRequest((Target("onnx", "fp32"),), tmp_path / "out", with_saliency=False)
+    request = ExportRequest(
+        (Target("onnx", "fp32"),), tmp_path / "out", checkpoint="nano", with_saliency=False
+    )
     told = _Told()
     export(request, told)
     assert len(told.steps) == step_count(request)
