@@ -1,5 +1,6 @@
 """The state of a run on disk, and the weights it makes."""
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sqsam_deploy._internal.atomic import atomic_file, atomic_write
+from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.errors import CheckpointError
 
 #: Format of the safetensors files this package trains.
@@ -41,9 +42,15 @@ class RunState:
 
 
 def save_state(path: Path, state: RunState) -> None:
-    """Writes `last.pt`."""
-    with atomic_file(path) as partial:
-        torch.save(vars(state), partial)
+    """Writes `last.pt`.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written.
+    """
+    # Writing a file itself, torch turns what the operating system says into a RuntimeError.
+    content = io.BytesIO()
+    torch.save(vars(state), content)
+    atomic_write(path, content.getvalue())
 
 
 def load_state(path: Path) -> RunState:
