@@ -6,6 +6,10 @@ The command line prints the message and exits with `exit_code`, without a traceb
 #: A sentence is shorter; what is longer repeats something that a file says of itself.
 _LONGEST = 2000
 
+#: Logging level between WARNING and ERROR: what a user should know, kept when the libraries'
+#: warnings are silenced.
+NOTICE = 35
+
 
 def printable(text: str) -> str:
     r"""Text from anywhere with everything invisible spelled out: an escape becomes `\x1b`."""

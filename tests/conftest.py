@@ -2,9 +2,16 @@ from pathlib import Path
 
 import pytest
 
+from sqsam_deploy._internal.terminal import show_notices
 from tests.commands import run_process
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def notices_on_stderr() -> None:
+    """Notices go where a command shows them, whatever handlers a library has installed since."""
+    show_notices()
 
 
 @pytest.fixture(scope="session")

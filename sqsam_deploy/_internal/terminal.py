@@ -1,5 +1,6 @@
 """Text on a terminal: what a file, a store or a person wrote can neither style nor steer it."""
 
+import logging
 from typing import Any
 
 from rich.console import Console
@@ -49,3 +50,17 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """One line on standard error, never wrapped."""
     stderr().print(text, soft_wrap=True)
+
+
+class _Notes(logging.Handler):
+    """Log records as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+def show_notices() -> None:
+    """Shows this package's notices on standard error, whatever handlers a library installs."""
+    logger = logging.getLogger("sqsam_deploy")
+    logger.handlers[:] = [_Notes()]
+    logger.propagate = False

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from sqsam_deploy.checkpoint.layouts import ROOTS
-from sqsam_deploy.errors import CheckpointError
+from sqsam_deploy.errors import NOTICE, CheckpointError
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ def _chosen(networks: list[_Place], leaves: list[_Leaf], path: Path) -> _Place:
         )
     if averaged and len(networks) > 1:
         message = "%s holds averaged weights beside raw ones: the averaged ones (%s) are taken"
-        _log.warning(message, path, ".".join(averaged[0]))
+        _log.log(NOTICE, message, path, ".".join(averaged[0]))
     return candidates[0]
 
 

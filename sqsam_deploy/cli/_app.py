@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 from cyclopts.exceptions import UnusedCliTokensError
 
-from sqsam_deploy._internal.terminal import PlainConsole, note, stderr
+from sqsam_deploy._internal.terminal import PlainConsole, note, show_notices, stderr
 from sqsam_deploy.errors import SqsamError
 from sqsam_deploy.version import __version__
 
@@ -101,6 +101,7 @@ def exit_code(app: App) -> int:
     """Runs a command; every exception becomes a sentence on standard error and an exit code."""
     _open_closed_streams()
     _silence_dependencies()
+    show_notices()
     try:
         code = app(sys.argv[1:], exit_on_error=False, print_error=False)
         sys.stdout.flush()

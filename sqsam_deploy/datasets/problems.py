@@ -11,11 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqsam_deploy.errors import DataError, printable
-
-#: Between WARNING and ERROR: notices stay when the libraries' warnings are silenced. Without a
-#: handler Python prints them on stderr.
-NOTICE = 35
+from sqsam_deploy.errors import NOTICE, DataError, printable
 
 _logger = logging.getLogger("sqsam_deploy.datasets")
 
