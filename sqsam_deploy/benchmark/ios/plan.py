@@ -57,7 +57,7 @@ class PlannedArtifact(Frozen):
     feeds: tuple[tuple[str, ...], ...] = Field(min_length=1)
 
 
-class PhonePlan(Frozen):
+class Plan(Frozen):
     """`plan.json`.
 
     Attributes:
@@ -101,7 +101,7 @@ class PlanRequest:
     photos: int = 4
 
 
-def write_bundle(request: PlanRequest, folder: Path) -> tuple[PhonePlan, list[NotMeasured]]:
+def write_bundle(request: PlanRequest, folder: Path) -> tuple[Plan, list[NotMeasured]]:
     """Writes what goes onto the phone: artifacts, inputs and the plan.
 
     Args:
@@ -122,7 +122,7 @@ def write_bundle(request: PlanRequest, folder: Path) -> tuple[PhonePlan, list[No
     photos = load_photos(request.photos)
     for directory, entry in entries:
         _copy(directory / entry.path, folder / entry.path)
-    plan = PhonePlan(
+    plan = Plan(
         device_name=request.device_name,
         rounds=request.rounds,
         turn_ms=500,
