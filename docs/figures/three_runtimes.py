@@ -16,9 +16,9 @@ from sqsam_deploy.runtimes import open_session
 
 PHOTO, CLICK = "coco_000000565778", (330.0, 240.0)
 ARTIFACTS = {
-    "ExecuTorch": "nano-int8.pte",
-    "Core ML": "nano-int8.mlpackage",
-    "ONNX Runtime": "nano-int8.onnx",
+    "ExecuTorch": "paper-int8.pte",
+    "Core ML": "paper-int8.mlpackage",
+    "ONNX Runtime": "paper-int8.onnx",
 }
 
 
