@@ -8,6 +8,34 @@ from tests.commands import run_process
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+#: Fixtures that export, lower, train or start a server: a test with one of them is slow.
+SLOW_FIXTURES = {
+    *("nano_export", "exported", "small_export", "page", "in_turn", "built", "programs"),
+    *("moto_url", "http_server", "browser", "finished", "int8_onnx", "int8_program"),
+}
+#: Files whose tests do so themselves.
+SLOW_FILES = (
+    *("benchmark/test_measure", "benchmark/test_profiling", "benchmark/test_roofline"),
+    *("benchmark/test_subjects", "cli/test_demo", "cli/test_export", "cli/test_inspect"),
+    *("cli/test_parity", "cli/test_predict", "cli/test_pull", "demo/test_page"),
+    *("evaluation/test_broken_artifacts", "evaluation/test_runner", "evaluation/test_whole_job"),
+    *("folding/test_fold", "pipeline/test_export", "pipeline/test_rebuild", "quantization/"),
+    *("release/test_crashes", "release/test_full_disk", "release/test_hostile_store"),
+    *("release/test_parallel_publishers", "release/test_pull_release", "runtimes/"),
+    *("saliency/test_programs", "test_earlier_files", "training/test_cli", "training/test_growth"),
+    *("training/test_stages", "training/test_trainer"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what `make quick` leaves out."""
+    for item in items:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if file.startswith(SLOW_FILES) or fixtures & SLOW_FIXTURES:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def notices_on_stderr() -> None:
     """Notices go where a command shows them, whatever handlers a library has installed since."""
