@@ -13,11 +13,11 @@ export: $(VENV)/.installed
 
 # Lint, types, the order of the packages, all tests.
 test: checks
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n auto --dist loadfile
 
 # Is a change sane? Two minutes: everything but the tests that export, train or start servers.
 quick: checks
-	$(VENV)/bin/pytest -m "not slow and not full"
+	$(VENV)/bin/pytest -n auto --dist loadfile -m "not slow and not full"
 
 # Changed files for every reader, for as long as it is told: make fuzz SECONDS=3600
 SECONDS ?= 600
