@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 _PROJECT = Path(__file__).parents[1] / "pyproject.toml"
@@ -48,13 +49,18 @@ def run_command(
     return Done(code, stdout.getvalue(), stderr.getvalue())
 
 
-def run_process(name: str, *arguments: object, cwd: Path | None = None) -> Done:
-    """The same in a process of its own: for what forks, and for what is killed."""
+def run_process(name: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own: for what forks, and for what is killed.
+
+    Args:
+        name: As in `run_command`.
+        arguments: As in `run_command`.
+        options: Of `subprocess.run`: `cwd`, `env`, `timeout`.
+    """
     module, function = _entry_point(name)
     entry = f"from {module} import {function}; {function}()"
     command = [sys.executable, "-c", entry, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, cwd=cwd)
-    return Done(done.returncode, done.stdout, done.stderr)
+    return subprocess.run(command, capture_output=True, text=True, **{"timeout": 1200, **options})
 
 
 def _entry_point(name: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 #: Fixtures that export, lower, train or start a server: a test with one of them is slow.
 SLOW_FIXTURES = {
     *("nano_export", "exported", "small_export", "page", "in_turn", "built", "programs"),
-    *("moto_url", "http_server", "browser", "finished", "int8_onnx", "int8_program"),
+    *("moto_url", "http_server", "browser", "finished", "int8_onnx"),
 }
 #: Files whose tests do so themselves.
 SLOW_FILES = (
@@ -55,5 +55,5 @@ def nano_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`nano` and its saliency network as int8 artifacts for three runtimes, made once a session."""
     output = tmp_path_factory.mktemp("export") / "artifacts"
     done = run_process("export", "--checkpoint", "nano", "--int8", "-o", output)
-    assert done.code == 0, done.stderr
+    assert done.returncode == 0, done.stderr
     return output

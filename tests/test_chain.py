@@ -21,7 +21,7 @@ def verified(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     done = run_process(
         *("parity", nano_export, "--reference", "nano", "--prompts", "box", "--output", report)
     )
-    assert done.code == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return report
 
 
@@ -89,7 +89,7 @@ def test_a_pulled_release_is_measured(pulled: Path, tmp_path: Path) -> None:
         *("bench", pulled, "--threads", "1", "--rounds", "3", "--processes", "1"),
         *("--no-torch", "--no-peak", "--no-profile", "--output", tmp_path),
     )
-    assert done.code == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     (file,) = tmp_path.glob("*.json")
     rows = json.loads(file.read_text(encoding="utf-8"))["measurements"]
     measured = {row["subject"]["name"]: row["stages"]["inference"]["summary"] for row in rows}

@@ -1,26 +1,19 @@
 import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.commands import run_process
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def _run(verb: str, arguments: Sequence[str | Path], **options: object) -> object:
-    """Runs a verb in a process of its own, as a user would."""
-    entry = f"from sqsam_deploy.cli.{verb} import main; main()"
-    command = [sys.executable, "-c", entry, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, **options)  # type: ignore[call-overload]
 
 
 @pytest.fixture(scope="session")
 def command() -> Run:
-    def call(verb: str, *arguments: str | Path, **options: object) -> object:
-        return _run(verb, arguments, **options)
-
-    return call  # type: ignore[return-value]
+    """Runs a verb in a process of its own, as a user would."""
+    return partial(run_process, timeout=600)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ and a `.dist-info` directory with its entry point, on the path of every process.
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sqsam_deploy.datasets import bundled_dataset
-from tests.commands import Done, run_process
+from tests.commands import run_process
 
 pytestmark = pytest.mark.slow
 
@@ -86,9 +87,9 @@ ENTRY_POINTS = "[sqsam_deploy.runtimes]\npt2 = pt2_runtime:RUNTIME\n"
 NAME = "nano-fp32.pt2"
 
 
-def _run(*arguments: object, cwd: Path | None = None) -> Done:
+def _run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     done = run_process(*arguments, cwd=cwd)
-    assert done.code == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
@@ -186,7 +187,7 @@ def test_a_release_for_phones_does_not_take_it(exported: Path, pulled: Path) -> 
         *("--output", pulled.parent / "assets"),
         cwd=pulled.parent,
     )
-    assert done.code == 2
+    assert done.returncode == 2
     assert "Android" in done.stderr
 
 
@@ -201,6 +202,6 @@ def test_what_cannot_be_loaded_is_left_out_until_it_is_asked_for(
     facts = json.loads(_run("inspect", exported / NAME, "--json").stdout)
     assert facts["metadata"]["runtime"] == "pt2"
     done = run_process("export", "--runtime", "broken", "--output", tmp_path / "out")
-    assert done.code == 3
+    assert done.returncode == 3
     assert "'broken'" in done.stderr
     assert "nowhere" in done.stderr

@@ -2,8 +2,9 @@
 
 import gc
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -140,30 +141,34 @@ class _CudaRun:
 
     def _build(self, cases: Iterable[Case]) -> Iterator[Program]:
         for case in cases:
-            self._steps.begin(f"batch {case.batch}: {case.variant}, {case.precision}")
-            try:
-                with precision_of(case):
-                    program = build_program(self._plan.preset_name, case, self._device)
-                    time_calls(program.call, _WARM_UP, self._device)
-            # Out of memory, no compiler, a precision the device has not: the other cases go on.
-            except Exception as error:
-                self._fail(f"{case.variant}, {case.precision}, batch {case.batch}", error)
-            else:
-                yield program
+            yield from self._started(
+                f"batch {case.batch}: {case.variant}, {case.precision}",
+                f"{case.variant}, {case.precision}, batch {case.batch}",
+                case,
+                partial(build_program, self._plan.preset_name, case, self._device),
+            )
 
     def _build_peers(self, cases: Sequence[Case]) -> Iterator[Program]:
         for peer in self._plan.peers:
             for precision in dict.fromkeys(case.precision for case in cases):
-                case = Case("eager", precision, channels_last=False, batch=1)
-                self._steps.begin(f"{peer.name}, {precision}")
-                try:
-                    with precision_of(case):
-                        program = build_peer(peer, case, self._device)
-                        time_calls(program.call, _WARM_UP, self._device)
-                except Exception as error:
-                    self._fail(f"{peer.name}, {precision}", error)
-                else:
-                    yield program
+                case, name = Case("eager", precision, False, 1), f"{peer.name}, {precision}"
+                build = partial(build_peer, peer, case, self._device)
+                yield from self._started(name, name, case, build)
+
+    def _started(
+        self, step: str, setup: str, case: Case, build: Callable[[], Program]
+    ) -> Iterator[Program]:
+        """The program, warm; nothing where it fails, which is listed under `setup`."""
+        self._steps.begin(step)
+        try:
+            with precision_of(case):
+                program = build()
+                time_calls(program.call, _WARM_UP, self._device)
+        # Out of memory, no compiler, a precision the device has not: the other cases go on.
+        except Exception as error:
+            self._fail(setup, error)
+        else:
+            yield program
 
     def _turn(self, program: Program, count: int) -> tuple[float, ...]:
         with precision_of(program.case):
@@ -172,17 +177,16 @@ class _CudaRun:
 
     def _measurement(self, program: Program, rounds: Sequence[tuple[float, ...]]) -> Measurement:
         case, peer = program.case, program.peer
-        if peer is not None:
-            return Measurement(
-                subject=_peer_subject(peer, case.precision),
-                setup=Setup(compute=self._device.type, batch=case.batch, variant=case.variant),
-                stages={"inference": Timing(rounds=tuple(rounds))},
-            )
+        subject = (
+            self._subject("torch", case.precision)
+            if peer is None
+            else _peer_subject(peer, case.precision)
+        )
         return Measurement(
-            subject=self._subject("torch", case.precision),
+            subject=subject,
             setup=Setup(compute=self._device.type, batch=case.batch, variant=case.variant),
             stages={"inference": Timing(rounds=tuple(rounds))},
-            bounds=bounds_of(self._plan.preset_name, case, self._peaks),
+            bounds=None if peer else bounds_of(self._plan.preset_name, case, self._peaks),
         )
 
     def measure_providers(self) -> None:
