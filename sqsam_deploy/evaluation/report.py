@@ -75,7 +75,17 @@ class MaskAgreement(_Frozen):
 
 
 class AveragePrecision(_Frozen):
-    """COCO's mask AP for a detector's boxes, in points; null where no object has that size."""
+    """COCO's mask AP for a detector's boxes, in points.
+
+    Attributes:
+        ap: Over thresholds 0.5 to 0.95.
+        ap50: At 0.5.
+        ap75: At 0.75.
+        ap_small: Of small objects; null where there is none. So are the next two.
+        ap_medium: Of medium ones.
+        ap_large: Of large ones.
+        ap_person: Of the category "person"; null where no image has one.
+    """
 
     ap: float
     ap50: float
@@ -83,6 +93,7 @@ class AveragePrecision(_Frozen):
     ap_small: float | None
     ap_medium: float | None
     ap_large: float | None
+    ap_person: float | None = None
 
 
 class Clicking(_Frozen):
@@ -220,12 +231,21 @@ class BrokenImage(_Frozen):
 
 
 class DatasetReport(_Frozen):
-    """The question of a report."""
+    """The question of a report.
+
+    Attributes:
+        name: The dataset's, with what it was narrowed to.
+        images: That were used.
+        objects: In them.
+        broken: Images that were left out.
+        category: Of every object that was asked about; null where there are several.
+    """
 
     name: str
     images: int
     objects: int
     broken: tuple[BrokenImage, ...]
+    category: str | None = None
 
 
 class ParityReport(_Frozen):

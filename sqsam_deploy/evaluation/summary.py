@@ -242,6 +242,7 @@ def _dataset_report(
     dataset: Dataset, results: Results, images: Sequence[ImageResult]
 ) -> DatasetReport:
     used = {image.image for image in results.images}
+    categories = {row.category for rows in results.objects.values() for row in rows}
     return DatasetReport(
         name=dataset.name,
         images=len(used),
@@ -251,6 +252,7 @@ def _dataset_report(
             for image in images
             if image.broken is not None
         ),
+        category=categories.pop() if len(categories) == 1 else None,
     )
 
 

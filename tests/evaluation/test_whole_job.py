@@ -68,8 +68,8 @@ def test_a_detector_s_boxes_give_table_1_with_ap(request_for, tmp_path, name):
     better, worse = (report.artifacts[f"{n}.onnx"].average_precision for n in ("float", "int8"))
     assert 0 < worse.ap < better.ap < 100
     table = next(t for t in paper_tables(report) if t.title.startswith("Table 1"))
-    assert table.columns[5] == "AP"
-    assert table.rows[-2][5] == f"{better.ap:.2f}"
+    assert table.columns[3] == "AP"
+    assert table.rows[-2][3] == f"{better.ap:.2f}"
 
 
 def test_lvis_masks_are_taken_where_they_replace_coco_s(request_for, shared):
