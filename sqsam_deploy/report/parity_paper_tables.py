@@ -32,7 +32,7 @@ def _table_1(report: ParityReport) -> Table | None:
     for name, artifact in report.artifacts.items():
         miou, ap = _of_kind(artifact, "detector-box"), artifact.average_precision
         values = (ap.ap, ap.ap_large, ap.ap_medium, ap.ap_small, ap.ap_person) if ap else [None] * 5
-        rows.append((name, _parameters(artifact), _cell(miou and miou.overall), *_cells(values)))
+        rows.append((name, _parameters(artifact), _overall(miou), *_cells(values)))
     columns = ("", "parameters M", "mIoU", *AP_COLUMNS)
     return Table(f"Table 1: a detector's boxes, {report.dataset.name}", columns, tuple(rows))
 
@@ -80,7 +80,7 @@ def _table_3(report: ParityReport) -> Table | None:
     rows = [(f"{row.network} (paper)", f"{row.miou}", *blank) for row in published().table_3]
     for name, artifact in report.artifacts.items():
         found = (_of_kind(artifact, kind) for kind in report.prompts)
-        rows.append((name, "-", *(_cell(row and row.overall) for row in found)))
+        rows.append((name, "-", *(_overall(row) for row in found)))
     columns = ("", "prompt not stated", *report.prompts)
     return Table(f"Table 3: persons, mIoU, {report.dataset.name}", columns, tuple(rows))
 
@@ -95,7 +95,7 @@ def _table_4(report: ParityReport) -> Table | None:
     for name, artifact in report.artifacts.items():
         one, three = (_of_kind(artifact, kind) for kind in _SALIENCY)
         count = f"{one.objects}" if one else "-"
-        rows.append((name, _cell(one and one.overall), _cell(three and three.overall), count))
+        rows.append((name, _overall(one), _overall(three), count))
     title = f"Table 4: saliency points, large masks, {report.dataset.name}"
     return Table(title, ("", "1 point", "3 points", "images"), tuple(rows))
 
@@ -108,6 +108,10 @@ def _parameters(artifact: ArtifactReport) -> str:
 
 def _of_kind(artifact: ArtifactReport, kind: str) -> MeanIou | None:
     return next((row for row in artifact.miou if row.kind == kind), None)
+
+
+def _overall(row: MeanIou | None) -> str:
+    return _cell(row.overall if row else None)
 
 
 def _size_cells(row: MeanIou | None) -> tuple[str, ...]:
