@@ -23,16 +23,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from semver import Version
-
 from sqsam_deploy.artifact.files import hash_file
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import PullRequest, Selection, pull
+from sqsam_deploy.release.pull import pull
+from sqsam_deploy.release.request import PublishRequest, PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import FolderStore, open_store
-from sqsam_deploy.release.version import parse_reference
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "release"))
 
@@ -43,9 +40,9 @@ def main() -> None:
         folder = Path(name)
         export = arguments.export or synthetic_export(folder / "export", arguments.scale)
         store = FolderStore(folder / "store")
-        request = PublishRequest(export, Version(1, 0, 0), name="bench", allow_unverified=True)
+        request = PublishRequest(export, version="1.0.0", name="bench", allow_unverified=True)
         publish(store, request)
-        measure(folder, store.url, arguments.rounds, Selection(arguments.runtime))
+        measure(folder, store.url, arguments.rounds, arguments.runtime)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -65,8 +62,8 @@ def synthetic_export(directory: Path, scale: int) -> Path:
     return ExportBuilder(scale)(directory)
 
 
-def measure(folder: Path, url: str, rounds: int, selection: Selection) -> None:
-    bring(url, folder / "cache", folder / "pulled", selection)
+def measure(folder: Path, url: str, rounds: int, runtime: str | None) -> None:
+    bring(url, folder / "cache", folder / "pulled", runtime)
     files = [path for path in (folder / "pulled").rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     plain, cold, warm = [], [], []
@@ -76,9 +73,9 @@ def measure(folder: Path, url: str, rounds: int, selection: Selection) -> None:
         plain.append(timed(lambda: copy_and_hash(folder / "pulled", files, folder / "copy")))
         shutil.rmtree(folder / "copy")
         free_pages(folder, 2 * size)
-        cold.append(timed(lambda: bring(url, folder / "cache", folder / "out", selection)))
+        cold.append(timed(lambda: bring(url, folder / "cache", folder / "out", runtime)))
         shutil.rmtree(folder / "out")
-        warm.append(timed(lambda: bring(url, folder / "cache", folder / "out", selection)))
+        warm.append(timed(lambda: bring(url, folder / "cache", folder / "out", runtime)))
         shutil.rmtree(folder / "out")
     print(f"{size / 1e6:.1f} MB, {len(files)} files, {rounds} rounds")
     print(f"copy and hash  {statistics.median(plain) * 1e3:8.1f} ms")
@@ -108,9 +105,9 @@ def report(name: str, times: list[float], plain: list[float]) -> None:
     )
 
 
-def bring(url: str, cache: Path, output: Path, selection: Selection) -> None:
+def bring(url: str, cache: Path, output: Path, runtime: str | None) -> None:
     source = Source(open_store(url), Cache(cache), print)
-    request = PullRequest(parse_reference("bench@1.0.0"), output, selection)
+    request = PullRequest("bench@1.0.0", output=output, runtime=runtime)
     pull(source, request, lambda what, total: lambda count: None)
 
 

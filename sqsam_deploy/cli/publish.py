@@ -1,8 +1,6 @@
 """`sqsam-publish`: an export directory becomes an immutable version in a store."""
 
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -10,13 +8,11 @@ from cyclopts import Parameter
 from sqsam_deploy._internal.terminal import note, say
 from sqsam_deploy.cli._app import PROGRAM_VERSION, make_app, run
 from sqsam_deploy.errors import UsageError
+from sqsam_deploy.release.request import PublishRequest
 
 if TYPE_CHECKING:
     from sqsam_deploy.release.publish import Published
-    from sqsam_deploy.release.signature import Signer
     from sqsam_deploy.release.store import Store
-
-_PASSWORD_VARIABLE = "SQSAM_KEY_PASSWORD"
 
 StoreArgument = Annotated[str, Parameter(metavar="STORE", env_var="SQSAM_STORE")]
 
@@ -25,20 +21,7 @@ app = make_app("sqsam-publish", "DIR STORE --version VERSION [OPTIONS] | COMMAND
 
 
 @app.default
-def publish(
-    directory: Annotated[Path, Parameter(metavar="DIR")],
-    store: StoreArgument,
-    /,
-    *,
-    version: str,
-    name: str | None = None,
-    tag: Annotated[tuple[str, ...], Parameter(metavar="TAG")] = (),
-    parity: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    bench: Annotated[tuple[Path, ...], Parameter(metavar="FILE")] = (),
-    sign_key: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    keyless: bool = False,
-    allow_unverified: bool = False,
-) -> None:
+def publish(request: Annotated[PublishRequest, Parameter(name="*")], store: StoreArgument) -> None:
     """Publish the artifacts of a directory as an immutable version in a store.
 
     The directory must match its manifest and have passed sqsam-parity.
@@ -47,40 +30,18 @@ def publish(
     2 wrong usage, 3 something could not be read, written or verified.
 
     Args:
-        directory: Directory that sqsam-export wrote.
         store: Folder, or URL of any kind that fsspec knows: s3://bucket/models, gs://…, az://…,
             hf://….
-        version: Semantic version of the release, such as 1.2.0. Alone, --version shows the
-            version of the program.
-        name: Name of the model. Without it, the manifest's.
-        tag: Tag to move to this version, such as stable. May be given several times.
-        parity: Result of sqsam-parity. Without it, parity.json in the directory.
-        bench: Result file of sqsam-bench, for the table of latencies. May be given several times.
-        sign_key: Private key (PEM) to sign with. Its password is read from $SQSAM_KEY_PASSWORD.
-        keyless: Sign with your identity, or the CI job's (Sigstore).
-        allow_unverified: Publish without a passed parity result. The release says so.
     """
     from sqsam_deploy._internal.progress import shown_steps
-    from sqsam_deploy.release.assemble import PublishRequest
     from sqsam_deploy.release.publish import STEPS
     from sqsam_deploy.release.publish import publish as run_publish
     from sqsam_deploy.release.store import open_store
-    from sqsam_deploy.release.version import parse_version
 
-    request = PublishRequest(
-        directory=directory,
-        version=parse_version(version),
-        name=name,
-        parity=parity,
-        benchmarks=bench,
-        tags=tag,
-        signer=_signer(sign_key, keyless=keyless),
-        allow_unverified=allow_unverified,
-    )
     target = open_store(store)
     with shown_steps(STEPS) as steps:
         published = run_publish(target, request, steps)
-    _show(published, target, signed=request.signer is not None)
+    _show(published, target, signed=request.is_signed)
 
 
 @app.command(name="tag")
@@ -132,16 +93,6 @@ def rebuild_index(store: StoreArgument, /) -> None:
             f"{len(indexer.damage)} versions were left out, the first {first.name} "
             f"{first.version}: {first.reason}"
         )
-
-
-def _signer(key: Path | None, *, keyless: bool) -> "Signer | None":
-    from sqsam_deploy.release.signature import KeylessSigner, KeySigner
-
-    if key is not None and keyless:
-        raise UsageError("--sign-key and --keyless exclude each other: choose one")
-    if key is not None:
-        return KeySigner(key, os.environ.get(_PASSWORD_VARIABLE))
-    return KeylessSigner() if keyless else None
 
 
 def _show(published: "Published", store: "Store", *, signed: bool) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from sqsam_deploy._internal.terminal import note, say, stderr, stdout
 from sqsam_deploy.cli._app import make_app, run
 from sqsam_deploy.errors import UsageError
+from sqsam_deploy.release.request import PullRequest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,27 +20,10 @@ if TYPE_CHECKING:
     from sqsam_deploy.release.diff import ReleaseDiff
     from sqsam_deploy.release.document import Latency, ReleasedArtifact
     from sqsam_deploy.release.lock import LockedModel
-    from sqsam_deploy.release.pull import Pulled, PullRequest, Watch
-    from sqsam_deploy.release.signature import Verifier
+    from sqsam_deploy.release.pull import Pulled, Watch
     from sqsam_deploy.release.source import Source
 
 
-@dataclass(frozen=True)
-class Trust:
-    """Who must have signed a release.
-
-    Attributes:
-        verify_key: Public key (PEM) that must have signed the release.
-        identity: Identity that must have signed the release (keyless, Sigstore).
-        identity_issuer: Issuer that vouches for --identity. Without it, GitHub Actions.
-    """
-
-    verify_key: Annotated[Path | None, Parameter(metavar="FILE")] = None
-    identity: str | None = None
-    identity_issuer: Annotated[str | None, Parameter(metavar="URL")] = None
-
-
-_NOBODY = Trust()
 _Name = Annotated[str | None, Parameter(metavar="NAME")]
 _Store = Annotated[str | None, Parameter(metavar="STORE")]
 
@@ -48,19 +32,11 @@ app = make_app("sqsam-pull", "NAME[@VERSION|@TAG] [OPTIONS] | COMMAND")
 
 @app.default
 def pull(
-    reference: Annotated[str | None, Parameter(metavar="NAME[@VERSION|@TAG]")] = None,
-    /,
+    request: Annotated[PullRequest, Parameter(name="*")] = PullRequest(),  # noqa: B008
     *,
     store: _Store = None,
-    runtime: _Name = None,
-    precision: _Name = None,
-    layout: Annotated[str, Parameter(name="--format", metavar="NAME")] = "plain",
-    output: Annotated[Path | None, Parameter(alias="-o", metavar="DIR")] = None,
-    trust: Annotated[Trust, Parameter(name="*")] = _NOBODY,
     locked: bool = False,
     lock: Annotated[Path, Parameter(metavar="FILE")] = Path("sqsam.lock"),
-    allow_older: bool = False,
-    overwrite: bool = False,
     offline: bool = False,
 ) -> None:
     """Pull a model from a store, verify it, and put it in place whole.
@@ -71,43 +47,15 @@ def pull(
     Exit codes: 0 in place, 2 wrong usage, 3 something could not be fetched or was refused.
 
     Args:
-        reference: Model, and version or tag.
         store: Folder or URL of the store. Without it, $SQSAM_STORE.
-        runtime: Pull only the artifacts of a runtime, such as executorch, coreml or onnx.
-        precision: Pull only the artifacts of a precision: int8, fp16, fp32 or int8-weights.
-        layout: Layout of the directory: plain, zip, swift-package or android-assets.
-        output: Directory to create or to replace. Without it, a directory with the model's name.
         locked: Bring exactly what the lock file pins.
         lock: Lock file.
-        allow_older: Take a latest that is older than what was pulled before.
-        overwrite: Replace also files that were changed since they were pulled.
         offline: Use only what earlier pulls left in the cache.
     """
-    from sqsam_deploy.release.lock import newest_pinned
-    from sqsam_deploy.release.pull import PullRequest, Selection
-    from sqsam_deploy.release.version import parse_reference
-
-    verifier = _verifier(trust)
     if locked:
-        if runtime or precision or output or layout != "plain":
-            raise UsageError("--locked takes runtime, precision, format and output from the lock")
-        _pull_locked(reference, store, lock, verifier, offline=offline, overwrite=overwrite)
-        return
-    if reference is None:
-        raise UsageError("say what to pull: sqsam-pull NAME[@VERSION|@TAG], or --locked")
-    wanted = parse_reference(reference)
-    source = _source(_store_url(store), offline=offline)
-    request = PullRequest(
-        reference=wanted,
-        output=output or Path(wanted.name),
-        selection=Selection(runtime, precision),
-        format=layout,
-        verifier=verifier,
-        pinned=newest_pinned(lock, source.store.url, wanted.name),
-        allow_older=allow_older,
-        overwrite=overwrite,
-    )
-    _pull(source, request, lock)
+        _pull_locked(request, store, lock, offline=offline)
+    else:
+        _pull(request, store, lock, offline=offline)
 
 
 @app.command(name="list")
@@ -171,17 +119,20 @@ def diff(
     _show_diff(compare(*releases))
 
 
-def _pull(source: "Source", request: "PullRequest", lock: Path) -> None:
-    from sqsam_deploy.release.lock import LockedModel, locked_output, update_lock
+def _pull(request: PullRequest, store: str | None, lock: Path, *, offline: bool) -> None:
+    from sqsam_deploy.release.lock import LockedModel, locked_output, newest_pinned, update_lock
     from sqsam_deploy.release.pull import pull as run_pull
+    from sqsam_deploy.release.version import parse_reference
 
+    name = parse_reference(request.wanted).name
+    source = _source(_store_url(store), offline=offline)
     with _shown_bytes() as watch:
-        pulled = run_pull(source, request, watch)
+        pulled = run_pull(source, request, watch, newest_pinned(lock, source.store.url, name))
     release = pulled.release
-    _show(pulled, request.output)
-    output = locked_output(lock, request.output)
+    _show(pulled, request.directory)
+    output = locked_output(lock, request.directory)
     if output is None:
-        _note(f"{request.output} is not pinned: it does not lie below the folder of {lock}")
+        _note(f"{request.directory} is not pinned: it does not lie below the folder of {lock}")
         return
     update_lock(
         lock,
@@ -191,8 +142,8 @@ def _pull(source: "Source", request: "PullRequest", lock: Path) -> None:
             name=release.name,
             version=release.version,
             release_sha256=pulled.opened.sha256,
-            runtime=request.selection.runtime,
-            precision=request.selection.precision,
+            runtime=request.runtime,
+            precision=request.precision,
             format=request.format,
             signed_by=pulled.opened.signed_by,
             files=pulled.files,
@@ -200,24 +151,18 @@ def _pull(source: "Source", request: "PullRequest", lock: Path) -> None:
     )
 
 
-def _pull_locked(
-    reference: str | None,
-    store: str | None,
-    lock: Path,
-    verifier: "Verifier | None",
-    *,
-    offline: bool,
-    overwrite: bool,
-) -> None:
+def _pull_locked(request: PullRequest, store: str | None, lock: Path, *, offline: bool) -> None:
     from sqsam_deploy.release.lock import output_of, read_lock
     from sqsam_deploy.release.pull import pull_locked
 
-    for model in _chosen(read_lock(lock).models, reference, lock):
+    if request.runtime or request.precision or request.output or request.format != "plain":
+        raise UsageError("--locked takes runtime, precision, format and output from the lock")
+    for model in _chosen(read_lock(lock).models, request.reference, lock):
         source = _source(store or model.store, offline=offline)
-        output = output_of(lock, model)
+        placed = replace(request, output=output_of(lock, model))
         with _shown_bytes() as watch:
-            pulled = pull_locked(source, model, output, verifier, watch, overwrite)
-        _show(pulled, output)
+            pulled = pull_locked(source, model, placed, watch)
+        _show(pulled, placed.directory)
 
 
 def _chosen(
@@ -251,20 +196,6 @@ def _source(url: str, *, offline: bool) -> "Source":
 
 def _note(message: str) -> None:
     note(f"note: {message}")
-
-
-def _verifier(trust: Trust) -> "Verifier | None":
-    from sqsam_deploy.release.signature import GITHUB_ISSUER, IdentityVerifier, KeyVerifier
-
-    if trust.verify_key is not None and trust.identity is not None:
-        raise UsageError("--verify-key and --identity exclude each other: choose one")
-    if trust.identity_issuer is not None and trust.identity is None:
-        raise UsageError("--identity-issuer says who vouches for --identity, which is missing")
-    if trust.verify_key is not None:
-        return KeyVerifier(trust.verify_key)
-    if trust.identity is None:
-        return None
-    return IdentityVerifier(trust.identity, trust.identity_issuer or GITHUB_ISSUER)
 
 
 @contextmanager

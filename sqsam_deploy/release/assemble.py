@@ -10,8 +10,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from semver import Version
-
 from sqsam_deploy.artifact.files import FileEntry, file_entries, hash_file
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, verify_files
 from sqsam_deploy.errors import ArtifactError, SqsamError, UsageError
@@ -35,6 +33,7 @@ from sqsam_deploy.release.evidence import (
     read_parity,
     require_passed,
 )
+from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.sbom import bill_of_materials
 from sqsam_deploy.release.signature import Signer
 from sqsam_deploy.runtimes.registry import artifact_suffixes
@@ -42,31 +41,6 @@ from sqsam_deploy.runtimes.registry import artifact_suffixes
 #: Reports to look at: of the export and of the parity gate.
 REPORT_NAMES = ("report.html", "parity.html")
 _EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
-
-
-@dataclass(frozen=True)
-class PublishRequest:
-    """An export directory, and the release to make of it.
-
-    Attributes:
-        directory: A directory that `sqsam-export` wrote.
-        version: Of the release.
-        name: Of the model; None takes the manifest's.
-        parity: Result of `sqsam-parity`; None is `parity.json` in the directory.
-        benchmarks: Result files of `sqsam-bench`.
-        tags: Tags to move to this version.
-        signer: Signs the release; None leaves it unsigned.
-        allow_unverified: Publish also without a passed parity result, and say so.
-    """
-
-    directory: Path
-    version: Version
-    name: str | None = None
-    parity: Path | None = None
-    benchmarks: tuple[Path, ...] = ()
-    tags: tuple[str, ...] = ()
-    signer: Signer | None = None
-    allow_unverified: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +91,7 @@ def assemble(workspace: Path, request: PublishRequest, manifest: Manifest, name:
     _copy_documents(workspace, request, manifest)
     if result is not None:
         shutil.copyfile(_parity_path(request), workspace / PARITY_NAME)
-    content = CardContent(name, str(request.version), verification, artifacts)
+    content = CardContent(name, request.version, verification, artifacts)
     _write_documents(workspace, content, manifest)
     return Release(
         name=name,

@@ -20,7 +20,7 @@ from sqsam_deploy.artifact.files import hash_bytes
 from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.errors import ArtifactError, ReleaseError
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.assemble import Assembled, PublishRequest, assemble, check_directory, seal
+from sqsam_deploy.release.assemble import Assembled, assemble, check_directory, seal
 from sqsam_deploy.release.catalog import (
     Index,
     Indexer,
@@ -31,8 +31,10 @@ from sqsam_deploy.release.catalog import (
 )
 from sqsam_deploy.release.document import DOCUMENT_LIMIT, RELEASE_NAME, Release, parse_record
 from sqsam_deploy.release.http import NotInStoreError
+from sqsam_deploy.release.request import PublishRequest
+from sqsam_deploy.release.signature import requested_signer
 from sqsam_deploy.release.store import FolderStore, Store
-from sqsam_deploy.release.version import check_movable, check_name
+from sqsam_deploy.release.version import check_movable, check_name, parse_version
 
 _BLOCK = 8 << 20
 #: Steps that `publish` reports, at most.
@@ -56,12 +58,14 @@ def publish(store: Store, request: PublishRequest, steps: Steps | None = None) -
     """Publishes one version; where this very release is already there, only tags and the index.
 
     Raises:
+        UsageError: The version, the name, a tag or the key cannot be used.
         GateError: The parity gate did not pass.
         ArtifactError: The directory, its parity result or a benchmark result is not in order.
         ReleaseError: The version exists with other content.
         StoreError: The store cannot be read or written.
     """
     steps = steps or SilentSteps()
+    version = parse_version(request.version)
     steps.begin("comparing the directory with its manifest")
     manifest = read_manifest(request.directory)
     name = check_name(request.name or manifest.name)
@@ -75,11 +79,11 @@ def publish(store: Store, request: PublishRequest, steps: Steps | None = None) -
         release = assemble(workspace, request, manifest, name)
         published = _already_there(store, release)
         if published is None:
-            assembled = seal(workspace, release, request.signer)
+            assembled = seal(workspace, release, requested_signer(request))
             published = _publish_files(store, assembled, steps)
     steps.begin("moving tags, refreshing the index")
     for tag in request.tags:
-        move_tag(store, name, tag, request.version)
+        move_tag(store, name, tag, version)
     refresh_index(store)
     return published
 

@@ -6,7 +6,7 @@ compared with the hash that the one before gave; only what passed all of it is p
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from semver import Version
@@ -20,9 +20,10 @@ from sqsam_deploy.release.delivery import Delivery
 from sqsam_deploy.release.document import CARD_NAME, Release
 from sqsam_deploy.release.formats import find_format
 from sqsam_deploy.release.lock import LockedModel
-from sqsam_deploy.release.signature import Verifier
+from sqsam_deploy.release.request import PullRequest
+from sqsam_deploy.release.signature import requested_verifier
 from sqsam_deploy.release.source import OpenedRelease, Source
-from sqsam_deploy.release.version import Reference
+from sqsam_deploy.release.version import parse_reference
 
 #: Marks a directory as made by a pull, and lists what the pull put there. Both Gradle and the
 #: Swift package manager leave names with a leading dot out of what they build.
@@ -33,47 +34,6 @@ _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 #: Called with the name and size in bytes of a download; returns what to call with its progress.
 Watch = Callable[[str, int], Callable[[int], None]]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which artifacts of a release: those of a runtime, of a precision, of both, or all."""
-
-    runtime: str | None = None
-    precision: str | None = None
-
-    def matches(self, artifact: ArtifactEntry) -> bool:
-        """Whether the artifact was asked for."""
-        metadata = artifact.metadata
-        return self.runtime in (None, metadata.runtime) and self.precision in (
-            None,
-            metadata.precision,
-        )
-
-
-@dataclass(frozen=True)
-class PullRequest:
-    """A release, the part of it that is wanted, and the directory to put it in.
-
-    Attributes:
-        reference: Model and version or tag.
-        output: Directory to make, or to replace if an earlier pull made it.
-        selection: Which artifacts.
-        format: Name of the layout.
-        verifier: Who must have signed; None leaves signatures unchecked.
-        pinned: Highest released version of the model that the project had from this store.
-        allow_older: Take a `latest` that is older than what is known.
-        overwrite: Replace also files that were changed since they were pulled.
-    """
-
-    reference: Reference
-    output: Path
-    selection: Selection = Selection()
-    format: str = "plain"
-    verifier: Verifier | None = None
-    pinned: Version | None = None
-    allow_older: bool = False
-    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,8 +54,16 @@ class Pulled:
         return self.opened.release
 
 
-def pull(source: Source, request: PullRequest, watch: Watch) -> Pulled:
+def pull(
+    source: Source, request: PullRequest, watch: Watch, pinned: Version | None = None
+) -> Pulled:
     """Pulls what the request asks for.
+
+    Args:
+        source: Store and cache.
+        request: With a reference.
+        watch: Told of each download.
+        pinned: Highest released version of the model that the project had from this store.
 
     Raises:
         ReleaseError: The release does not exist, was tampered with, is not signed as asked, or
@@ -103,44 +71,39 @@ def pull(source: Source, request: PullRequest, watch: Watch) -> Pulled:
         StoreError: The store cannot be reached, and the cache does not hold all of it.
         UsageError: Nothing in the release matches, or the output directory is another's.
     """
-    reference = request.reference
+    reference = parse_reference(request.wanted)
     version = source.resolve(reference)
     if not request.allow_older:
-        source.refuse_older(reference, version, request.pinned)
-    opened = source.open(reference.name, version, request.verifier)
+        source.refuse_older(reference, version, pinned)
+    opened = source.open(reference.name, version, requested_verifier(request))
     source.remember(reference, version)
     return _deliver(source, request, opened, watch)
 
 
-def pull_locked(
-    source: Source,
-    locked: LockedModel,
-    output: Path,
-    verifier: Verifier | None,
-    watch: Watch,
-    overwrite: bool = False,
-) -> Pulled:
+def pull_locked(source: Source, locked: LockedModel, request: PullRequest, watch: Watch) -> Pulled:
     """Pulls exactly what a lock file pins, whatever tags say by now.
+
+    Args:
+        source: Store and cache.
+        locked: What is pinned.
+        request: Who must have signed it, the directory to put it in, and what is done to one that
+            was changed. The lock answers everything else.
+        watch: Told of each download.
 
     Raises:
         ReleaseError: The store's release is not the pinned one, or lays out to other files.
     """
-    opened = source.open(locked.name, Version.parse(locked.version), verifier)
+    opened = source.open(locked.name, Version.parse(locked.version), requested_verifier(request))
     if opened.sha256 != locked.release_sha256:
         raise ReleaseError(
             f"{locked.name} {locked.version} in {source.store.url} is not the one in the lock "
             f"file (release.json has SHA-256 {opened.sha256[:12]}…, locked is "
             f"{locked.release_sha256[:12]}…)"
         )
-    request = PullRequest(
-        reference=Reference(locked.name, version=Version.parse(locked.version)),
-        output=output,
-        selection=Selection(locked.runtime, locked.precision),
-        format=locked.format,
-        verifier=verifier,
-        overwrite=overwrite,
+    wanted = replace(
+        request, runtime=locked.runtime, precision=locked.precision, format=locked.format
     )
-    return _deliver(source, request, opened, watch, expected=locked.files)
+    return _deliver(source, wanted, opened, watch, expected=locked.files)
 
 
 def _deliver(
@@ -151,11 +114,11 @@ def _deliver(
     expected: tuple[FileEntry, ...] | None = None,
 ) -> Pulled:
     layout = find_format(request.format)
-    artifacts = _select(opened, request.selection)
+    artifacts = _select(opened, request)
     if not request.overwrite:
-        _refuse_changes(request.output)
+        _refuse_changes(request.directory)
     files = _fetch(source, opened, artifacts, watch)
-    with staged_directory(request.output, marker=RECEIPT_NAME) as staging:
+    with staged_directory(request.directory, marker=RECEIPT_NAME) as staging:
         delivery = Delivery(opened, artifacts, files, staging)
         layout.write(delivery)
         written = delivery.entries()
@@ -168,12 +131,18 @@ def _deliver(
     return Pulled(opened, artifacts, written)
 
 
-def _select(opened: OpenedRelease, selection: Selection) -> tuple[ArtifactEntry, ...]:
-    chosen = tuple(filter(selection.matches, opened.manifest.artifacts))
+def _select(opened: OpenedRelease, request: PullRequest) -> tuple[ArtifactEntry, ...]:
+    """The artifacts of a runtime, of a precision, of both, or all."""
+    chosen = tuple(
+        artifact
+        for artifact in opened.manifest.artifacts
+        if request.runtime in (None, artifact.metadata.runtime)
+        and request.precision in (None, artifact.metadata.precision)
+    )
     if not chosen:
         release = opened.release
         there = ", ".join(f"{a.runtime} {a.precision}" for a in release.artifacts)
-        asked = " ".join(filter(None, (selection.runtime, selection.precision)))
+        asked = " ".join(filter(None, (request.runtime, request.precision)))
         raise UsageError(f"{release.name} {release.version} has no {asked}: it has {there}")
     return chosen
 

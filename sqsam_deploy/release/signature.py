@@ -6,15 +6,18 @@ the same with that library's own command: `model_signing verify … release.json
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
 from sqsam_deploy.errors import MissingDependencyError, ReleaseError, UsageError
+from sqsam_deploy.release.request import PublishRequest, PullRequest
 
 #: Issuer of the identities of GitHub Actions workflows.
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
+_PASSWORD_VARIABLE = "SQSAM_KEY_PASSWORD"
 
 
 class Signer(Protocol):
@@ -116,6 +119,22 @@ class IdentityVerifier:
         except Exception as error:
             raise ReleaseError(f"Sigstore's trust root is missing: {_first_line(error)}") from error
         _verify(config, document, signature, self.described)
+
+
+def requested_signer(request: PublishRequest) -> Signer | None:
+    """Signs as a request asks; None leaves the release unsigned."""
+    if request.sign_key is not None:
+        return KeySigner(request.sign_key, os.environ.get(_PASSWORD_VARIABLE))
+    return KeylessSigner() if request.keyless else None
+
+
+def requested_verifier(request: PullRequest) -> Verifier | None:
+    """Accepts the signatures that a request asks for; None leaves them unchecked."""
+    if request.verify_key is not None:
+        return KeyVerifier(request.verify_key)
+    if request.identity is None:
+        return None
+    return IdentityVerifier(request.identity, request.identity_issuer or GITHUB_ISSUER)
 
 
 def _verify(config: Any, document: Path, signature: Path, signer: str) -> None:

@@ -272,12 +272,12 @@ def test_publish(start: Callable[..., Called]) -> None:
     assert store.url.endswith("/store")
     assert request.directory == Path("done")
     assert str(request.version) == "1.2.0"
-    assert (request.name, request.parity, request.signer) == (None, None, None)
-    assert (request.benchmarks, request.tags, request.allow_unverified) == ((), (), False)
+    assert (request.name, request.parity, request.sign_key) == (None, None, None)
+    assert (request.benchmarks, request.tags) == ((), ())
+    assert (request.keyless, request.allow_unverified) == (False, False)
 
 
-def test_publish_with_every_option(start: Callable[..., Called], tmp_path: Path) -> None:
-    (tmp_path / "key.pem").write_text("no key, which is not looked at before it signs")
+def test_publish_with_every_option(start: Callable[..., Called]) -> None:
     words = ("done", "elsewhere", "--version", "1.2.0-rc.1", "--name", "mine")
     words += ("--tag", "stable", "--tag", "beta", "--parity", "p.json")
     words += ("--bench", "a.json", "--bench", "b.json", "--keyless", "--allow-unverified")
@@ -288,7 +288,13 @@ def test_publish_with_every_option(start: Callable[..., Called], tmp_path: Path)
     assert request.tags == ("stable", "beta")
     assert request.benchmarks == (Path("a.json"), Path("b.json"))
     assert request.allow_unverified
-    assert type(request.signer).__name__ == "KeylessSigner"
+    assert request.keyless
+
+
+def test_publish_with_a_key(start: Callable[..., Called]) -> None:
+    words = ("done", "elsewhere", "--version", "1.2.0", "--sign-key", "key.pem")
+    (_, request, *_), _ = start("publish", "release.publish.publish", *words)
+    assert request.sign_key == Path("key.pem")
 
 
 def test_publish_tag(start: Callable[..., Called]) -> None:
@@ -299,12 +305,11 @@ def test_publish_tag(start: Callable[..., Called]) -> None:
 
 
 def test_pull(start: Callable[..., Called]) -> None:
-    (source, request, _), _ = start("pull", "release.pull.pull", "mine")
+    (source, request, *_), _ = start("pull", "release.pull.pull", "mine")
     assert source.store.url.endswith("/store")
-    assert request.reference.name == "mine"
-    assert request.output == Path("mine")
-    assert (request.selection.runtime, request.selection.precision) == (None, None)
-    assert (request.format, request.verifier) == ("plain", None)
+    assert (request.reference, request.directory) == ("mine", Path("mine"))
+    assert (request.runtime, request.precision, request.format) == (None, None, "plain")
+    assert (request.verify_key, request.identity) == (None, None)
     assert (request.allow_older, request.overwrite) == (False, False)
 
 
@@ -313,17 +318,22 @@ def test_pull_with_every_option(start: Callable[..., Called]) -> None:
     words += ("--format", "swift-package", "--output", "out", "--lock", "l.lock", "--offline")
     words += ("--identity", "me@example.org", "--identity-issuer", "https://example.org")
     words += ("--allow-older", "--overwrite")
-    (source, request, _), _ = start("pull", "release.pull.pull", *words)
+    (source, request, *_), _ = start("pull", "release.pull.pull", *words)
     assert source.store.url.endswith("elsewhere")
     assert type(source.store).__name__ == "OfflineStore"
-    assert str(request.reference.version) == "1.0.0"
-    assert (request.selection.runtime, request.selection.precision) == ("onnx", "int8")
-    assert (request.format, request.output) == ("swift-package", Path("out"))
+    assert request.reference == "mine@1.0.0"
+    assert (request.runtime, request.precision) == ("onnx", "int8")
+    assert (request.format, request.directory) == ("swift-package", Path("out"))
     assert (request.allow_older, request.overwrite) == (True, True)
-    assert fields(request.verifier, "identity", "issuer") == {
+    assert fields(request, "identity", "identity_issuer") == {
         "identity": "me@example.org",
-        "issuer": "https://example.org",
+        "identity_issuer": "https://example.org",
     }
+
+
+def test_pull_with_a_key(start: Callable[..., Called]) -> None:
+    (_, request, *_), _ = start("pull", "release.pull.pull", "mine", "--verify-key", "k.pub")
+    assert request.verify_key == Path("k.pub")
 
 
 def test_pull_list_and_diff(start: Callable[..., Called]) -> None:

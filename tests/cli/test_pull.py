@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from semver import Version
 
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.publish import publish
+from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.store import FolderStore
 from tests.cli.release_fixtures import Command, ExportBuilder
 
@@ -19,7 +19,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli-store")
     for seed, version in enumerate((Version(1, 0, 0), Version(1, 1, 0))):
         export = ExportBuilder()(folder / f"export-{seed}", seed=seed)
-        publish(FolderStore(folder / "store"), PublishRequest(export, version))
+        publish(FolderStore(folder / "store"), PublishRequest(export, version=str(version)))
     return folder / "store"
 
 

@@ -16,15 +16,13 @@ from semver import Version
 from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_index, read_record
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import PullRequest, pull
-from sqsam_deploy.release.signature import KeySigner, KeyVerifier
+from sqsam_deploy.release.pull import pull
+from sqsam_deploy.release.request import PublishRequest, PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import FolderStore
-from sqsam_deploy.release.version import parse_reference
 from tests.release.crashes import kill_after, run_in_child, was_killed
 from tests.release.export_builder import ExportBuilder
 from tests.release.release_keys import Keys
@@ -43,7 +41,7 @@ def base(build_export: ExportBuilder, keys: Keys, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp("crashes")
     old = build_export(folder / "old")
     build_export(folder / "new", seed=1)
-    request = PublishRequest(old, Version(1, 0, 0), signer=KeySigner(keys.private))
+    request = PublishRequest(old, version="1.0.0", sign_key=keys.private)
     publish(FolderStore(folder / "store"), request)
     return folder
 
@@ -58,8 +56,9 @@ class Publishing:
         self.store = FolderStore(folder / "store")
 
     def run(self) -> None:
-        signer = KeySigner(self._keys.private)
-        publish(self.store, PublishRequest(self._export, Version(1, 1, 0), signer=signer))
+        publish(
+            self.store, PublishRequest(self._export, version="1.1.0", sign_key=self._keys.private)
+        )
 
     def check(self) -> bool:
         """Nothing half visible; says whether the new version exists."""
@@ -83,8 +82,7 @@ class Publishing:
         output = self.folder / f"pulled-{version}"
         shutil.rmtree(output, ignore_errors=True)
         source = Source(self.store, Cache(self.folder / "cache"), lambda message: None)
-        verifier = KeyVerifier(self._keys.public)
-        request = PullRequest(parse_reference(f"{NAME}@{version}"), output, verifier=verifier)
+        request = PullRequest(f"{NAME}@{version}", output=output, verify_key=self._keys.public)
         pull(source, request, lambda what, total: lambda count: None)
         verify_files(output, read_manifest(output))
 
@@ -120,9 +118,8 @@ class Pulling:
 
     def _bring(self, version: str) -> None:
         source = Source(self._store, self._cache, lambda message: None)
-        reference = parse_reference(f"{NAME}@{version}")
         request = PullRequest(
-            reference, self.folder / "out", verifier=KeyVerifier(self._keys.public)
+            f"{NAME}@{version}", output=self.folder / "out", verify_key=self._keys.public
         )
         pull(source, request, lambda what, total: lambda count: None)
 
@@ -137,7 +134,7 @@ def scene(
     """Makes fresh scenes, one for each death."""
     if not (base / "both").exists():
         shutil.copytree(base / "store", base / "both")
-        newer = PublishRequest(base / "new", Version(1, 1, 0), signer=KeySigner(keys.private))
+        newer = PublishRequest(base / "new", version="1.1.0", sign_key=keys.private)
         publish(FolderStore(base / "both"), newer)
     count = 0
 

@@ -6,29 +6,27 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from semver import Version
 
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.errors import UsageError
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.formats import find_format
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import PullRequest, Selection, pull
+from sqsam_deploy.release.pull import pull
+from sqsam_deploy.release.request import PublishRequest, PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import open_store
 from sqsam_deploy.release.swift_package import property_name, swift_string, type_name
-from sqsam_deploy.release.version import parse_reference
 
 
 def bring(export: Path, tmp_path: Path, layout: str, **selected: str) -> Path:
     store = open_store(f"memory://{tmp_path.name}")
-    publish(store, PublishRequest(export, Version(1, 0, 0)))
+    publish(store, PublishRequest(export, version="1.0.0"))
     source = Source(store, Cache(tmp_path / "cache"), lambda message: None)
     request = PullRequest(
-        parse_reference("squeezesam-nano"),
-        tmp_path / "out",
-        selection=Selection(**selected),
+        "squeezesam-nano",
+        output=tmp_path / "out",
+        **selected,
         format=layout,
     )
     pull(source, request, lambda what, total: lambda count: None)

@@ -14,17 +14,16 @@ from semver import Version
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.errors import StoreError
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import PullRequest, pull
+from sqsam_deploy.release.pull import pull
+from sqsam_deploy.release.request import PublishRequest, PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import FolderStore
-from sqsam_deploy.release.version import parse_reference
 from tests.release.export_builder import ExportBuilder
 
 V1 = Version(1, 0, 0)
-REFERENCE = parse_reference("squeezesam-nano@1.0.0")
+REFERENCE = "squeezesam-nano@1.0.0"
 
 
 @pytest.fixture
@@ -48,25 +47,25 @@ def fill(disk: Path, leave: int) -> Path:
 
 def bring(store: FolderStore, cache: Path, output: Path) -> None:
     source = Source(store, Cache(cache), lambda message: None)
-    pull(source, PullRequest(REFERENCE, output), lambda what, total: lambda count: None)
+    pull(source, PullRequest(REFERENCE, output=output), lambda what, total: lambda count: None)
 
 
 def test_store_on_a_full_disk(small_disk: Path, export: Path) -> None:
     store = FolderStore(small_disk / "store")
     ballast = fill(small_disk, leave=24 << 10)
     with pytest.raises(StoreError, match="cannot be written: No space left on device"):
-        publish(store, PublishRequest(export, V1))
+        publish(store, PublishRequest(export, version=str(V1)))
     assert not (small_disk / "store" / layout.record("squeezesam-nano", V1)).exists()
     assert list((small_disk / "store" / ".partial").iterdir()) == []
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
-    assert not publish(store, PublishRequest(export, V1)).already_there
+    assert not publish(store, PublishRequest(export, version=str(V1))).already_there
 
 
 @pytest.mark.parametrize("full", ["cache", "output"])
 def test_pull_to_a_full_disk(full: str, small_disk: Path, export: Path, tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "store")
-    publish(store, PublishRequest(export, V1))
+    publish(store, PublishRequest(export, version=str(V1)))
     places = {"cache": tmp_path / "cache", "output": tmp_path / "out"}
     places[full] = small_disk / full
     ballast = fill(small_disk, leave=16 << 10)

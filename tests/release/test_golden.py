@@ -9,11 +9,10 @@ from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import Indexer, read_index
 from sqsam_deploy.release.document import RELEASE_VERSION
-from sqsam_deploy.release.pull import PullRequest, pull
-from sqsam_deploy.release.signature import KeyVerifier
+from sqsam_deploy.release.pull import pull
+from sqsam_deploy.release.request import PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import FolderStore
-from sqsam_deploy.release.version import parse_reference
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = [f"v{number}" for number in range(1, RELEASE_VERSION + 1)]
@@ -38,9 +37,9 @@ def test_golden_release_is_pulled_and_its_signature_still_verifies(
     golden = GOLDEN / format_version
     source = Source(FolderStore(golden / "store"), Cache(tmp_path / "cache"), pytest.fail)
     request = PullRequest(
-        parse_reference(f"squeezesam-nano@{version}"),
-        tmp_path / "out",
-        verifier=KeyVerifier(golden / "key.pub"),
+        f"squeezesam-nano@{version}",
+        output=tmp_path / "out",
+        verify_key=golden / "key.pub",
     )
     pull(source, request, lambda what, total: lambda count: None)
     verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))

@@ -17,14 +17,13 @@ from semver import Version
 from sqsam_deploy.artifact.files import hash_bytes
 from sqsam_deploy.errors import ArtifactError, ReleaseError, SqsamError, StoreError, UsageError
 from sqsam_deploy.release import download, http, layout
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import Indexer, read_index
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import PullRequest, Selection, pull
+from sqsam_deploy.release.pull import pull
+from sqsam_deploy.release.request import PublishRequest, PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import FolderStore, Store, open_store
-from sqsam_deploy.release.version import parse_reference
 from tests.release.export_builder import ExportBuilder
 from tests.release.http_server import RangeServer
 
@@ -39,7 +38,7 @@ def made(build_export: ExportBuilder, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("hostile")
     for seed, version in enumerate((Version(1, 0, 0), Version(2, 0, 0))):
         export = build_export(folder / f"export-{version}", seed=seed)
-        publish(FolderStore(folder / "store"), PublishRequest(export, version))
+        publish(FolderStore(folder / "store"), PublishRequest(export, version=str(version)))
     return folder / "store"
 
 
@@ -61,17 +60,18 @@ def bring(
     folder: Path,
     reference: str = NAME,
     notes: list[str] | None = None,
+    pinned: Version | None = None,
     **options: object,
 ) -> str:
     """Pulls one model into `folder / "out"`, with a cache beside, and returns its version."""
     request = PullRequest(
-        parse_reference(reference),
-        folder / "out",
-        Selection("onnx"),
+        reference,
+        output=folder / "out",
+        runtime="onnx",
         **options,  # type: ignore[arg-type]
     )
     source = Source(store, Cache(folder / "cache"), (notes if notes is not None else []).append)
-    return pull(source, request, lambda what, total: lambda count: None).release.version
+    return pull(source, request, lambda what, total: lambda count: None, pinned).release.version
 
 
 def on(part: str, answer: Callable[[Handler], None]) -> Callable[[Handler], bool]:
@@ -331,7 +331,7 @@ def test_stray_file_in_a_store_is_passed_over(stray: str, store: FolderStore, ex
     path = Path(store.url) / stray
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"\0\1Bud1")
-    publish(store, PublishRequest(export, Version(2, 1, 0)))
+    publish(store, PublishRequest(export, version="2.1.0"))
     assert (Path(store.url) / LATEST).read_text() == "2.1.0\n"
     index = Indexer(store).refresh()
     assert list(index.models) == [NAME]
@@ -526,7 +526,7 @@ def test_file_changed_in_the_cache_after_it_was_verified_is_never_put_in_place(
         return False
 
     http_server.takeover = strike
-    request = PullRequest(parse_reference(NAME), tmp_path / "out")
+    request = PullRequest(NAME, output=tmp_path / "out")
     source = Source(remote, Cache(tmp_path / "cache"), lambda message: None)
     with pytest.raises(ReleaseError, match=r"changed|is not the file"):
         pull(source, request, lambda what, total: lambda count: None)
@@ -599,7 +599,7 @@ def test_links_in_a_store_that_lead_nowhere_are_passed_over(
     models = Path(store.url) / "models"
     for path in (models / "old", models / NAME / "3.0.0", models / NAME / "tags" / "beta"):
         path.symlink_to(path.name)
-    publish(store, PublishRequest(export, Version(2, 1, 0)))
+    publish(store, PublishRequest(export, version="2.1.0"))
     assert (Path(store.url) / LATEST).read_text() == "2.1.0\n"
     assert list(read_index(store).models) == [NAME]
 

@@ -12,9 +12,9 @@ import pytest
 from semver import Version
 
 from sqsam_deploy.errors import SqsamError
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.lock import LockedModel, newest_pinned, read_lock, update_lock
 from sqsam_deploy.release.publish import publish
+from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.store import FolderStore
 from tests.commands import Done, run_command
 from tests.release.export_builder import ExportBuilder
@@ -28,7 +28,7 @@ def pinned(build_export: ExportBuilder, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("lock")
     project = folder / "home" / "project"
     project.mkdir(parents=True)
-    request = PublishRequest(build_export(folder / "export"), Version(1, 0, 0))
+    request = PublishRequest(build_export(folder / "export"), version="1.0.0")
     publish(FolderStore(folder / "store"), request)
     done = pulled(project, NAME, "--store", folder / "store", "--runtime", "onnx", "-o", "out")
     assert done.code == 0, done.stderr

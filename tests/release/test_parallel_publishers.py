@@ -12,10 +12,10 @@ from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_index, read_record
-from sqsam_deploy.release.pull import PullRequest, pull
+from sqsam_deploy.release.pull import pull
+from sqsam_deploy.release.request import PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import Store, open_store
-from sqsam_deploy.release.version import parse_reference
 from tests.release.export_builder import ExportBuilder
 
 NAME = "squeezesam-nano"
@@ -23,16 +23,15 @@ PUBLISHERS = 8
 SCRIPT = """
 import sys
 from pathlib import Path
-from semver import Version
 from sqsam_deploy.errors import ReleaseError
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.publish import publish
+from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.store import open_store
 store, export, version = open_store(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 print("ready", flush=True)
 sys.stdin.read(1)
 try:
-    print(publish(store, PublishRequest(export, Version.parse(version))).already_there)
+    print(publish(store, PublishRequest(export, version=version)).already_there)
 except ReleaseError as error:
     print(f"refused: {error}")
 """
@@ -62,7 +61,7 @@ def publish_at_once(url: str, exports: list[Path], versions: list[str]) -> list[
 
 def pulled_from(store: Store, version: str, folder: Path) -> Path:
     source = Source(store, Cache(folder / "cache"), lambda message: None)
-    request = PullRequest(parse_reference(f"{NAME}@{version}"), folder / version)
+    request = PullRequest(f"{NAME}@{version}", output=folder / version)
     pull(source, request, lambda what, total: lambda count: None)
     verify_files(folder / version, read_manifest(folder / version))
     return folder / version

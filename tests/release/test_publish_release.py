@@ -12,11 +12,10 @@ from semver import Version
 from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.errors import ArtifactError, GateError, ReleaseError, UsageError
 from sqsam_deploy.release import layout
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.catalog import Index, Indexer, move_tag, read_index, read_record
 from sqsam_deploy.release.document import Release, parse_release
 from sqsam_deploy.release.publish import Published, publish
-from sqsam_deploy.release.signature import KeySigner
+from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.store import FolderStore, Store, open_store
 from tests.release.export_builder import ExportBuilder
 from tests.release.release_keys import Keys
@@ -31,7 +30,7 @@ def store(tmp_path: Path) -> FolderStore:
 
 
 def put(store: Store, export: Path, version: str = "1.0.0", **options: object) -> Published:
-    return publish(store, PublishRequest(export, Version.parse(version), **options))  # type: ignore[arg-type]
+    return publish(store, PublishRequest(export, version=version, **options))  # type: ignore[arg-type]
 
 
 def stored(store: FolderStore, file: str, version: Version = V1) -> bytes:
@@ -325,7 +324,7 @@ def test_bill_of_materials_is_valid_cyclonedx_and_names_what_was_used(
 def test_signature_is_accepted_by_the_signing_librarys_own_command(
     store: FolderStore, export: Path, keys: Keys, other_keys: Keys, tmp_path: Path
 ) -> None:
-    put(store, export, signer=KeySigner(keys.private))
+    put(store, export, sign_key=keys.private)
     for name in ("release.json", "release.json.sig"):
         (tmp_path / name).write_bytes(stored(store, name))
     command = [
@@ -343,7 +342,7 @@ def test_key_that_is_none_is_refused_in_one_sentence(
 ) -> None:
     (tmp_path / "key.pem").write_text("no key")
     with pytest.raises(UsageError, match=r"key\.pem is no usable private key"):
-        put(store, export, signer=KeySigner(tmp_path / "key.pem"))
+        put(store, export, sign_key=tmp_path / "key.pem")
     assert not (Path(store.url) / layout.MODELS).exists()
 
 

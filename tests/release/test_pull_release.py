@@ -11,17 +11,15 @@ from sqsam_deploy.artifact.files import hash_bytes
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.errors import ArtifactError, ReleaseError, StoreError, UsageError
 from sqsam_deploy.release import download, layout
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_record
 from sqsam_deploy.release.document import release_bytes
 from sqsam_deploy.release.lock import LockedModel
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import Pulled, PullRequest, Selection, pull, pull_locked
-from sqsam_deploy.release.signature import KeySigner, KeyVerifier
+from sqsam_deploy.release.pull import Pulled, pull, pull_locked
+from sqsam_deploy.release.request import PublishRequest, PullRequest
 from sqsam_deploy.release.source import OfflineStore, Source
 from sqsam_deploy.release.store import FolderStore, Store, open_store
-from sqsam_deploy.release.version import parse_reference
 from tests.release.export_builder import ExportBuilder
 from tests.release.http_server import RangeServer
 from tests.release.release_keys import Keys
@@ -55,9 +53,7 @@ def published(
     for seed, version in enumerate(("1.0.0", "1.1.0")):
         export = build_export(folder / f"export-{version}", seed=seed)
         tags = ("stable",) if version == "1.0.0" else ()
-        request = PublishRequest(
-            export, Version.parse(version), tags=tags, signer=KeySigner(keys.private)
-        )
+        request = PublishRequest(export, version=version, tags=tags, sign_key=keys.private)
         publish(store, request)
     return folder
 
@@ -84,7 +80,7 @@ def cache(tmp_path: Path) -> Cache:
 def bring(
     store: Store, cache: Cache, output: Path, reference: str = f"{NAME}@1.0.0", **options: object
 ) -> Pulled:
-    request = PullRequest(parse_reference(reference), output, **options)  # type: ignore[arg-type]
+    request = PullRequest(reference, output=output, **options)  # type: ignore[arg-type]
     return pull(Source(store, cache, lambda message: None), request, Bytes())
 
 
@@ -131,8 +127,7 @@ def test_tags_name_versions(
 def test_only_what_was_selected_is_fetched(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    selection = Selection(runtime="executorch", precision="int8")
-    pulled = bring(store, cache, tmp_path / "out", selection=selection)
+    pulled = bring(store, cache, tmp_path / "out", runtime="executorch", precision="int8")
     assert [artifact.path for artifact in pulled.artifacts] == ["nano-int8.pte"]
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert not names & {"nano-int8.onnx", "nano-fp32.pte", "nano-int8.mlpackage"}
@@ -144,7 +139,7 @@ def test_only_what_was_selected_is_fetched(
 def test_pulled_directory_is_one_that_the_other_commands_take(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    bring(store, cache, tmp_path / "out", selection=Selection(runtime="coreml"))
+    bring(store, cache, tmp_path / "out", runtime="coreml")
     manifest = read_manifest(tmp_path / "out")
     assert [artifact.path for artifact in manifest.artifacts] == ["nano-int8.mlpackage"]
     verify_files(tmp_path / "out", manifest)
@@ -154,7 +149,7 @@ def test_selection_without_a_match_says_what_there_is(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="no coreml fp16: it has executorch int8, executorch fp32"):
-        bring(store, cache, tmp_path / "out", selection=Selection("coreml", "fp16"))
+        bring(store, cache, tmp_path / "out", runtime="coreml", precision="fp16")
 
 
 def test_progress_adds_up_to_what_was_announced(
@@ -162,7 +157,7 @@ def test_progress_adds_up_to_what_was_announced(
 ) -> None:
     for output, used in (("first", store), ("from-cache", store), ("old", old_store)):
         watch = Bytes()
-        request = PullRequest(parse_reference(NAME), tmp_path / output)
+        request = PullRequest(NAME, output=tmp_path / output)
         pull(Source(used, cache, lambda message: None), request, watch)
         assert watch.done == watch.total > 15_000
 
@@ -170,7 +165,7 @@ def test_progress_adds_up_to_what_was_announced(
 def test_signature_of_the_right_key_is_accepted(
     store: FolderStore, cache: Cache, keys: Keys, tmp_path: Path
 ) -> None:
-    pulled = bring(store, cache, tmp_path / "out", verifier=KeyVerifier(keys.public))
+    pulled = bring(store, cache, tmp_path / "out", verify_key=keys.public)
     assert pulled.opened.signed_by == f"key sha256:{hash_bytes(keys.public.read_bytes())}"
 
 
@@ -178,7 +173,7 @@ def test_signature_of_another_key_is_refused_before_any_model_is_fetched(
     store: FolderStore, cache: Cache, other_keys: Keys, tmp_path: Path
 ) -> None:
     with pytest.raises(ReleaseError, match="was not made by the key"):
-        bring(store, cache, tmp_path / "out", verifier=KeyVerifier(other_keys.public))
+        bring(store, cache, tmp_path / "out", verify_key=other_keys.public)
     assert not (tmp_path / "out").exists()
     assert not (cache.root / layout.blob(blob_of(store, "nano-int8.pte").name)).exists()
 
@@ -190,7 +185,7 @@ def test_unsigned_release_is_refused_where_a_signature_is_asked_for(
     lines = record.read_text().splitlines(keepends=True)
     record.write_text("".join(line for line in lines if "release.json.sig" not in line))
     with pytest.raises(ReleaseError, match="is not signed"):
-        bring(store, cache, tmp_path / "out", verifier=KeyVerifier(keys.public))
+        bring(store, cache, tmp_path / "out", verify_key=keys.public)
 
 
 def test_signature_of_another_version_is_refused(
@@ -201,7 +196,7 @@ def test_signature_of_another_version_is_refused(
     new = Path(store.url) / layout.record(NAME, Version(1, 1, 0))
     new.write_bytes(old.read_bytes())
     with pytest.raises(ReleaseError, match=r"1\.1\.0 is that of squeezesam-nano 1\.0\.0"):
-        bring(store, cache, tmp_path / "out", NAME, verifier=KeyVerifier(keys.public))
+        bring(store, cache, tmp_path / "out", NAME, verify_key=keys.public)
 
 
 def test_document_changed_after_signing_is_refused(
@@ -214,7 +209,7 @@ def test_document_changed_after_signing_is_refused(
     )
     put_blob(store, "release.json", forged)
     with pytest.raises(ReleaseError, match="was not made by the key"):
-        bring(store, cache, tmp_path / "out", verifier=KeyVerifier(keys.public))
+        bring(store, cache, tmp_path / "out", verify_key=keys.public)
 
 
 def put_blob(store: FolderStore, file: str, content: bytes) -> None:
@@ -357,7 +352,7 @@ def test_artifact_that_is_not_the_one_of_the_manifest_is_refused(
 def test_files_of_a_package_are_written_once(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    bring(store, cache, tmp_path / "out", selection=Selection(runtime="coreml"))
+    bring(store, cache, tmp_path / "out", runtime="coreml")
     cached = {
         path.stat().st_ino: path.name
         for path in (cache.root / "blobs").rglob("*")
@@ -375,8 +370,8 @@ def test_archive_in_the_cache_of_an_earlier_version_is_used(
     old_store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
     """Earlier versions kept the zip, not the files in it."""
-    selected = Selection(runtime="coreml")
-    bring(old_store, cache, tmp_path / "out", selection=selected)
+    selected = {"runtime": "coreml"}
+    bring(old_store, cache, tmp_path / "out", **selected)
     for entry in next(iter(read_manifest(tmp_path / "out").artifacts)).files:
         (cache.root / layout.blob(entry.sha256)).unlink()
     archive = blob_of(old_store, "nano-int8.mlpackage.zip")
@@ -384,7 +379,7 @@ def test_archive_in_the_cache_of_an_earlier_version_is_used(
     cached.parent.mkdir(exist_ok=True)
     shutil.copy(archive, cached)
     for output in ("again", "once-more"):
-        bring(OfflineStore(old_store.url), cache, tmp_path / output, selection=selected)
+        bring(OfflineStore(old_store.url), cache, tmp_path / output, **selected)
         assert files_of(tmp_path / output) == files_of(tmp_path / "out")
     assert not cached.exists()
 
@@ -423,7 +418,7 @@ def test_second_pull_needs_no_store(store: FolderStore, cache: Cache, tmp_path: 
     before = files_of(tmp_path / "first")
     shutil.rmtree(store.url)
     heard: list[str] = []
-    request = PullRequest(parse_reference(NAME), tmp_path / "second")
+    request = PullRequest(NAME, output=tmp_path / "second")
     pull(Source(store, cache, heard.append), request, Bytes())
     assert files_of(tmp_path / "second") == before
     assert "was 1.1.0 when it was last seen" in heard[0]
@@ -434,8 +429,8 @@ def test_second_pull_needs_no_store(store: FolderStore, cache: Cache, tmp_path: 
 def test_offline_pull_of_what_is_not_in_the_cache_is_refused(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    selected = Selection(runtime="onnx")
-    bring(store, cache, tmp_path / "out", selection=selected)
+    selected = {"runtime": "onnx"}
+    bring(store, cache, tmp_path / "out", **selected)
     with pytest.raises(StoreError, match="is not in the cache"):
         bring(OfflineStore(store.url), cache, tmp_path / "all")
 
@@ -462,18 +457,18 @@ def test_cut_off_download_goes_on_where_it_stopped(
     monkeypatch.setattr(download, "CHUNK", 1000)
     monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.0)
     remote = open_store(f"{http_server.url}/store")
-    selection = Selection(runtime="executorch", precision="int8")
+    selection = {"runtime": "executorch", "precision": "int8"}
     source = Source(remote, cache, lambda message: None)
     source.open(NAME, Version(1, 0, 0))  # documents first, so that the model is what is cut off
     http_server.cut_after = 2500
     with pytest.raises(StoreError, match="cannot be read"):
-        bring(remote, cache, tmp_path / "out", selection=selection)
+        bring(remote, cache, tmp_path / "out", **selection)
     assert not (tmp_path / "out").exists()
     digest = blob_of(store, "nano-int8.pte").name
     assert (cache.root / "partial" / digest).stat().st_size == 2000
     http_server.cut_after = None
     http_server.requests.clear()
-    bring(remote, cache, tmp_path / "out", selection=selection)
+    bring(remote, cache, tmp_path / "out", **selection)
     ranges = [asked for path, asked in http_server.requests if path.endswith(digest)]
     assert ranges == ["bytes=2000-2999", "bytes=3000-3999", "bytes=4000-4999"]
     verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))
@@ -510,11 +505,9 @@ def test_pulling_from_s3_is_the_same(
     store = open_store(s3_store_url)
     publish(
         store,
-        PublishRequest(
-            published / "export-1.0.0", Version(1, 0, 0), signer=KeySigner(keys.private)
-        ),
+        PublishRequest(published / "export-1.0.0", version="1.0.0", sign_key=keys.private),
     )
-    bring(store, cache, tmp_path / "out", NAME, verifier=KeyVerifier(keys.public))
+    bring(store, cache, tmp_path / "out", NAME, verify_key=keys.public)
     verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))
     exported = (published / "export-1.0.0" / "nano-int8.onnx").read_bytes()
     assert (tmp_path / "out" / "nano-int8.onnx").read_bytes() == exported
@@ -522,8 +515,8 @@ def test_pulling_from_s3_is_the_same(
 
 def test_earlier_pull_is_replaced_whole(store: FolderStore, cache: Cache, tmp_path: Path) -> None:
     bring(store, cache, tmp_path / "out", f"{NAME}@1.0.0")
-    bring(store, cache, tmp_path / "out", f"{NAME}@1.1.0", selection=Selection(runtime="onnx"))
-    bring(store, cache, tmp_path / "fresh", f"{NAME}@1.1.0", selection=Selection(runtime="onnx"))
+    bring(store, cache, tmp_path / "out", f"{NAME}@1.1.0", runtime="onnx")
+    bring(store, cache, tmp_path / "fresh", f"{NAME}@1.1.0", runtime="onnx")
     assert files_of(tmp_path / "out") == files_of(tmp_path / "fresh")
     assert not list(tmp_path.glob(".*"))
 
@@ -571,7 +564,7 @@ def test_locked_pull_brings_the_same_files_after_tags_moved_on(
     before = files_of(tmp_path / "out")
     (Path(store.url) / layout.tag(NAME, "stable")).write_text("1.1.0\n")
     source = Source(store, Cache(tmp_path / "other-cache"), lambda message: None)
-    pull_locked(source, locked(pulled), tmp_path / "again", None, Bytes())
+    pull_locked(source, locked(pulled), PullRequest(output=tmp_path / "again"), Bytes())
     assert files_of(tmp_path / "again") == before
 
 
@@ -582,7 +575,7 @@ def test_locked_pull_refuses_another_release_of_that_version(
     source = Source(store, cache, lambda message: None)
     other = locked(pulled, release_sha256="0" * 64)
     with pytest.raises(ReleaseError, match="is not the one in the lock file"):
-        pull_locked(source, other, tmp_path / "again", None, Bytes())
+        pull_locked(source, other, PullRequest(output=tmp_path / "again"), Bytes())
     assert not (tmp_path / "again").exists()
 
 
@@ -593,7 +586,7 @@ def test_locked_pull_refuses_a_layout_that_came_out_differently(
     source = Source(store, cache, lambda message: None)
     with pytest.raises(ReleaseError, match="cannot be made again"):
         fewer = locked(pulled, files=pulled.files[1:])
-        pull_locked(source, fewer, tmp_path / "again", None, Bytes())
+        pull_locked(source, fewer, PullRequest(output=tmp_path / "again"), Bytes())
     assert not (tmp_path / "again").exists()
 
 

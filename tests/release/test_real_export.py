@@ -3,16 +3,14 @@
 from pathlib import Path
 
 import pytest
-from semver import Version
 
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import PullRequest, pull
+from sqsam_deploy.release.pull import pull
+from sqsam_deploy.release.request import PublishRequest, PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import FolderStore
-from sqsam_deploy.release.version import parse_reference
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +34,10 @@ def test_pulled_artifacts_open_and_describe_themselves_as_exported(
     from sqsam_deploy.runtimes import open_session, read_metadata
 
     store = FolderStore(tmp_path / "store")
-    request = PublishRequest(real_export, Version(1, 0, 0), allow_unverified=True)
+    request = PublishRequest(real_export, version="1.0.0", allow_unverified=True)
     name = publish(store, request).release.name
     source = Source(store, Cache(tmp_path / "cache"), lambda message: None)
-    pulling = PullRequest(parse_reference(name), tmp_path / "pulled")
+    pulling = PullRequest(name, output=tmp_path / "pulled")
     pulled = pull(source, pulling, lambda what, total: lambda count: None)
     verify_files(tmp_path / "pulled", read_manifest(tmp_path / "pulled"))
     for artifact in pulled.artifacts:

@@ -13,9 +13,8 @@ from pathlib import Path
 from semver import Version
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
-from sqsam_deploy.release.assemble import PublishRequest
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.signature import KeySigner
+from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.store import FolderStore
 from tests.release.export_builder import ExportBuilder
 
@@ -31,7 +30,7 @@ def main(target: Path) -> None:
         subprocess.run(public, check=True, capture_output=True)
         for seed, version in enumerate((Version(1, 0, 0), Version(1, 1, 0))):
             export = ExportBuilder()(Path(folder) / str(version), seed=seed)
-            request = PublishRequest(export, version, signer=KeySigner(key))
+            request = PublishRequest(export, version=str(version), sign_key=key)
             publish(FolderStore(target / "store"), request)
     (target / "store" / ".partial").rmdir()
 
