@@ -14,7 +14,7 @@ from sqsam_deploy.datasets import (
 from sqsam_deploy.datasets.coco import category_names, read_coco_json
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.detections import read_detections
-from sqsam_deploy.evaluation.discovery import find_artifacts, load
+from sqsam_deploy.evaluation.discovery import find_artifacts
 from sqsam_deploy.evaluation.gate import (
     MAX_DRIFT,
     MIN_AGREEMENT,
@@ -22,7 +22,7 @@ from sqsam_deploy.evaluation.gate import (
     SAMPLE_MIN_AGREEMENT,
     parse_limits,
 )
-from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan, assign_references
+from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
 from sqsam_deploy.evaluation.protocols import (
     DetectorBoxes,
     GroundTruthBoxes,
@@ -74,9 +74,10 @@ def evaluate(
         ArtifactError: An artifact is damaged or failed.
         MissingDependencyError: An optional package is missing.
     """
+    artifacts = _artifacts(request)
     dataset = _dataset(request)
     plan = EvaluationPlan(
-        _artifacts(request),
+        artifacts,
         tuple(_protocols(request)),
         clicking=request.clicking,
         threads=request.threads,
@@ -109,15 +110,7 @@ def _dataset(request: ParityRequest) -> Dataset:
 
 
 def _artifacts(request: ParityRequest) -> tuple[Artifact, ...]:
-    loaded = find_artifacts(request.directory, request.only)
-    names = [item.name for item in loaded]
-    reference = None if request.reference is None else request.reference.as_posix()
-    if request.reference is not None and reference not in names:
-        reference = request.reference.name
-        if reference in names:
-            raise UsageError(f"{request.reference} and an artifact have the same name: rename it")
-        loaded = [*loaded, load(reference, request.reference)]
-    artifacts = assign_references(loaded, reference)
+    artifacts = find_artifacts(request.directory, request.only, request.reference)
     if all(artifact.is_reference for artifact in artifacts) and request.baseline is None:
         raise UsageError(
             f"{request.directory} has nothing to compare with {artifacts[0].name}: "

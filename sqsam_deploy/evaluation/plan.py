@@ -85,7 +85,7 @@ def assign_references(loaded: Sequence[Loaded], reference: str | None) -> tuple[
 
     Args:
         loaded: All artifacts, the reference among them.
-        reference: Name of the reference, or None for the first fp32 one by `_rank`.
+        reference: Name of the reference, or None for the first fp32 one by `rank`.
 
     Raises:
         UsageError: A preset has no fp32 artifact, or `reference` is of another preset.
@@ -121,10 +121,10 @@ def _reference(loaded: Sequence[Loaded], preset: str, reference: str | None) -> 
         raise UsageError(
             f"no fp32 artifact of preset '{preset}' to compare with: name one with --reference"
         )
-    return min(floats, key=_rank)
+    return min(floats, key=rank)
 
 
-def _rank(item: Loaded) -> int:
+def rank(item: Loaded) -> int:
     """torch, which is the network itself, then runtimes that run everywhere, then the others."""
     ordered = sorted(all_runtimes(), key=lambda runtime: runtime.systems != EVERYWHERE)
     names = [runtime.name for runtime in ordered]

@@ -38,8 +38,9 @@ class ParityRequest:
         baseline: File parity-objects.csv of an earlier run, or its directory. Artifacts must not
             be worse than they were there.
         reference: Float artifact or checkpoint to compare with. Without it, the fp32 artifact of
-            the directory.
-        only: Name of an artifact to evaluate. May be given several times. Without it, all are.
+            the directory, or else the weights that its manifest names by their SHA-256.
+        only: Name of an artifact to evaluate beside the reference. May be given several times.
+            Without it, all are.
         count: Number of images to evaluate, drawn with the seed. Without it, all images.
         seed: Seed of the drawn images, of the random clicks and of the bounds' random weights.
         jobs: Number of processes. It does not change the result. Without it, one for each

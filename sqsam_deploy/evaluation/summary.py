@@ -191,13 +191,14 @@ def _by_kind(pairs: Sequence[Pair], plan: EvaluationPlan) -> Iterator[tuple[str,
 def _baseline_pairs(
     artifact: Artifact, own: Sequence[ObjectResult], baseline: Sequence[ObjectResult]
 ) -> list[Pair]:
+    """Empty for a reference that the earlier run did not need, or had under another name."""
     earlier = [row for row in baseline if row.artifact == artifact.name]
-    if not earlier:
+    if not earlier and not artifact.is_reference:
         raise DataError(
             f"the baseline has no results of {artifact.name}: leave it out with --only, or "
             "evaluate it in the earlier run too"
         )
-    return pair_results(earlier, own)
+    return pair_results(earlier, own) if earlier else []
 
 
 def _gate_result(gate: _Gate, verdict: Verdict) -> GateResult:
@@ -311,6 +312,8 @@ def _against_baseline(
     if settings.baseline is None:
         return None
     pairs = _baseline_pairs(artifact, own, settings.baseline)
+    if not pairs:
+        return None
     drift = interval(means_of(pairs, [pair.drift for pair in pairs]))
     return BaselineResult(
         drift=DriftInterval.model_validate(asdict(drift)),

@@ -1,5 +1,6 @@
 """`sqsam-parity` as CI runs it: exit codes, one-sentence errors, what is printed."""
 
+import json
 import re
 import subprocess
 import sys
@@ -95,6 +96,32 @@ def test_the_summary_of_a_github_job_gets_the_tables(call, tmp_path, monkeypatch
     assert "| worse.onnx |" in (tmp_path / "summary.md").read_text()
 
 
+def test_only_leaves_the_reference_in(call, artifacts):
+    assert call("--only", "same.onnx") == 0
+    report = json.loads((artifacts / "parity.json").read_text())
+    assert set(report["artifacts"]) == {"float.onnx", "same.onnx"}
+
+
+def test_only_needs_no_baseline_of_the_reference(call, artifacts, tmp_path):
+    only = ("--only", "same.onnx")
+    assert call(*only, "-o", tmp_path) == 0
+    rows = (tmp_path / "parity-objects.csv").read_text().splitlines()
+    kept = [row for row in rows if not row.startswith("float.onnx,")]
+    assert 1 < len(kept) < len(rows)
+    (tmp_path / "earlier.csv").write_text("\n".join(kept) + "\n")
+    assert call(*only, "--baseline", tmp_path / "earlier.csv") == 0
+    report = json.loads((artifacts / "parity.json").read_text())
+    assert report["artifacts"]["same.onnx"]["baseline"]["drift"]["mean"] == 0
+
+
+def test_without_a_float_artifact_the_weights_are_asked_for(call, artifacts, capsys):
+    (artifacts / "float.onnx").unlink()
+    assert call() == 2
+    error = capsys.readouterr().err
+    assert "--reference" in error
+    assert "0" * 64 in error
+
+
 def test_a_new_build_is_gated_against_the_last_one(call, artifacts, tmp_path, monkeypatch, capsys):
     assert call("--only", "float.onnx", "--only", "same.onnx", "-o", tmp_path) == 0
     monkeypatch.setitem(SESSIONS, "float.onnx", BoxSession("fp32", 3))
@@ -113,7 +140,6 @@ def test_a_new_build_is_gated_against_the_last_one(call, artifacts, tmp_path, mo
     [
         (("--only", "none.onnx"), 2, "has no artifact 'none.onnx'"),
         (("--only", "float.onnx"), 2, "nothing to compare with float.onnx"),
-        (("--only", "same.onnx"), 2, "--reference"),
         (("--dataset", "nowhere.json"), 3, "dataset nowhere.json does not exist"),
         (("--baseline", "nowhere.csv"), 3, "results nowhere.csv do not exist"),
         (("--detections", "boxes.json"), 2, "name it with --dataset"),

@@ -1,8 +1,17 @@
+from pathlib import Path
+
 import pytest
 import torch
 
-from sqsam_deploy.artifact.files import file_entries
-from sqsam_deploy.artifact.manifest import Agreement, ArtifactEntry
+from sqsam_deploy.artifact.files import file_entries, hash_file
+from sqsam_deploy.artifact.manifest import (
+    Agreement,
+    ArtifactEntry,
+    Manifest,
+    WeightsEntry,
+    write_manifest,
+)
+from sqsam_deploy.checkpoint import bundled_checkpoint
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.discovery import artifact_sha256, find_artifacts
@@ -52,7 +61,7 @@ def test_a_directory_without_a_manifest_is_searched_by_suffix(tmp_path):
     torch.manual_seed(0)
     save_checkpoint(SqueezeSAM(NANO).eval(), tmp_path / "float.safetensors", {})
     (tmp_path / "notes.txt").touch()
-    (item,) = find_artifacts(tmp_path, ())
+    (item,) = find_artifacts(tmp_path)
     assert (item.name, item.metadata.preset, item.metadata.runtime) == (
         "float.safetensors",
         "nano",
@@ -62,9 +71,9 @@ def test_a_directory_without_a_manifest_is_searched_by_suffix(tmp_path):
 
 def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match="is not a directory"):
-        find_artifacts(tmp_path / "none", ())
+        find_artifacts(tmp_path / "none")
     with pytest.raises(UsageError, match=r"\.pte.*sqsam-export"):
-        find_artifacts(tmp_path, ())
+        find_artifacts(tmp_path)
 
 
 def test_the_network_itself_is_the_reference_then_the_runtimes_in_order(tmp_path):
@@ -103,3 +112,58 @@ def test_each_preset_has_its_own_reference(tmp_path):
 def test_without_a_float_artifact_one_is_asked_for(tmp_path):
     with pytest.raises(UsageError, match="--reference"):
         assign_references([_loaded(tmp_path, "q.pte", "executorch", "int8")], None)
+
+
+def _export(directory: Path, weights: Path) -> Path:
+    """A directory with one int8 artifact and the manifest of it."""
+    directory.mkdir()
+    (directory / "q.onnx").write_bytes(b"int8")
+    sha256 = hash_file(weights)
+    entry = ArtifactEntry(
+        path="q.onnx",
+        files=file_entries(directory, [directory / "q.onnx"]),
+        metadata=describe(NANO, runtime="onnx", precision="int8", weights_sha256=sha256),
+        agreement=AGREEMENT,
+        minimum_runtime="1.20",
+    )
+    manifest = Manifest(
+        name="squeezesam-nano",
+        preset="nano",
+        weights=WeightsEntry(name=weights.name, sha256=sha256),
+        calibration=None,
+        tools={},
+        git_revision=None,
+        artifacts=(entry,),
+    )
+    write_manifest(directory, manifest)
+    return directory
+
+
+def test_the_bundled_weights_of_an_int8_export_are_its_reference(tmp_path):
+    directory = _export(tmp_path / "artifacts", bundled_checkpoint("nano"))
+    reference, int8 = find_artifacts(directory)
+    assert (reference.path, reference.metadata.runtime) == (bundled_checkpoint("nano"), "torch")
+    assert int8.reference == reference.name
+
+
+@pytest.mark.parametrize("place", ["artifacts", ".", "elsewhere"])
+def test_weights_of_one_s_own_are_found_where_they_lie(tmp_path, monkeypatch, place):
+    torch.manual_seed(0)
+    save_checkpoint(SqueezeSAM(NANO).eval(), tmp_path / "my.safetensors", {})
+    directory = _export(tmp_path / "artifacts", tmp_path / "my.safetensors")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "my.safetensors").rename(tmp_path / place / "my.safetensors")
+    reference, _ = find_artifacts(directory)
+    assert reference.sha256 == hash_file(tmp_path / place / "my.safetensors")
+
+
+def test_other_weights_of_that_name_are_not_taken_unless_named(tmp_path, monkeypatch):
+    (tmp_path / "my.safetensors").write_bytes(b"those that were exported")
+    directory = _export(tmp_path / "artifacts", tmp_path / "my.safetensors")
+    wanted = hash_file(tmp_path / "my.safetensors")
+    save_checkpoint(SqueezeSAM(NANO).eval(), tmp_path / "my.safetensors", {})
+    with pytest.raises(UsageError, match=f"{wanted}.*--reference"):
+        find_artifacts(directory)
+    reference, _ = find_artifacts(directory, reference=tmp_path / "my.safetensors")
+    assert reference.path == tmp_path / "my.safetensors"

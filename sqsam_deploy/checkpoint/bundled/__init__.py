@@ -3,6 +3,7 @@
 from os import PathLike
 from pathlib import Path
 
+from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.errors import CheckpointError, UsageError
 
 #: `paper` and `nano` take prompts, `saliency` does not.
@@ -46,3 +47,9 @@ def weights_file(source: str | PathLike[str]) -> Path:
     if str(path) in NAMES or (is_word and path.name and not path.exists()):
         return bundled_checkpoint(str(path))
     return path
+
+
+def bundled_by_hash(sha256: str) -> Path | None:
+    """The file of bundled weights whose bytes have a SHA-256 (lower-case hex), if there is one."""
+    files = (Path(__file__).parent / f"{name}.safetensors" for name in NAMES)
+    return next((file for file in files if file.is_file() and hash_file(file) == sha256), None)
