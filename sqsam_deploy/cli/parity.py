@@ -21,14 +21,14 @@ app = make_app("sqsam-parity", "[OPTIONS] DIR")
 
 @app.default
 def parity(request: Annotated[ParityRequest, Parameter(name="*")]) -> int:
-    """Compare float and quantized artifacts on the same objects with the same prompts.
+    """Compare float and quantized artifacts on the same objects, or score each by itself.
 
     Writes parity.json, parity.html, parity.md, parity-junit.xml and parity-objects.csv, and adds
     to $GITHUB_STEP_SUMMARY when it is set. A run that was interrupted continues where it stopped.
 
-    Exit codes: 0 no artifact lost more than --max-drift and all agree with the float artifact,
-    1 an artifact did not pass, 2 wrong usage, 3 undecided (there are too few objects to tell) or
-    something could not be read or run.
+    Exit codes: 0 scored, or no artifact lost more than --max-drift and all agree with the float
+    artifact, 1 an artifact did not pass, 2 wrong usage, 3 undecided (there are too few objects to
+    tell) or something could not be read or run.
     """
     with loading():
         from sqsam_deploy.report.parity import evaluate
@@ -39,7 +39,7 @@ def parity(request: Annotated[ParityRequest, Parameter(name="*")]) -> int:
     _print_run(outcome)
     print_report(outcome.report, stdout())
     append_step_summary(outcome.report)
-    return EXIT_CODES[outcome.report.outcome]
+    return 0 if request.score else EXIT_CODES[outcome.report.outcome]
 
 
 def _print_run(outcome: "ParityOutcome") -> None:

@@ -4,7 +4,7 @@ from sqsam_deploy.datasets.annotated import AnnotatedImage, load_all, load_annot
 from sqsam_deploy.datasets.bundled import bundled_dataset
 from sqsam_deploy.datasets.images import decode_image, load_image, read_image, read_photo
 from sqsam_deploy.datasets.opening import open_dataset
-from sqsam_deploy.datasets.overlap import replace_overlapped
+from sqsam_deploy.datasets.overlap import with_lvis
 from sqsam_deploy.datasets.records import Dataset, ImageRecord, ObjectRecord, subset
 
 __all__ = [
@@ -20,6 +20,6 @@ __all__ = [
     "open_dataset",
     "read_image",
     "read_photo",
-    "replace_overlapped",
     "subset",
+    "with_lvis",
 ]

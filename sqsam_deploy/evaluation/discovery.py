@@ -9,7 +9,7 @@ from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry, read_ma
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.checkpoint.bundled import bundled_by_hash, weights_file
 from sqsam_deploy.errors import ArtifactError, UsageError
-from sqsam_deploy.evaluation.plan import Artifact, Loaded, assign_references, rank
+from sqsam_deploy.evaluation.plan import Artifact, Loaded, assign_references, own_references, rank
 from sqsam_deploy.runtimes.registry import (
     CHECKPOINT_SUFFIXES,
     artifact_suffixes,
@@ -38,6 +38,23 @@ def find_artifacts(
             reference is known.
         ArtifactError: An artifact is damaged.
     """
+    found, chosen = _chosen(directory, only)
+    if reference is not None:
+        named = _named(reference, found)
+        return assign_references([*chosen, *([] if named in chosen else [named])], named.name)
+    for preset in dict.fromkeys(item.metadata.preset for item in chosen):
+        if not any(_is_float(item, preset) for item in chosen):
+            chosen.append(_float_source(directory, preset, found.values()))
+    return assign_references(chosen, None)
+
+
+def artifacts_alone(directory: Path, only: Sequence[str] = ()) -> tuple[Artifact, ...]:
+    """The artifacts of a directory, each by itself; arguments and errors of `find_artifacts`."""
+    return own_references(_chosen(directory, only)[1])
+
+
+def _chosen(directory: Path, only: Sequence[str]) -> tuple[dict[str, Loaded], list[Loaded]]:
+    """Everything that lies there by its name, and what of it was chosen."""
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory with artifacts")
     found = {item.name: item for item in _listed(directory) or _lying_there(directory)}
@@ -47,14 +64,7 @@ def find_artifacts(
     if not found:
         known = ", ".join(artifact_suffixes())
         raise UsageError(f"{directory} has no artifact ({known}): run sqsam-export first")
-    chosen = [item for item in found.values() if not only or item.name in only]
-    if reference is not None:
-        named = _named(reference, found)
-        return assign_references([*chosen, *([] if named in chosen else [named])], named.name)
-    for preset in dict.fromkeys(item.metadata.preset for item in chosen):
-        if not any(_is_float(item, preset) for item in chosen):
-            chosen.append(_float_source(directory, preset, found.values()))
-    return assign_references(chosen, None)
+    return found, [item for item in found.values() if not only or item.name in only]
 
 
 def _named(reference: Path, found: Mapping[str, Loaded]) -> Loaded:

@@ -8,13 +8,13 @@ from sqsam_deploy.datasets import (
     Dataset,
     bundled_dataset,
     open_dataset,
-    replace_overlapped,
     subset,
+    with_lvis,
 )
 from sqsam_deploy.datasets.coco import category_names, read_coco_json
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.detections import read_detections
-from sqsam_deploy.evaluation.discovery import find_artifacts
+from sqsam_deploy.evaluation.discovery import artifacts_alone, find_artifacts
 from sqsam_deploy.evaluation.gate import (
     MAX_DRIFT,
     MIN_AGREEMENT,
@@ -105,16 +105,18 @@ def _dataset(request: ParityRequest) -> Dataset:
     else:
         dataset = open_dataset(request.dataset, request.images)
     if request.lvis is not None:
-        dataset = replace_overlapped(dataset, open_dataset(request.lvis, request.images))
+        dataset = with_lvis(dataset, open_dataset(request.lvis, request.images))
     return dataset if request.count is None else subset(dataset, request.count, request.seed)
 
 
 def _artifacts(request: ParityRequest) -> tuple[Artifact, ...]:
+    if request.score:
+        return artifacts_alone(request.directory, request.only)
     artifacts = find_artifacts(request.directory, request.only, request.reference)
     if all(artifact.is_reference for artifact in artifacts) and request.baseline is None:
         raise UsageError(
             f"{request.directory} has nothing to compare with {artifacts[0].name}: "
-            "add artifacts, or a --baseline"
+            "add artifacts, or a --baseline, or only --score it"
         )
     return artifacts
 
@@ -129,8 +131,8 @@ def _protocols(request: ParityRequest) -> Iterator[PromptProtocol]:
             raise UsageError("--detections belong to a COCO or LVIS file: name it with --dataset")
         categories = category_names(read_coco_json(request.dataset))
         yield DetectorBoxes(read_detections(request.detections, categories))
-    if request.saliency_maps is not None:
-        yield SaliencyPoints(request.saliency_maps)
+    if request.saliency is not None:
+        yield SaliencyPoints(request.saliency)
 
 
 def _settings(request: ParityRequest, plan: EvaluationPlan) -> Settings:

@@ -97,16 +97,22 @@ def assign_references(loaded: Sequence[Loaded], reference: str | None) -> tuple[
     for item in ordered:
         siblings.setdefault((item.metadata.preset, item.metadata.precision), item.name)
     return tuple(
-        Artifact(
-            item.name,
-            item.path,
-            item.sha256,
-            item.metadata,
+        _artifact(
+            item,
             reference=chosen[item.metadata.preset].name,
             sibling=siblings[item.metadata.preset, item.metadata.precision],
         )
         for item in ordered
     )
+
+
+def own_references(loaded: Sequence[Loaded]) -> tuple[Artifact, ...]:
+    """Every artifact by itself, compared with nothing."""
+    return tuple(_artifact(item, reference=item.name, sibling=item.name) for item in loaded)
+
+
+def _artifact(item: Loaded, *, reference: str, sibling: str) -> Artifact:
+    return Artifact(item.name, item.path, item.sha256, item.metadata, reference, sibling)
 
 
 def _reference(loaded: Sequence[Loaded], preset: str, reference: str | None) -> Loaded:

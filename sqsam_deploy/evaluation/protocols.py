@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from sqsam_deploy.datasets import ImageRecord
 from sqsam_deploy.datasets.problems import Problem
 from sqsam_deploy.evaluation.detections import Detection, match_detections
-from sqsam_deploy.evaluation.saliency import read_saliency_map, salient_object
+from sqsam_deploy.evaluation.metrics import size_class
+from sqsam_deploy.evaluation.saliency import saliency_area, saliency_map, salient_object
 from sqsam_deploy.prompts import Prompt
+from sqsam_deploy.prompts.saliency import saliency_clicks
 from sqsam_deploy.prompts.sampling import (
     draw_points,
     foreground,
@@ -136,14 +138,17 @@ class DetectorBoxes:
 
 @dataclass(frozen=True)
 class SaliencyPoints:
-    """The saliency start's points on the object it means (Table 4).
+    """The saliency start's points on the large object that it means (Table 4).
+
+    The points are those of `Predictor.auto_prompt`, in its order: the centre of the blob, then of
+    its sections top left and top right.
 
     Attributes:
-        maps: Folder with a grayscale PNG per image, of the image's stem.
+        source: Where saliency maps come from: see `sqsam_deploy.evaluation.saliency.saliency_map`.
         counts: How many of the five points are given.
     """
 
-    maps: Path
+    source: Path
     counts: tuple[int, ...] = (1, 3)
 
     @property
@@ -152,16 +157,16 @@ class SaliencyPoints:
         return tuple(f"saliency-{count}" for count in self.counts)
 
     def queries(self, scene: Scene) -> Iterator[Query]:
-        """One query a count, or none where the saliency means no annotated object."""
-        from sqsam_deploy.prompts.saliency import saliency_clicks
-
-        saliency = read_saliency_map(self.maps, scene.record.path, scene.image_hw)
+        """One query a count, or none where the saliency means no large annotated object."""
+        saliency = saliency_map(self.source, scene.record.path, scene.image)
         start = saliency_clicks(saliency)
-        points = np.asarray(start.point_coords, np.float32)
-        target = salient_object(scene.masks, saliency > start.threshold, points)
+        points = start.scaled_to(scene.image_hw)
+        area = saliency_area(saliency, start.threshold, scene.image_hw)
+        target = salient_object(scene.masks, area, points)
+        if target is None or size_class(scene.record.objects[target].area) != "large":
+            return
         for kind, count in zip(self.kinds, self.counts, strict=True):
-            if target is not None:
-                yield Query(kind, foreground(points[:count]), target)
+            yield Query(kind, foreground(points[:count]), target)
 
 
 def click_kind(count: int) -> str:

@@ -253,7 +253,8 @@ class ParityReport(_Frozen):
 
     Attributes:
         schema_: "sqsam-parity/2"; the number grows when a reader must change.
-        passed: Whether every gate passed.
+        passed: Whether every gate passed; where nothing was compared there is none, and nothing
+            passed.
         max_drift: Limit in mIoU points by prompt kind.
         min_agreement: Least mean IoU of masks with the reference's.
         prompts: Prompt kinds in order.

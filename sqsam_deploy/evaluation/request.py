@@ -23,13 +23,14 @@ class ParityRequest:
         dataset: COCO or LVIS file, or a folder of images and masks. Without it, the bundled
             sample of 281 objects.
         images: Directory of the photos of a COCO or LVIS file, where they do not lie beside it.
-        lvis: LVIS file whose masks replace the COCO masks that they overlap by 80%.
+        lvis: LVIS file whose masks are added, in place of the COCO masks that they overlap by
+            over 80%.
         prompts: Kinds of prompts, joined by commas: box, 1-click, 2-clicks, up to 6-clicks.
         jitter: Standard deviation of a click's error, in pixels.
         detections: COCO results file of a detector, whose boxes are used as prompts too. This
             also measures AP.
-        saliency_maps: Folder of saliency maps, one file STEM.png for each image, from which
-            clicks are taken too.
+        saliency: Saliency to take clicks from too: a network (an artifact, an ONNX file, or
+            saliency, the bundled one), or a folder of maps, one file STEM.png for each image.
         clicking: Also simulate interactive clicking, and report NoC@80, NoC@85 and NoC@90.
         max_drift: Largest loss of mIoU that passes, in points: a number, or numbers by kind of
             prompt as in 0.5,1-click=2. Without it, 1, and 4 on the bundled sample.
@@ -37,6 +38,7 @@ class ParityRequest:
             artifact that passes. Without it, 0.95, and 0.9 on the bundled sample.
         baseline: File parity-objects.csv of an earlier run, or its directory. Artifacts must not
             be worse than they were there.
+        score: Score each artifact by itself: nothing is compared, and nothing can fail.
         reference: Float artifact or checkpoint to compare with. Without it, the fp32 artifact of
             the directory, or else the weights that its manifest names by their SHA-256.
         only: Name of an artifact to evaluate beside the reference. May be given several times.
@@ -58,11 +60,12 @@ class ParityRequest:
     prompts: Annotated[str, Parameter(metavar="KINDS")] = "box,1-click,3-clicks"
     jitter: Annotated[float, NOT_NEGATIVE] = 0.0
     detections: Annotated[Path | None, Parameter(metavar="FILE")] = None
-    saliency_maps: Annotated[Path | None, Parameter(metavar="DIR")] = None
+    saliency: Annotated[Path | None, Parameter(metavar="FILE|DIR")] = None
     clicking: bool = False
     max_drift: Annotated[str | float | None, Parameter(metavar="POINTS")] = None
     min_agreement: Annotated[float | None, Parameter(validator=Number(gte=0, lt=1))] = None
     baseline: Path | None = None
+    score: bool = False
     reference: Annotated[Path | None, Parameter(metavar="FILE")] = None
     only: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = ()
     count: Annotated[int | None, POSITIVE] = None
@@ -73,8 +76,13 @@ class ParityRequest:
     output: Annotated[Path | None, Parameter(alias="-o", metavar="DIR")] = None
 
     def __post_init__(self) -> None:
-        """Takes paths as text too, and refuses kinds of prompts that do not exist."""
+        """Takes paths as text too, and refuses what does not exist or contradicts itself."""
         convert_paths(self)
+        compared = ("reference", "baseline", "max_drift", "min_agreement")
+        given = [name for name in compared if getattr(self, name) is not None]
+        if self.score and given:
+            option = given[0].replace("_", "-")
+            raise UsageError(f"--score compares nothing: leave out --{option}, or --score")
         for word in self._kinds:
             if word != "box" and _clicks(word) is None:
                 raise UsageError(

@@ -142,7 +142,8 @@ def summarize(
     judged = defaultdict(list)
     for gate, verdict in zip(gates, verdicts, strict=True):
         judged[gate.artifact].append(_gate_result(gate, verdict))
-    outcome = overall([verdict.outcome for verdict in verdicts])
+    # Where nothing was compared, nothing passed.
+    outcome = overall([verdict.outcome for verdict in verdicts]) if gates else "undecided"
     return ParityReport(
         schema=SCHEMA,
         passed=outcome == "passed",

@@ -19,7 +19,7 @@ def headline(report: ParityReport) -> str:
     data = report.dataset
     asked = f"{data.objects} objects in {data.images} images of {data.name}"
     if not gated:
-        return f"nothing to compare: one artifact, {asked}"
+        return f"scored, not compared: {', '.join(report.artifacts)}, {asked}"
     compared = "1 artifact" if len(gated) == 1 else f"{len(gated)} artifacts"
     limit = f"drift of at most {limits_text(report)} mIoU points"
     alike = f"masks that agree at {report.min_agreement:g} or more"

@@ -77,6 +77,15 @@ def test_equal_artifacts_pass(call, artifacts, capsys):
     assert not list(artifacts.glob(".*"))
 
 
+def test_scoring_compares_nothing_and_is_no_pass(call, artifacts, capsys):
+    assert call("--score", "--count", 4) == 0
+    report = json.loads((artifacts / "parity.json").read_text())
+    assert (report["passed"], report["outcome"]) == (False, "undecided")
+    assert [entry["gates"] for entry in report["artifacts"].values()] == [[], [], []]
+    ious = {name: entry["miou"][0]["overall"] for name, entry in report["artifacts"].items()}
+    assert ious["worse.onnx"] < ious["same.onnx"] == ious["float.onnx"]
+
+
 def test_a_worse_artifact_fails_and_is_named(call, capsys, tmp_path):
     assert call("--count", 12, "-o", tmp_path / "out") == 1
     out = capsys.readouterr().out
@@ -143,7 +152,8 @@ def test_a_new_build_is_gated_against_the_last_one(call, artifacts, tmp_path, mo
         (("--dataset", "nowhere.json"), 3, "dataset nowhere.json does not exist"),
         (("--baseline", "nowhere.csv"), 3, "results nowhere.csv do not exist"),
         (("--detections", "boxes.json"), 2, "name it with --dataset"),
-        (("--saliency-maps", "nowhere"), 3, "nowhere"),
+        (("--saliency", "nowhere.onnx"), 3, "nowhere.onnx"),
+        (("--score", "--baseline", "x.csv"), 2, "--baseline"),
         (("--prompts", "circle"), 2, "'circle' is not box"),
         (("--max-drift", "nan"), 2, "--max-drift"),
         (("--max-drift", "inf"), 2, "--max-drift"),

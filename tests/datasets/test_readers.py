@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sqsam_deploy.datasets import load_image, open_dataset, replace_overlapped, subset
+from sqsam_deploy.datasets import load_image, open_dataset, subset, with_lvis
 from sqsam_deploy.datasets.records import Dataset
 from sqsam_deploy.errors import DataError, UsageError
 
@@ -77,11 +77,12 @@ def test_damaged_run_lengths_name_the_annotation(tmp_path):
 def test_lvis_masks_replace_the_coco_masks_they_overlap_by_over_80_percent(annotations):
     coco = open_dataset(annotations / "instances_mini2017.json")
     lvis = open_dataset(annotations / "lvis_v0.5_val_7imgs.json")
-    merged = replace_overlapped(coco, lvis)
+    merged = with_lvis(coco, lvis)
     lvis_by_id = {image.id: image for image in lvis}
     replaced = 0
     for before, after in zip(coco, merged, strict=True):
-        for old, new in zip(before.objects, after.objects, strict=True):
+        own = after.objects[: len(before.objects)]
+        for old, new in zip(before.objects, own, strict=True):
             assert (new.id, new.category) == (old.id, old.category)
             if new.source is old.source:
                 for other in _objects(lvis_by_id, before.id):
@@ -92,10 +93,28 @@ def test_lvis_masks_replace_the_coco_masks_they_overlap_by_over_80_percent(annot
     assert replaced > 5
 
 
+def test_lvis_masks_without_a_partner_follow_those_of_coco(annotations):
+    coco = open_dataset(annotations / "instances_mini2017.json")
+    lvis = open_dataset(annotations / "lvis_v0.5_val_7imgs.json")
+    counts = {image.id: len(image.objects) for image in lvis}
+    ids = [item.id for image in with_lvis(coco, lvis) for item in image.objects]
+    assert len(ids) == len(set(ids))
+    added = 0
+    for before, after in zip(coco, with_lvis(coco, lvis), strict=True):
+        served = sum(
+            new.source is not old.source
+            for old, new in zip(before.objects, after.objects, strict=False)
+        )
+        more = after.objects[len(before.objects) :]
+        assert len(more) == counts.get(before.id, 0) - served
+        added += len(more)
+    assert added > 5
+
+
 def test_overlap_of_unrelated_datasets_is_refused(annotations, shared):
     lvis = open_dataset(annotations / "lvis_v0.5_val_7imgs.json")
     with pytest.raises(UsageError, match="no image in common"):
-        replace_overlapped(open_dataset(shared / "data" / "eval"), lvis)
+        with_lvis(open_dataset(shared / "data" / "eval"), lvis)
 
 
 def test_folder_lists_every_object_with_its_area_and_box(shared):

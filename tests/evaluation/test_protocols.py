@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -64,6 +66,16 @@ def test_saliency_asks_about_the_salient_object_with_1_and_3_of_its_points(scene
     assert (one.kind, three.kind) == ("saliency-1", "saliency-3")
     assert one.target == three.target == largest
     assert (len(one.prompt.point_labels), len(three.prompt.point_labels)) == (1, 3)
+
+
+def test_saliency_asks_about_large_objects_alone(scene, tmp_path):
+    largest = max(range(len(scene.masks)), key=lambda i: scene.masks[i].sum())
+    saliency = (scene.masks[largest] * 255).astype(np.uint8)
+    Image.fromarray(saliency).save(tmp_path / f"{scene.record.path.stem}.png")
+    objects = list(scene.record.objects)
+    objects[largest] = replace(objects[largest], area=96**2 - 1)
+    medium = replace(scene, record=replace(scene.record, objects=tuple(objects)))
+    assert list(SaliencyPoints(tmp_path).queries(medium)) == []
 
 
 def test_saliency_that_means_no_annotated_object_asks_nothing(scene, tmp_path):
