@@ -1,113 +1,252 @@
-"""Results as pictures: latency with intervals, and the paper's Figure 1 for this machine."""
+"""Results as pictures: a row for each network, dots with their 95% intervals.
 
-from collections.abc import Sequence
+A dot's color and shape are its precision; it is filled for this project's networks and hollow for
+others. The pictures are SVG and follow the reader's choice of light or dark.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqsam_deploy.benchmark.result import BenchmarkResult, Measurement, Subject
-from sqsam_deploy.benchmark.tables import label, setup_text, summary_of
+from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy.benchmark.quality import PROMPTS, Scores
+from sqsam_deploy.benchmark.result import BenchmarkResult, Estimate, Measurement
+from sqsam_deploy.benchmark.tables import (
+    fastest,
+    network_name,
+    runtime_title,
+    setup_text,
+    summary_of,
+)
 from sqsam_deploy.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = {"fp32": "#7a869a", "fp16": "#4c9be8", "int8": "#1f6f43", "int8-weights": "#8bc34a"}
-_OTHER = "#b0b0b0"
+_INK, _PAPER, _SOFT = "#1f2328", "#fefefe", "#8b929c"
+#: The same, where the reader's system is dark.
+_DARK = {_INK: "#e6edf3", _PAPER: "#0d1117", "#dfe3e8": "#30363d"}
+_GRID = "#dfe3e8"
+#: Color and shape of each precision; told apart without color too, and seen on light and dark.
+_MARKS = {
+    "fp32": ("#3b7dd8", "o"),
+    "fp16": ("#d97a00", "s"),
+    "bf16": ("#c2569b", "^"),
+    "int8": ("#159a5b", "D"),
+    "int8-weights": ("#8a63d2", "P"),
+}
+_OTHER = (_SOFT, "X")
+#: Distance of the dots of one row, as a share of the row's height.
+_APART = 0.18
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line of a picture."""
+
+    name: str
+    ours: bool
+    items: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One column of a picture: a number of each measurement, None where it is not known."""
+
+    title: str
+    value: Callable[[Measurement], Estimate | None]
+    scale: str = "log"
 
 
 def draw_latency(result: BenchmarkResult, path: Path) -> Path:
-    """One bar a subject and thread count, coloured by precision, with the median's interval.
+    """Every network of a run, in every runtime and setup that it was measured in.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    items = [item for item in result.measurements if item.subject.role in ("artifact", "network")]
-    items.sort(key=lambda item: (item.subject.preset or "", item.setup.threads or 0, label(item)))
-    figure = _figure(width=8.0, height=0.9 + 0.28 * len(items))
-    axes = figure.subplots()
-    for position, item in enumerate(items):
-        median = summary_of(item).median
-        colour = _COLOURS.get(item.subject.precision, _OTHER)
-        axes.barh(position, median.value, color=colour)
-        axes.hlines(position, median.low, median.high, color="black", linewidth=1.5)
-    axes.set_yticks(range(len(items)), [f"{label(i)}, {setup_text(i.setup)}" for i in items])
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlabel("median inference, ms (logarithmic); the line is its 95% interval")
-    axes.set_title(f"{result.device.name}, {result.device.cores} cores")
-    return _save(figure, path)
+    found: dict[str, list[Measurement]] = {}
+    for item in result.measurements:
+        if item.subject.role != "peak":
+            found.setdefault(_name_and_setup(item), []).append(item)
+    rows = [_Row(name, _is_ours(items[0]), tuple(items)) for name, items in found.items()]
+    rows.sort(key=lambda row: (not row.ours, row.items[0].subject.preset or "", _least(row)))
+    return _draw(_title(result), rows, [_Panel("median inference, ms", _median)], path)
 
 
-def draw_figure_1(results: Sequence[BenchmarkResult], path: Path) -> Path:
-    """Latency against parameters, SqueezeSAM and its peers, as the paper's Figure 1.
+def draw_figure_1(result: BenchmarkResult, scores: Scores, path: Path) -> Path:
+    """Latency, size, and quality where it is known, of `paper` and its peers in one run.
 
-    A network that was measured in several runtimes is drawn once, in its fastest.
+    It is the counterpart of the paper's Figure 1. A network that was measured in several runtimes
+    is drawn once for each precision, in its fastest.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    figure = _figure(width=7.5, height=5.0)
-    axes = figure.subplots()
-    fastest: dict[str, Measurement] = {}
-    for item in sorted(_comparable(results), key=_median, reverse=True):
-        fastest[_network_name(item.subject)] = item
-    for name, item in fastest.items():
-        ours = item.subject.role == "artifact"
-        x, y = (item.subject.parameters or 0) / 1e6, _median(item)
-        colour = _COLOURS[item.subject.precision] if ours else _OTHER
-        axes.scatter(x, y, s=70, color=colour, marker="*" if ours else "o", zorder=3)
-        beside, side = (8, "left") if ours else (-8, "right")
-        axes.annotate(
-            name, (x, y), textcoords="offset points", xytext=(beside, -3), ha=side, fontsize=8
-        )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.margins(0.25)
-    axes.grid(True, which="major", alpha=0.3)
-    axes.set_xlabel("parameters, millions")
-    axes.set_ylabel("median inference, ms")
-    device = results[-1].device
-    axes.set_title(f"{device.name}, {device.cores} cores; fastest runtime; peers: see the table")
-    return _save(figure, path)
+    found: dict[str, list[Measurement]] = {}
+    for item in fastest(result):
+        found.setdefault(network_name(item.subject), []).append(item)
+    rows = [_Row(name, _is_ours(items[0]), tuple(items)) for name, items in found.items()]
+    panels = [_Panel("median inference, ms", _median), _Panel("file, MB", _megabytes)]
+    for kind, title in PROMPTS.items():
+        if any(scores.of(item.subject, kind) is not None for item in fastest(result)):
+            panels.append(_quality_panel(scores, kind, title))
+    return _draw(f"{_title(result)}; fastest runtime", sorted(rows, key=_least), panels, path)
 
 
-def _median(item: Measurement) -> float:
-    return summary_of(item).median.value
+def _quality_panel(scores: Scores, kind: str, title: str) -> _Panel:
+    return _Panel(f"mIoU, {title}", lambda item: _exact(scores.of(item.subject, kind)), "linear")
 
 
-def _network_name(subject: Subject) -> str:
-    """One name for a network's files; of ours, one for each precision."""
-    if subject.role == "artifact":
-        return f"SqueezeSAM {subject.precision}"
-    return subject.name.rpartition(" .")[0] or subject.name
+def _name_and_setup(item: Measurement) -> str:
+    subject = item.subject
+    name = subject.name.partition(" .")[0] if subject.role == "peer" else subject.preset
+    runtime = "torch" if subject.role == "network" else runtime_title(subject.runtime)
+    # Networks in torch have both in their names.
+    name = f"{name}".removesuffix(f" {subject.precision}").removesuffix(" torch")
+    return f"{name} {runtime}, {setup_text(item.setup)}"
 
 
-def _comparable(results: Sequence[BenchmarkResult]) -> list[Measurement]:
-    """Peers and the `paper` artifacts at the most threads that were measured."""
-    found = []
-    for result in results:
-        most = max((item.setup.threads or 0) for item in result.measurements)
-        for item in result.measurements:
-            ours = item.subject.role == "artifact" and item.subject.preset == "paper"
-            if (ours or item.subject.role == "peer") and (item.setup.threads or 0) == most:
-                found.append(item)
-    return found
+def _is_ours(item: Measurement) -> bool:
+    return item.subject.role != "peer"
 
 
-def _figure(*, width: float, height: float) -> "Figure":
+def _least(row: _Row) -> float:
+    return min(summary_of(item).median.value for item in row.items)
+
+
+def _median(item: Measurement) -> Estimate:
+    return summary_of(item).median
+
+
+def _megabytes(item: Measurement) -> Estimate | None:
+    size = item.subject.bytes
+    return None if size is None else _exact(size / 1e6)
+
+
+def _exact(value: float | None) -> Estimate | None:
+    return None if value is None else Estimate(value=value, low=value, high=value)
+
+
+def _title(result: BenchmarkResult) -> str:
+    device = result.device
+    cores = f", {device.cores} cores" if device.kind == "cpu" else ""
+    return f"{device.name}{cores}, {result.created[:10]}"
+
+
+def _draw(title: str, rows: Sequence[_Row], panels: Sequence[_Panel], path: Path) -> Path:
     try:
+        import matplotlib
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise MissingDependencyError(
             "plots need matplotlib: pip install 'sqsam-deploy[bench]'"
         ) from None
-    return Figure(figsize=(width, height), layout="constrained")
+    style = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "sqsam",
+        "text.color": _INK,
+        "axes.labelcolor": _INK,
+        "xtick.color": _INK,
+        "ytick.color": _INK,
+    }
+    with matplotlib.rc_context(style):
+        height = 1.5 + 0.3 * len(rows)
+        figure = Figure((3.8 + 2.3 * len(panels), height), layout="constrained", facecolor=_PAPER)
+        columns = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, panel in zip(columns, panels, strict=True):
+            _fill(axes, rows, panel)
+        _name_rows(columns[0], rows)
+        figure.suptitle(title, fontsize=10, color=_INK)
+        _explain(figure, rows)
+        return _save(figure, path)
+
+
+def _fill(axes: "Axes", rows: Sequence[_Row], panel: _Panel) -> None:
+    axes.set_facecolor(_PAPER)
+    axes.set_xscale(panel.scale)
+    for position, row in enumerate(rows):
+        known = [(item, value) for item in row.items if (value := panel.value(item))]
+        for index, (item, value) in enumerate(known):
+            # A little above each other, so that equal values are seen.
+            _dot(axes, position + _APART * (index - (len(known) - 1) / 2), value, item)
+    axes.margins(x=0.12)
+    axes.set_title(panel.title, fontsize=9, color=_INK)
+    axes.grid(True, which="major", axis="both", color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=8)
+    axes.tick_params(which="minor", length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    _plain_ticks(axes, panel.scale)
+
+
+def _dot(axes: "Axes", position: float, value: Estimate, item: Measurement) -> None:
+    color, shape = _MARKS.get(item.subject.precision, _OTHER)
+    axes.hlines(position, value.low, value.high, color=color, linewidth=2)
+    axes.plot(
+        value.value,
+        position,
+        marker=shape,
+        markersize=7,
+        color=color,
+        markerfacecolor=color if _is_ours(item) else _PAPER,
+        markeredgewidth=1.6,
+    )
+
+
+def _plain_ticks(axes: "Axes", scale: str) -> None:
+    """Numbers a person reads (20, 50, 100) instead of powers of ten."""
+    if scale != "log":
+        return
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _name_rows(axes: "Axes", rows: Sequence[_Row]) -> None:
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    for text, row in zip(axes.get_yticklabels(), rows, strict=True):
+        text.set_fontweight("bold" if row.ours else "normal")
+
+
+def _explain(figure: "Figure", rows: Sequence[_Row]) -> None:
+    """One entry a precision, and what a filled and a hollow dot are."""
+    from matplotlib.lines import Line2D
+
+    present = dict.fromkeys(item.subject.precision for row in rows for item in row.items)
+    marks = [(name, *_MARKS.get(name, _OTHER), True) for name in _MARKS if name in present]
+    if len({row.ours for row in rows}) > 1:
+        marks += [("SqueezeSAM", _SOFT, "o", True), ("other networks", _SOFT, "o", False)]
+    handles = [
+        Line2D([], [], ls="", marker=m, color=c, mfc=c if full else _PAPER, mew=1.6, label=name)
+        for name, c, m, full in marks
+    ]
+    handles.append(Line2D([], [], color=_SOFT, linewidth=2, label="95% interval"))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False
+    )
 
 
 def _save(figure: "Figure", path: Path) -> Path:
     """As SVG with text as text, and without a date, so that the same result gives the same file."""
-    import matplotlib
+    import io
 
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sqsam"}):
-        figure.savefig(path, format="svg", metadata={"Date": None})
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    head, end, rest = buffer.getvalue().rpartition("</svg>")
+    atomic_write(path, f"{head}{_dark_style()}{end}{rest}".encode())
     return path
+
+
+def _dark_style() -> str:
+    rules = [
+        f'*[style*="{kind}: {light}"] {{ {kind}: {dark} !important }}'
+        for light, dark in _DARK.items()
+        for kind in ("fill", "stroke")
+    ]
+    return f"<style>@media (prefers-color-scheme: dark) {{ {' '.join(rules)} }}</style>\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.benchmark.plots import draw_figure_1, draw_latency
+from sqsam_deploy.benchmark.quality import Scores, read_scores
 from sqsam_deploy.benchmark.result import BenchmarkResult
 from sqsam_deploy.benchmark.resultfile import device_slug, read_results
 from sqsam_deploy.benchmark.tables import (
@@ -45,8 +46,8 @@ def write_readme(results_directory: Path, path: Path) -> Path:
         raise ArtifactError(f"{results_directory} holds no result file: run sqsam-bench first")
     plots = path.parent / "plots"
     plots.mkdir(parents=True, exist_ok=True)
-    newest = _newest_of_each_kind(results)
-    parts = [_HEAD.format(folder=results_directory.name), *_paper_part(newest, plots)]
+    newest, scores = _newest_of_each_kind(results), read_scores(results_directory)
+    parts = [_HEAD.format(folder=results_directory.name), *_paper_part(newest, scores, plots)]
     parts += [_result_part(result, plots) for result in newest]
     parts.append(_missing_part(newest))
     atomic_write(path, ("\n\n".join(part.strip() for part in parts if part) + "\n").encode())
@@ -70,7 +71,8 @@ def write_front_table(results_directory: Path, path: Path) -> Path:
     with_peers = [r for r in read_results(results_directory) if _has_peers(r, "cpu")]
     if not with_peers:
         raise ArtifactError(f"{results_directory} holds no result of a CPU with other networks")
-    parts[2] = f"\n{front_table(with_peers[-1]).markdown()}\n"
+    table = front_table(with_peers[-1], read_scores(results_directory))
+    parts[2] = f"\n{table.markdown()}\n"
     atomic_write(path, "".join(parts).encode())
     return path
 
@@ -89,14 +91,18 @@ def _newest_of_each_kind(results: Sequence[BenchmarkResult]) -> list[BenchmarkRe
     return sorted(latest.values(), key=lambda result: result.created, reverse=True)
 
 
-def _paper_part(results: Sequence[BenchmarkResult], plots: Path) -> list[str]:
+def _paper_part(results: Sequence[BenchmarkResult], scores: Scores, plots: Path) -> list[str]:
     with_peers = [r for r in results if any(m.subject.role == "peer" for m in r.measurements)]
     table = paper_table(with_peers)
     if table is None:
         return []
-    draw_figure_1(with_peers, plots / "figure-1.svg")
-    picture = "![Latency against parameters](plots/figure-1.svg)"
-    return ["## SqueezeSAM and its peers", table.markdown(), picture]
+    parts = ["## SqueezeSAM and its peers"]
+    on_cpu = [result for result in with_peers if result.device.kind == "cpu"]
+    if on_cpu:
+        draw_figure_1(on_cpu[0], scores, plots / "figure-1.svg")
+        parts.append("![Latency, size and quality, a row for each network](plots/figure-1.svg)")
+        parts.append(front_table(on_cpu[0], scores).markdown())
+    return [*parts, table.markdown()]
 
 
 def _result_part(result: BenchmarkResult, plots: Path) -> str:
@@ -104,9 +110,8 @@ def _result_part(result: BenchmarkResult, plots: Path) -> str:
     name = f"{device_slug(device)}-{result.created[:10]}-{result.created[11:19].replace(':', '')}"
     parts = [f"## {device.name}, {result.created[:10]}", _circumstances(result)]
     parts.append(latency_table(result).markdown())
-    if any(item.subject.role == "artifact" for item in result.measurements):
-        draw_latency(result, plots / f"{name}.svg")
-        parts.append(f"![Latency](plots/{name}.svg)")
+    draw_latency(result, plots / f"{name}.svg")
+    parts.append(f"![Latency](plots/{name}.svg)")
     parts += [table.markdown() for table in (stage_table(result), ratio_table(result)) if table]
     profiles = [table.markdown() for table in profile_tables(result)]
     if profiles:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from sqsam_deploy.benchmark.quality import PROMPTS, Scores
 from sqsam_deploy.benchmark.rates import gmac_per_second, kernel_rate, share_of_best_kernel
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
@@ -15,6 +16,7 @@ from sqsam_deploy.benchmark.result import (
 )
 from sqsam_deploy.benchmark.statistics import estimate_of_values, summarize, typical
 from sqsam_deploy.published import BoxRow, published
+from sqsam_deploy.runtimes.registry import all_runtimes
 
 NONE = "-"
 
@@ -261,7 +263,7 @@ def paper_table(results: Sequence[BenchmarkResult]) -> Table | None:
 
 _PAPER_NOTES = (
     "Peers carry random weights, and so may this project's artifacts: latency does not depend on "
-    "what the weights are, and no quality was measured here.",
+    "what the weights are.",
     "Peers marked 'image encoder' are measured without neck and mask decoder, in their favor; "
     "SqueezeSAM is measured whole. Peers are fed the same random numbers again and again, without "
     "the work of preparing photos and masks between two inferences.",
@@ -281,7 +283,7 @@ def _stated_row(row: BoxRow) -> tuple[str, ...]:
 def _measured_row(result: BenchmarkResult, item: Measurement) -> tuple[str, ...] | None:
     subject = item.subject
     ours = _is_ours(subject)
-    most = max((m.setup.threads or 0) for m in result.measurements)
+    most = most_threads(result)
     if not (ours or subject.role == "peer") or (item.setup.threads or 0) != most:
         return None
     return (
@@ -296,39 +298,85 @@ def _measured_row(result: BenchmarkResult, item: Measurement) -> tuple[str, ...]
     )
 
 
-def front_table(result: BenchmarkResult) -> Table:
-    """`paper` and the peers of one run, and what each takes of the time of `paper` in float32."""
-    shares = {
-        (ratio.numerator, ratio.setup): ratio.estimate
-        for ratio in result.ratios
-        if ratio.denominator == FRONT_REFERENCE
+def front_table(result: BenchmarkResult, scores: Scores) -> Table:
+    """`paper` and the peers of one run by time, each at every precision in its fastest runtime."""
+    times = {
+        (ratio.numerator, ratio.setup, ratio.denominator): ratio.estimate for ratio in result.ratios
     }
-    most = max((item.setup.threads or 0) for item in result.measurements)
     rows = [
         (
-            label(item),
+            _front_name(item.subject),
             item.subject.precision,
+            runtime_title(item.subject.runtime),
             megabytes(item.subject.bytes),
+            *(number(scores.of(item.subject, kind)) for kind in PROMPTS),
             marked(item),
-            _share_text(shares.get((item.subject.name, item.setup))),
+            _times_text(
+                times.get((item.subject.name, item.setup, f"paper-{item.subject.precision}.pte"))
+            ),
         )
-        for item in result.measurements
-        if (item.setup.threads or 0) == most
-        and (item.subject.role == "peer" or _is_ours(item.subject))
+        for item in fastest(result)
     ]
-    columns = ("network", "precision", "file MB", "ms (95% interval)", "of paper-fp32.pte")
-    title = f"{result.device.name}, {most} threads, {result.created[:10]}"
-    return Table(title, columns, tuple(rows), 2, _PAPER_NOTES[:2])
+    columns = (
+        "network",
+        "precision",
+        "runtime",
+        "file MB",
+        *(f"mIoU, {title}" for title in PROMPTS.values()),
+        "ms (95% interval)",
+        "times SqueezeSAM at this precision",
+    )
+    threads = most_threads(result)
+    title = f"{result.device.name}, {threads} threads, {result.created[:10]}"
+    return Table(title, columns, tuple(rows), 3, (*scores.notes(), *_FRONT_NOTES))
 
 
-FRONT_REFERENCE = "paper-fp32.pte"
+def fastest(result: BenchmarkResult) -> list[Measurement]:
+    """`paper` and the peers at the most threads, by time, each precision in its fastest runtime."""
+    found: dict[tuple[str, str], Measurement] = {}
+    for item in sorted(result.measurements, key=lambda item: summary_of(item).median.value):
+        subject = item.subject
+        compared = subject.role == "peer" or _is_ours(subject)
+        if compared and (item.setup.threads or 0) == most_threads(result):
+            found.setdefault((network_name(subject), subject.precision), item)
+    return list(found.values())
+
+
+def most_threads(result: BenchmarkResult) -> int:
+    """The largest number of threads that anything was measured at, 0 on a GPU."""
+    return max((item.setup.threads or 0) for item in result.measurements)
+
+
+def network_name(subject: Subject) -> str:
+    """One name for a network's files, whatever their runtime and precision."""
+    if subject.role != "peer":
+        return "SqueezeSAM (whole)"
+    name = subject.name.rpartition(" .")[0] or subject.name
+    return f"{name} ({subject.scope})"
+
+
+def runtime_title(name: str) -> str:
+    """What people call a runtime; its name where this package does not know it."""
+    return next((known.title for known in all_runtimes() if known.name == name), name)
+
+
+def _front_name(subject: Subject) -> str:
+    name = network_name(subject)
+    return name if subject.role == "peer" else f"**{name}**"
+
+
+_FRONT_NOTES = (
+    "Peers carry random weights: latency does not depend on what the weights are, and their "
+    "quality was not measured here.",
+    "Of a peer marked 'image encoder', neck and mask decoder are not in the time, in its favor.",
+)
 
 
 def _is_ours(subject: Subject) -> bool:
     return subject.role == "artifact" and subject.preset == "paper"
 
 
-def _share_text(estimate: Estimate | None) -> str:
+def _times_text(estimate: Estimate | None) -> str:
     return interval(estimate, "x") if estimate else NONE
 
 

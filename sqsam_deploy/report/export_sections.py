@@ -140,10 +140,10 @@ class RuntimeOperators:
         return [(names, groups) for groups, names in found.items()]
 
     @property
-    def costly(self) -> tuple[OperatorGroup, ...]:
-        """Groups of which a good artifact has nothing."""
-        every = (group for groups in self.artifacts.values() for group in groups)
-        return tuple(group for group in every if group.is_costly)
+    def costly(self) -> tuple[tuple[str, OperatorGroup], ...]:
+        """Artifact and group, of those groups of which a good artifact has nothing."""
+        every = ((name, group) for name, groups in self.artifacts.items() for group in groups)
+        return tuple((name, group) for name, group in every if group.is_costly)
 
 
 def operators_by_runtime(
@@ -274,13 +274,13 @@ def key_facts(
     operators: Sequence[RuntimeOperators],
     layers: Sequence[QuantizedLayers],
 ) -> tuple[Fact, ...]:
-    """The facts that a reader wants first; only those that this export has."""
-    facts = [_smallest(sizes), _lowest_agreement(sizes)]
-    for found in operators:
-        if found.costly:
-            count, files = sum(group.total for group in found.costly), len(found.artifacts)
-            where = f"{found.costly[0].title}, in {files} {found.title} file{'s'[: files > 1]}"
-            facts.append(Fact(str(count), f"operators {where}"))
+    """The facts that a reader wants first, all about the artifacts of the main network.
+
+    It is the segmentation network where the export has it, and everything otherwise.
+    """
+    main = [item for item in sizes if item.entry.metadata.task == "segmentation"] or list(sizes)
+    facts = [_smallest(main), _lowest_agreement(main)]
+    facts += [fact for found in operators if (fact := _costly(found, main)) is not None]
     if layers:
         worst = layers[0].worst[0]
         facts.append(
@@ -291,16 +291,30 @@ def key_facts(
     return tuple(facts)
 
 
-def _smallest(sizes: Sequence[SizedArtifact]) -> Fact:
-    """Of the segmentation network, if the export has it."""
-    main = [item for item in sizes if item.entry.metadata.task == "segmentation"] or sizes
+def _smallest(main: Sequence[SizedArtifact]) -> Fact:
     smallest = min(main, key=lambda item: item.entry.bytes)
-    meaning = f"smallest artifact, {smallest.entry.path}; {smallest.overhead:.1%} of it is overhead"
+    overhead = f"{smallest.overhead:.1%} of it is overhead"
+    meaning = f"smallest of {_count(main)}: {smallest.entry.path}; {overhead}"
     return Fact(f"{smallest.entry.bytes / 1e6:.2f} MB", meaning)
 
 
-def _lowest_agreement(sizes: Sequence[SizedArtifact]) -> Fact:
-    lowest = min(sizes, key=lambda item: item.entry.agreement.mean_mask_iou)
+def _lowest_agreement(main: Sequence[SizedArtifact]) -> Fact:
+    lowest = min(main, key=lambda item: item.entry.agreement.mean_mask_iou)
     agreement = lowest.entry.agreement
-    meaning = f"lowest mean agreement with the float network, {lowest.entry.path}"
+    meaning = f"lowest mean mask IoU with the float network of {_count(main)}: {lowest.entry.path}"
     return Fact(f"{agreement.mean_mask_iou:.4f}", meaning)
+
+
+def _count(main: Sequence[SizedArtifact]) -> str:
+    return f"{len(main)} {main[0].entry.metadata.task} artifact{'s'[: len(main) > 1]}"
+
+
+def _costly(found: RuntimeOperators, main: Sequence[SizedArtifact]) -> Fact | None:
+    """Operators of which a good artifact of a runtime has none; None where nothing is known."""
+    names = {item.entry.path for item in main}
+    costly = [group for name, group in found.costly if name in names]
+    if not costly:
+        return None
+    files = len({name for name, _ in found.costly if name in names})
+    where = f"{costly[0].title}, in {files} {found.title} file{'s'[: files > 1]}"
+    return Fact(str(sum(group.total for group in costly)), f"operators {where}")

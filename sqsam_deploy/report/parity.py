@@ -11,7 +11,7 @@ from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.worst_cases import WorstCase
 from sqsam_deploy.report.page import render
 from sqsam_deploy.report.parity_drawings import drift_plot, pictures
-from sqsam_deploy.report.parity_tables import headline, problems, report_tables
+from sqsam_deploy.report.parity_tables import headline, problems, report_tables, title
 from sqsam_deploy.report.parity_text import junit, markdown
 
 
@@ -63,6 +63,7 @@ def html(report: ParityReport, worst: Iterable[WorstCase]) -> str:
     return render(
         "parity.html.j2",
         report=report,
+        heading=title(report),
         headline=headline(report),
         problems=problems(report),
         tables=report_tables(report),

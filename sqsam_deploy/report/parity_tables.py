@@ -13,17 +13,29 @@ from sqsam_deploy.report.page import Table
 from sqsam_deploy.report.parity_paper_tables import paper_tables
 
 
+def title(report: ParityReport) -> str:
+    """How many artifacts were compared with which references, or that none was."""
+    if not any(artifact.gates for artifact in report.artifacts.values()):
+        return f"Scores of {', '.join(report.artifacts)}"
+    references = dict.fromkeys(artifact.reference for artifact in report.artifacts.values())
+    return f"Parity of {_gated(report)} with {', '.join(references)}"
+
+
+def _gated(report: ParityReport) -> str:
+    count = sum(bool(artifact.gates) for artifact in report.artifacts.values())
+    return "1 artifact" if count == 1 else f"{count} artifacts"
+
+
 def headline(report: ParityReport) -> str:
     """The result in one sentence."""
-    gated = [artifact for artifact in report.artifacts.values() if artifact.gates]
+    gated = any(artifact.gates for artifact in report.artifacts.values())
     data = report.dataset
     asked = f"{data.objects} objects in {data.images} images of {data.name}"
     if not gated:
         return f"scored, not compared: {', '.join(report.artifacts)}, {asked}"
-    compared = "1 artifact" if len(gated) == 1 else f"{len(gated)} artifacts"
     limit = f"drift of at most {limits_text(report)} mIoU points"
     alike = f"masks that agree at {report.min_agreement:g} or more"
-    return f"{report.outcome}: {compared}, {limit}, {alike}, {asked}"
+    return f"{report.outcome}: {_gated(report)}, {limit}, {alike}, {asked}"
 
 
 def limits_text(report: ParityReport) -> str:
@@ -93,7 +105,7 @@ def report_tables(report: ParityReport) -> list[Table]:
 
 def summary_table(report: ParityReport) -> Table:
     """One row an artifact: all kinds of prompts together, and what its gates say."""
-    columns = ("artifact", "mIoU", "drift", "95% interval", "agreement", "gates")
+    columns = ("artifact", "gates", "agreement", "drift", "95% interval", "mIoU")
     rows = tuple(_summary_row(name, artifact) for name, artifact in report.artifacts.items())
     return Table("Drift in mIoU points (positive: quality was lost)", columns, rows)
 
@@ -105,17 +117,17 @@ def _summary_row(name: str, artifact: ArtifactReport) -> tuple[str, ...]:
     drift = own if artifact.groups else ("-", "-")
     agreement = f"{artifact.agreement.mean:.4f}" if artifact.agreement else "-"
     outcome = overall([gate.outcome for gate in artifact.gates]) if artifact.gates else "reference"
-    return (name, f"{miou / count:.2f}", *drift, agreement, outcome)
+    return (name, outcome, agreement, *drift, f"{miou / count:.2f}")
 
 
 def gate_table(report: ParityReport) -> Table:
     """One row a gate: what was seen, what is promised, and the limit."""
     rows = tuple(
-        (name, gate.kind, gate.measure, *_gate_numbers(gate), gate.outcome)
+        (name, gate.kind, gate.outcome, gate.measure, *_gate_numbers(gate))
         for name, artifact in report.artifacts.items()
         for gate in artifact.gates
     )
-    columns = ("artifact", "prompt", "measure", "mean", "95% interval", "bound", "limit", "gate")
+    columns = ("artifact", "prompt", "gate", "measure", "mean", "95% interval", "bound", "limit")
     return Table("Gates (all must pass: the bound within the limit)", columns, rows)
 
 

@@ -1,11 +1,17 @@
+import json
+import math
+import re
+import xml.etree.ElementTree as ET
+
 import pytest
 
+from sqsam_deploy.benchmark.quality import Scores, read_scores
 from sqsam_deploy.benchmark.rates import gmac_per_second, share_of_best_kernel
 from sqsam_deploy.benchmark.ratios import find_ratios
 from sqsam_deploy.benchmark.readme import write_readme
 from sqsam_deploy.benchmark.result import NotMeasured
 from sqsam_deploy.benchmark.resultfile import write_result
-from sqsam_deploy.benchmark.tables import latency_table, number, paper_table
+from sqsam_deploy.benchmark.tables import front_table, latency_table, number, paper_table
 from sqsam_deploy.errors import ArtifactError
 from tests.benchmark.results import measurement, result, subject
 
@@ -108,6 +114,90 @@ def test_readme_has_the_table_and_the_plots(run, tmp_path):
         assert f"plots/{plot}" in text
         assert "SAM ViT-H" in (tmp_path / "plots" / "figure-1.svg").read_text()
         assert (tmp_path / "plots" / plot).stat().st_size > 1000
+
+
+def _parity(directory, **artifacts):
+    """A parity report beside the results: file name -> (changes, mIoU with a box)."""
+    folder = directory / "parity"
+    folder.mkdir(parents=True)
+    common = {"sha256": "0" * 64, "runtime": "executorch", "precision": "int8", "preset": "paper"}
+    report = {
+        "schema": "sqsam-parity/2",
+        "dataset": {"name": "a set", "images": 7, "objects": 9},
+        "artifacts": {
+            name: {**common, **changes, "miou": [{"kind": "box", "overall": miou}]}
+            for name, (changes, miou) in artifacts.items()
+        },
+    }
+    (folder / "a.json").write_text(json.dumps(report))
+    return read_scores(directory)
+
+
+def test_quality_stands_beside_the_precision_and_runtime_it_was_measured_at(run, tmp_path):
+    scores = _parity(
+        tmp_path,
+        a=({}, 77.06),
+        b=({"precision": "fp32"}, 77.08),
+        c=({"preset": "nano", "precision": "fp16"}, 11.0),
+    )
+    table = front_table(run, scores)
+    shown = {row[:2]: row[4:6] for row in table.rows}
+    assert shown == {
+        ("**SqueezeSAM (whole)**", "int8"): ("77.1", "-"),
+        ("**SqueezeSAM (whole)**", "fp32"): ("77.1", "-"),
+        ("SAM ViT-H (image encoder, 1024²)", "fp32"): ("-", "-"),
+    }
+    assert "9 objects of 7 photos of the set 'a set'" in " ".join(table.notes)
+
+
+def test_the_score_of_the_very_file_goes_before_that_of_another_build(run, tmp_path):
+    timed = run.measurements[1]
+    named = timed.subject.model_copy(update={"sha256": "f" * 64})
+    scores = _parity(tmp_path, a=({}, 10.0), b=({"sha256": "f" * 64, "preset": "other"}, 20.0))
+    assert scores.of(named, "box") == 20.0
+    assert scores.of(timed.subject, "box") == 10.0
+
+
+def test_the_front_table_holds_each_network_and_precision_once_by_time(run):
+    rows = front_table(run, Scores()).rows
+    assert [row[2] for row in rows] == ["ExecuTorch", "ExecuTorch", "ONNX Runtime"]
+    assert [float(row[6].split()[0]) for row in rows] == pytest.approx([60, 180, 9000], rel=0.01)
+    assert rows[2][7].startswith("50")
+
+
+def test_figure_1_puts_dots_where_the_times_are(run, tmp_path):
+    """On a logarithmic axis the distance of two dots is the logarithm of their times' ratio."""
+    write_result(tmp_path / "results" / "a.json", run)
+    write_readme(tmp_path / "results", tmp_path / "README.md")
+    svg = (tmp_path / "plots" / "figure-1.svg").read_text()
+    names = [e.text for e in ET.fromstring(svg).iter() if e.tag.endswith("text") and e.text]
+    assert names.count("SqueezeSAM (whole)") == 1
+    assert names.count("SAM ViT-H (image encoder, 1024²)") == 1
+    # Lines and dots of the first panel, in the order in which they were drawn.
+    panel = svg.partition('id="axes_1"')[2].partition('id="axes_2"')[0]
+    dots = [float(x) for x in re.findall(r'<use xlink:href="#m[0-9a-f]+" x="([0-9.]+)"', panel)]
+    first, second, third = dots[-3:]
+    assert (third - first) / (second - first) == pytest.approx(
+        math.log(9000 / 60) / math.log(180 / 60), rel=0.01
+    )
+
+
+def test_a_plot_has_a_dark_color_for_everything_that_is_dark_on_light(run, tmp_path):
+    write_result(tmp_path / "results" / "a.json", run)
+    write_readme(tmp_path / "results", tmp_path / "README.md")
+    for path in (tmp_path / "plots").iterdir():
+        drawing, _, dark = path.read_text().rpartition("<style>")
+        assert "prefers-color-scheme: dark" in dark
+        for kind, color in set(re.findall(r"(fill|stroke): (#[0-9a-f]{6})", drawing)):
+            if _luminance(color) < 0.1 or _luminance(color) > 0.7:
+                assert f"{kind}: {color}" in dark, path.name
+
+
+def _luminance(color):
+    """Relative luminance (WCAG 2.2)."""
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return sum(w * v for w, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def test_readme_is_the_same_every_time(run, tmp_path):

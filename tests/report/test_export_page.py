@@ -13,6 +13,8 @@ from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target
 from sqsam_deploy.report.export import REPORT_NAME, export, export_page, step_count
+from sqsam_deploy.report.export_sections import SizedArtifact, key_facts
+from sqsam_deploy.runtimes.inspection import bytes_by_kind
 from sqsam_deploy.runtimes.registry import all_runtimes
 from tests.tiny_network import tiny_quantized
 
@@ -83,12 +85,42 @@ def test_sizes_and_agreement_are_the_manifests(small_export, parsed):
     rows = {row[0]: row for row in parsed.rows if len(row) == 9}
     for entry in small_export.manifest.artifacts:
         row, agreement = rows[entry.path], entry.agreement
-        assert row[1] == f"{entry.bytes / 1e6:.2f}"
-        assert row[4:7] == [
+        assert row[1:5] == [
             f"{agreement.mean_mask_iou:.4f}",
-            f"{agreement.min_mask_iou:.4f}",
             f"{agreement.limit:g}",
+            f"{agreement.min_mask_iou:.4f}",
+            f"{entry.bytes / 1e6:.2f}",
         ]
+
+
+def test_the_tiles_are_about_the_artifacts_of_one_network(small_export, page):
+    entries = small_export.manifest.artifacts
+    main = [entry for entry in entries if entry.metadata.task == "segmentation"]
+    size, agreement = (
+        re.split("</strong>", tile, maxsplit=1) for tile in page.split("<li><strong>")[1:3]
+    )
+    assert float(size[0].removesuffix(" MB")) == round(min(e.bytes for e in main) / 1e6, 2)
+    lowest = min(main, key=lambda entry: entry.agreement.mean_mask_iou)
+    assert agreement[0] == f"{lowest.agreement.mean_mask_iou:.4f}"
+    assert lowest.path in agreement[1].partition("<")[0]
+    for tile in (size, agreement):
+        assert f" {len(main)} segmentation artifact" in tile[1]
+
+
+def test_a_saliency_network_changes_no_tile(small_export):
+    manifest = small_export.manifest
+    shown = [SizedArtifact(entry, (), bytes_by_kind(()), ()) for entry in manifest.artifacts]
+    entry = manifest.artifacts[0]
+    saliency = entry.model_copy(
+        update={
+            "path": "saliency-int8.onnx",
+            "metadata": entry.metadata.model_copy(update={"task": "saliency"}),
+            "agreement": entry.agreement.model_copy(update={"mean_mask_iou": 0.1}),
+        }
+    )
+    more = SizedArtifact(saliency, (), bytes_by_kind(()), ())
+    assert key_facts([*shown, more], [], []) == key_facts(shown, [], [])
+    assert "saliency-int8.onnx" in key_facts([more], [], [])[0].meaning
 
 
 def test_bytes_by_kind_add_up_on_the_page(small_export, parsed):

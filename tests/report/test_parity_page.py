@@ -50,6 +50,18 @@ def test_an_exhibit_is_predicted_as_it_was_evaluated(evaluated):
             assert (mask & exhibit.truth).sum() / union == pytest.approx(result.iou)
 
 
+def test_heading_and_first_sentence_count_the_same_artifacts(evaluated):
+    report = evaluated[0]
+    page = html(report, ())
+    heading = re.search(r"<h1>.*</span> (.*)</h1>", page)[1]
+    compared = [name for name, found in report.artifacts.items() if found.gates]
+    references = {found.reference for found in report.artifacts.values()}
+    assert re.search(r"\d+", heading)[0] == str(len(compared))
+    assert f": {len(compared)} artifact" in page.partition("<h1>")[2].partition("<p>")[2]
+    assert all(name in heading for name in references)
+    assert not references & set(compared)
+
+
 def test_pictures_show_the_same_part_of_the_photo(evaluated):
     shown = pictures(evaluated[1][0]).pictures
     captions = [picture.caption.split(":")[0] for picture in shown]
