@@ -143,15 +143,16 @@ def _draw(title: str, rows: Sequence[_Row], panels: Sequence[_Panel], path: Path
         raise MissingDependencyError(
             "plots need matplotlib: pip install 'sqsam-deploy[bench]'"
         ) from None
-    style = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "sqsam",
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-    }
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "sqsam",
+            "text.color": _INK,
+            "axes.labelcolor": _INK,
+            "xtick.color": _INK,
+            "ytick.color": _INK,
+        }
+    ):
         height = 1.5 + 0.3 * len(rows)
         figure = Figure((3.8 + 2.3 * len(panels), height), layout="constrained", facecolor=_PAPER)
         columns = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
