@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import numpy as np
@@ -5,6 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from sqsam_deploy.benchmark.macs import preset_work
 from sqsam_deploy.benchmark.measure import MeasurementPlan, measure, step_count, turn_length
 from sqsam_deploy.benchmark.subjects import RunnableSubject
 from sqsam_deploy.errors import ArtifactError, UsageError
@@ -120,9 +122,17 @@ def test_torch_with_random_weights_times_all_stages():
     from sqsam_deploy.benchmark.jobs import Job
 
     with Worker(Job(kind="network", target="nano", threads=1, photos=2)) as worker:
+        start = time.perf_counter()
         samples = worker.run(2)
-    assert set(samples.stages) == {"preprocess", "inference", "postprocess", "total"}
-    for index in range(2):
-        parts = [samples.stages[s][index] for s in ("preprocess", "inference", "postprocess")]
-        # Each is rounded to a tenth of a microsecond.
-        assert sum(parts) == pytest.approx(samples.stages["total"][index], abs=2.5e-4)
+        wall = 1e3 * (time.perf_counter() - start)
+    parts = {stage: sum(times) for stage, times in samples.stages.items()}
+    assert {len(times) for times in samples.stages.values()} == {2}
+    total = parts.pop("total")
+    assert set(parts) == {"preprocess", "inference", "postprocess"}
+    assert all(0 < part < total for part in parts.values())
+    assert total <= wall
+    # No processor core does 4 TFLOP/s in single precision.
+    assert (
+        parts["inference"]
+        > 1e3 * len(samples.stages["total"]) * 2 * preset_work("nano").macs / 4e12
+    )

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,9 @@ from sqsam_deploy.benchmark.photos import CLICKS, load_photos
 from sqsam_deploy.benchmark.runners import DirectSession, SessionRunner
 from sqsam_deploy.model.config import preset
 from sqsam_deploy.model.description import describe
+
+#: How long the network below takes, in milliseconds.
+TAKES = 40
 
 
 class Network:
@@ -16,6 +21,7 @@ class Network:
 
     def run(self, feeds):
         self.feeds = feeds
+        time.sleep(TAKES / 1e3)
         masks, iou = (np.zeros(shape, np.float32) for shape in self.shapes)
         iou[0, 1] = 1
         return [masks, iou]
@@ -41,8 +47,11 @@ def test_the_network_gets_its_declared_inputs_in_order(photos):
     network = Network(metadata)
     runner = SessionRunner(photos)
     runner._session = DirectSession(metadata, network)
+    start = time.perf_counter()
     times = runner.run(1)
+    wall = 1e3 * (time.perf_counter() - start)
     assert [feed.shape for feed in network.feeds] == [spec.shape for spec in metadata.inputs]
-    assert times["preprocess"] > 0
-    parts = times["preprocess"] + times["inference"] + times["postprocess"]
-    assert parts == pytest.approx(times["total"])
+    assert times["inference"] >= TAKES
+    assert times["preprocess"] > 0 and times["postprocess"] > 0
+    assert times["preprocess"] + times["postprocess"] <= wall - TAKES
+    assert times["inference"] < times["total"] <= wall

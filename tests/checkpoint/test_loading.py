@@ -241,7 +241,7 @@ def test_refuses_missing_file_and_directory(tmp_path: Path) -> None:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
         (b"GIF89a and nothing else of use", "neither a safetensors nor a torch file"),
         (b"PK\x03\x04 but no archive", "truncated or damaged"),
-        (b"\x80\x02 but no pickle", "damaged|not opened"),
+        (b"\x80\x02 but no pickle", "damaged"),
         (struct.pack("<Q", 10**12) + b"{}", "truncated or damaged safetensors"),
     ],
     ids=["empty", "lfs", "gif", "zip", "pickle", "safetensors"],
@@ -365,7 +365,7 @@ def test_tensors_of_an_odd_kind_are_refused_by_name(
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
 def test_refuses_a_compressed_zip(method: int, state: State, tmp_path: Path) -> None:
     plain, path = tmp_path / "plain.pt", tmp_path / "weights.pt"
-    torch.save(state, plain)
+    torch.save({"iou_token": state["iou_token"]}, plain)
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as target:
         for entry in source.infolist():
             target.writestr(entry.filename, source.read(entry), method)
@@ -383,7 +383,7 @@ def _nested(depth: int, opcode: bytes) -> bytes:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_refuses_a_pickle_that_nests_deeply(opcode: bytes, zipped: bool, tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
-    deep = _nested(1_000_000, opcode)
+    deep = _nested(200_000, opcode)
     if zipped:
         torch.save({}, path)
         with zipfile.ZipFile(path) as source:
@@ -418,11 +418,11 @@ def test_refuses_a_pipe(tmp_path: Path) -> None:
 
 
 def test_a_header_whose_length_looks_like_a_pickle(model: SqueezeSAM, tmp_path: Path) -> None:
-    for filler in range(256):
-        path = tmp_path / f"{filler}.safetensors"
-        save_checkpoint(model, path, {"filler": "x" * filler})
-        if path.read_bytes()[:1] == b"\x80":
-            break
+    path = tmp_path / "weights.safetensors"
+    save_checkpoint(model, path, {"filler": ""})
+    missing = (0x80 - path.read_bytes()[0]) % 256
+    save_checkpoint(model, path, {"filler": "x" * missing})
+    assert path.read_bytes()[:1] == b"\x80"
     _assert_holds(path, model.state_dict())
 
 

@@ -199,6 +199,7 @@ def test_no_flipped_bytes_bring_anything_but_the_right_files_or_a_refusal(
     # Around the headers: everything but the 4,000 bytes of weights.
     places = [n for n in range(len(whole)) if whole.find(b"weight.bin") + 4000 < n or n < 1500]
     dice = random.Random(0)
+    unpacked = 0
     for number in range(300):
         content = bytearray(whole)
         content[dice.choice(places)] ^= 1 << dice.randrange(8)
@@ -209,6 +210,9 @@ def test_no_flipped_bytes_bring_anything_but_the_right_files_or_a_refusal(
             unpack(tmp_path / "b.zip", package, target)
             for entry in package.files:
                 assert (target / entry.path).read_bytes() == (export / entry.path).read_bytes()
+            unpacked += 1
+    # Times and modes may change without harm; sizes, names and checksums may not.
+    assert 0 < unpacked < 200
     assert sorted(path.name for path in tmp_path.iterdir() if "out" not in path.name) == [
         "a.zip",
         "b.zip",
