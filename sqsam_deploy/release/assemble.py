@@ -12,10 +12,12 @@ from pathlib import Path
 
 from sqsam_deploy.artifact.files import FileEntry, file_entries, hash_file
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, verify_files
+from sqsam_deploy.checkpoint.bundled import bundled_by_hash
 from sqsam_deploy.errors import ArtifactError, SqsamError, UsageError
-from sqsam_deploy.release.card import CardContent, model_card
+from sqsam_deploy.release.card import CardContent, license_text, model_card
 from sqsam_deploy.release.document import (
     CARD_NAME,
+    LICENSE_NAME,
     RELEASE_NAME,
     SBOM_NAME,
     SIGNATURE_NAME,
@@ -91,7 +93,7 @@ def assemble(workspace: Path, request: PublishRequest, manifest: Manifest, name:
     _copy_documents(workspace, request, manifest)
     if result is not None:
         shutil.copyfile(_parity_path(request), workspace / PARITY_NAME)
-    content = CardContent(name, request.version, verification, artifacts)
+    content = CardContent(name, request.version, verification, artifacts, result)
     _write_documents(workspace, content, manifest)
     return Release(
         name=name,
@@ -171,11 +173,18 @@ def _copy_documents(workspace: Path, request: PublishRequest, manifest: Manifest
         report = request.directory / name
         if report.is_file() and not (workspace / name).exists():
             shutil.copyfile(report, workspace / name)
+    for weights in (manifest.weights, manifest.saliency_weights):
+        # The license notes of bundled weights refer to their cards.
+        bundled = bundled_by_hash(weights.sha256) if weights else None
+        if bundled is not None:
+            card = bundled.with_suffix(".md")
+            shutil.copyfile(card, workspace / card.name)
 
 
 def _write_documents(workspace: Path, content: CardContent, manifest: Manifest) -> None:
-    card = model_card(content, manifest)
-    (workspace / CARD_NAME).write_text(card, encoding="utf-8", newline="\n")
+    texts = {CARD_NAME: model_card(content, manifest), LICENSE_NAME: license_text(manifest)}
+    for name, text in texts.items():
+        (workspace / name).write_text(text, encoding="utf-8", newline="\n")
     bill = bill_of_materials(manifest, content.name, content.version)
     (workspace / SBOM_NAME).write_bytes(bill)
 

@@ -1,13 +1,26 @@
 """The model card: `README.md` of a release, with the front matter the Hugging Face Hub reads."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqsam_deploy.artifact.manifest import Agreement, ArtifactEntry, Manifest
 from sqsam_deploy.errors import MissingDependencyError
-from sqsam_deploy.release.document import SBOM_NAME, Drift, Latency, ReleasedArtifact, Verification
+from sqsam_deploy.release.document import (
+    LICENSE_NAME,
+    SBOM_NAME,
+    Drift,
+    Latency,
+    ReleasedArtifact,
+    Verification,
+)
+from sqsam_deploy.release.evidence import ParityResult
+from sqsam_deploy.runtimes.base import EVERYWHERE
+from sqsam_deploy.runtimes.registry import all_runtimes
 
-#: Licence identifiers of the Hub that model weights come under; it takes others as "other".
+#: License identifiers of the Hub that model weights come under; it takes others as "other", with an
+#: identifier of one's own and the name of a file in the repository
+#: (https://huggingface.co/docs/hub/repositories-licenses).
 _HUB_LICENCES = frozenset(
     {
         "agpl-3.0",
@@ -36,12 +49,31 @@ class CardContent:
     version: str
     verification: Verification
     artifacts: tuple[ReleasedArtifact, ...]
+    parity: ParityResult | None = None
 
 
 @dataclass(frozen=True)
 class _Row:
     artifact: ReleasedArtifact
     agreement: Agreement
+
+
+@dataclass(frozen=True)
+class _Accuracy:
+    """mIoU of one artifact, in the order of the table's prompts; None where not measured."""
+
+    path: str
+    precision: str
+    miou: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The file to take on some systems."""
+
+    systems: str
+    title: str
+    artifact: ArtifactEntry
 
 
 def model_card(content: CardContent, manifest: Manifest) -> str:
@@ -66,11 +98,13 @@ def model_card(content: CardContent, manifest: Manifest) -> str:
         "megabytes": _megabytes,
         "interval": _interval,
         "milliseconds": _milliseconds,
+        "line": _line,
     }
     return environment.get_template("card.md.j2").render(_variables(content, manifest))
 
 
 def _variables(content: CardContent, manifest: Manifest) -> dict[str, object]:
+    choices = list(_choices(_main(manifest)))
     agreements = {entry.path: entry.agreement for entry in manifest.artifacts}
     latencies = [
         (artifact.path, latency) for artifact in content.artifacts for latency in artifact.latency
@@ -79,23 +113,73 @@ def _variables(content: CardContent, manifest: Manifest) -> dict[str, object]:
         "name": content.name,
         "version": content.version,
         "manifest": manifest,
-        "described": _described(manifest),
+        "described": choices[0].artifact if choices else manifest.artifacts[0],
         "rows": [_Row(artifact, agreements[artifact.path]) for artifact in content.artifacts],
         "latencies": latencies,
         "noisy": any(latency.believable is False for _, latency in latencies),
         "verification": content.verification,
         "passed": content.verification.status == "passed",
+        "kinds": _kinds(content.parity),
+        "accuracy": _accuracy(content.parity, manifest),
+        "photos": content.parity.dataset if content.parity else None,
+        "choices": choices,
+        "other_tasks": sorted({e.metadata.task for e in manifest.artifacts} - {"segmentation"}),
         "hub_licence": _hub_licence(manifest.weights.licence),
-        "licence_slug": _slug(manifest.weights.licence or ""),
+        "licence_name": _licence_name(manifest),
+        "licence_file": LICENSE_NAME,
+        "no_licence": _NO_LICENCE,
         "tags": _tags(content.artifacts),
         "sbom": SBOM_NAME,
     }
 
 
-def _described(manifest: Manifest) -> ArtifactEntry:
-    """The artifact whose inputs the card shows: the first that makes masks."""
-    segmenting = (entry for entry in manifest.artifacts if entry.metadata.prompts is not None)
-    return next(segmenting, manifest.artifacts[0])
+def license_text(manifest: Manifest) -> str:
+    """`LICENSE.md` of a release: the terms that each checkpoint states."""
+    parts = ["# License of the weights\n"]
+    for weights in (manifest.weights, manifest.saliency_weights):
+        if weights is not None:
+            note = weights.licence or _NO_LICENCE
+            parts.append(f"`{weights.name}`, SHA-256 `{weights.sha256}`:\n\n> {_line(note)}\n")
+    return "\n".join(parts)
+
+
+_NO_LICENCE = "The checkpoint carries no license note: ask who trained it before you ship it."
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _main(manifest: Manifest) -> Sequence[ArtifactEntry]:
+    """The artifacts that make masks; all, where none does."""
+    found = [entry for entry in manifest.artifacts if entry.metadata.prompts is not None]
+    return found or manifest.artifacts
+
+
+def _kinds(parity: ParityResult | None) -> list[str]:
+    covered = parity.artifacts.values() if parity else ()
+    return list(dict.fromkeys(row.kind for artifact in covered for row in artifact.miou))
+
+
+def _accuracy(parity: ParityResult | None, manifest: Manifest) -> list[_Accuracy]:
+    found = []
+    for entry in manifest.artifacts:
+        miou = parity.miou_of(entry) if parity else {}
+        if parity and miou:
+            values = tuple(miou.get(kind) for kind in _kinds(parity))
+            found.append(_Accuracy(entry.path, entry.metadata.precision, values))
+    return found
+
+
+def _choices(artifacts: Sequence[ArtifactEntry]) -> Iterator[_Choice]:
+    """The smallest file of each runtime; int8 needs the least time and memory too."""
+    for runtime in all_runtimes():
+        mine = [entry for entry in artifacts if entry.metadata.runtime == runtime.name]
+        if mine:
+            best = min(mine, key=lambda entry: (entry.metadata.precision != "int8", entry.bytes))
+            systems = ", ".join(sorted(runtime.systems))
+            named = "any system" if runtime.systems == EVERYWHERE else systems
+            yield _Choice(named, runtime.title, best)
 
 
 def _hub_licence(licence: str | None) -> str:
@@ -104,8 +188,14 @@ def _hub_licence(licence: str | None) -> str:
     return licence.lower() if licence.lower() in _HUB_LICENCES else "other"
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-") or "other"
+def _licence_name(manifest: Manifest) -> str:
+    """An identifier for what is no license of the Hub: a short note itself, else the model's."""
+    note = manifest.weights.licence or ""
+    text = note if len(note) <= _LONGEST_NAME else f"{manifest.name} license"
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "other"
+
+
+_LONGEST_NAME = 40
 
 
 def _tags(artifacts: tuple[ReleasedArtifact, ...]) -> list[str]:

@@ -21,6 +21,7 @@ RELEASE_NAME = "release.json"
 SIGNATURE_NAME = "release.json.sig"
 CARD_NAME = "README.md"
 SBOM_NAME = "sbom.cdx.json"
+LICENSE_NAME = "LICENSE.md"
 #: The newest `release_version` this package reads, and the one it writes.
 RELEASE_VERSION = 2
 #: No release document is larger; a longer one is not read to its end.

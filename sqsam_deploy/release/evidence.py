@@ -17,23 +17,36 @@ from sqsam_deploy.release.document import Drift, Latency
 PARITY_NAME = "parity.json"
 
 
-class _Covered(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class _Read(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
+
+class _MeanIou(_Read):
+    kind: str
+    overall: float
+
+
+class _Covered(_Read):
     sha256: str
     passed: bool = True
     reference: str | None = None
     drift: Drift | None = None
+    miou: tuple[_MeanIou, ...] = ()
 
 
-class ParityResult(BaseModel):
+class _Photos(_Read):
+    name: str
+    images: int
+    objects: int
+
+
+class ParityResult(_Read):
     """The part of `parity.json` that publishing reads; everything else in it is left alone."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     format: Literal["sqsam-parity/1", "sqsam-parity/2"] = Field(alias="schema")
     passed: bool = Field(strict=True)
     outcome: str | None = None
+    dataset: _Photos | None = None
     artifacts: dict[str, _Covered]
 
     def drift_of(self, artifact: ArtifactEntry) -> Drift | None:
@@ -42,6 +55,13 @@ class ParityResult(BaseModel):
         if covered is None or covered.sha256 != artifact.sha256:
             return None
         return None if covered.reference == artifact.path else covered.drift
+
+    def miou_of(self, artifact: ArtifactEntry) -> dict[str, float]:
+        """Prompt kind -> mIoU in points of this very artifact; empty where it was not measured."""
+        covered = self.artifacts.get(artifact.path)
+        if covered is None or covered.sha256 != artifact.sha256:
+            return {}
+        return {row.kind: row.overall for row in covered.miou}
 
 
 def read_parity(path: Path) -> ParityResult:

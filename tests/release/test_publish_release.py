@@ -1,15 +1,20 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from safetensors import safe_open
 from semver import Version
 
+from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.artifact.manifest import read_manifest
+from sqsam_deploy.checkpoint.bundled import bundled_checkpoint
 from sqsam_deploy.errors import ArtifactError, GateError, ReleaseError, UsageError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.catalog import Index, Indexer, move_tag, read_index, read_record
@@ -48,6 +53,7 @@ def test_published_release_holds_every_document(store: FolderStore, export: Path
     record = read_record(store, NAME, V1)
     assert record is not None
     assert set(record) == {
+        "LICENSE.md",
         "README.md",
         "manifest.json",
         "nano-fp32.pte",
@@ -77,7 +83,7 @@ def test_store_is_readable_with_the_commands_its_readme_shows(
     done = subprocess.run(
         ["sh", "-ec", script], cwd=tmp_path / "by-hand", capture_output=True, text=True, check=True
     )
-    assert done.stdout.count(": OK") == 12
+    assert done.stdout.count(": OK") == 13
     pulled = (tmp_path / "by-hand" / "nano-int8.pte").read_bytes()
     assert pulled == (export / "nano-int8.pte").read_bytes()
 
@@ -267,7 +273,7 @@ def test_card_is_read_by_the_hub_library(store: FolderStore, export: Path) -> No
     for artifact in read_manifest(export).artifacts:
         assert f"| `{artifact.path}` | {artifact.metadata.runtime} |" in card.text
     assert "+0.21 [+0.05, +0.37]" in card.text
-    for heading in ("Intended use", "Limits", "Licence of the weights", "Latency"):
+    for heading in ("Intended use", "Limits", "License of the weights", "Latency"):
         assert f"## {heading}" in card.text
 
 
@@ -278,7 +284,7 @@ def test_card_is_read_by_the_hub_library(store: FolderStore, export: Path) -> No
         ("CC-BY-4.0", "license: cc-by-4.0\n"),
         (
             "Research only, ask: a@b\nline",
-            "license: other\nlicense_name: research-only-ask-a-b-line\n",
+            "license: other\nlicense_name: research-only-ask-a-b-line\nlicense_link: LICENSE.md\n",
         ),
     ],
 )
@@ -294,6 +300,79 @@ def test_card_states_any_licence_in_valid_front_matter(
     assert text.startswith(f"---\n{front_matter}")
     hub = pytest.importorskip("huggingface_hub")
     assert hub.ModelCard(text).data.license in ("unknown", "cc-by-4.0", "other")
+
+
+def released_bundled(store: FolderStore, export: Path, **changes: Any) -> str:
+    """The card of a release whose manifest names the bundled `nano`."""
+    path = export / "manifest.json"
+    document = json.loads(path.read_bytes())
+    weights = bundled_checkpoint("nano")
+    with safe_open(weights, "np") as file:
+        note = (file.metadata() or {})["licence"]
+    document["weights"] = {"name": weights.name, "sha256": hash_file(weights), "licence": note}
+    path.write_text(json.dumps(document))
+    put(store, export, **changes)
+    return stored(store, "README.md").decode()
+
+
+def test_a_license_of_ones_own_has_an_identifier_and_a_file(
+    store: FolderStore, export: Path
+) -> None:
+    """As https://huggingface.co/docs/hub/repositories-licenses wants it."""
+    text = released_bundled(store, export)
+    front = dict(line.split(": ", 1) for line in text.splitlines()[1:4])
+    assert front["license"] == "other"
+    assert re.fullmatch("[a-z0-9.-]{1,60}", front["license_name"])
+    linked = stored(store, front["license_link"]).decode()
+    assert front["license_link"] == "LICENSE.md"
+    note = json.loads(stored(store, "manifest.json"))["weights"]["licence"]
+    assert note in linked
+    # What the weights are good for is said before anything else.
+    assert 0 < text.index(note) < text.index("## ")
+
+
+def test_a_card_names_only_files_of_its_release(store: FolderStore, export: Path) -> None:
+    text = released_bundled(store, export)
+    release = release_of(store)
+    files = {entry.path for entry in release.files} | {a.path for a in release.artifacts}
+    named = set(re.findall(r"[\w.-]+\.(?:pte|onnx|mlpackage|json|md|html)\b", text))
+    assert {"nano.md", "LICENSE.md", "manifest.json", "nano-int8.pte"} <= named
+    assert named <= files
+
+
+def test_a_card_has_the_accuracy_of_float_and_int8_by_prompt(
+    store: FolderStore, export: Path
+) -> None:
+    path = export / "parity.json"
+    document = json.loads(path.read_bytes())
+    document["dataset"] = {"name": "kitchens", "images": 70, "objects": 149}
+    fp32 = next(e for e in read_manifest(export).artifacts if e.path == "nano-fp32.pte")
+    document["artifacts"]["nano-fp32.pte"] = {"sha256": fp32.sha256}
+    for name, points in {"nano-fp32.pte": (75.3, 61.5), "nano-int8.onnx": (75.1, 61.25)}.items():
+        kinds = zip(("box", "3-clicks"), points, strict=True)
+        document["artifacts"][name]["miou"] = [{"kind": k, "overall": p} for k, p in kinds]
+    path.write_text(json.dumps(document))
+    put(store, export)
+    accuracy = stored(store, "README.md").decode().split("## Accuracy")[1].split("\n## ")[0]
+    assert "149 objects" in accuracy and "70 photos" in accuracy and "'kitchens'" in accuracy
+    rows = [line.strip("| ").split(" | ") for line in accuracy.splitlines() if "`" in line]
+    assert rows == [
+        ["`nano-fp32.pte`", "fp32", "75.30", "61.50"],
+        ["`nano-int8.onnx`", "int8", "75.10", "61.25"],
+    ]
+
+
+def test_a_card_says_which_file_to_take_and_how_to_run_it(store: FolderStore, export: Path) -> None:
+    text = released_bundled(store, export)
+    table = text.split("## Which file to take")[1].split("```")[0]
+    names = re.findall(r"`(.*?)`", table)
+    assert names == ["nano-int8.pte", "nano-int8.mlpackage", "nano-int8.onnx"]
+    example = text.split("```python")[1].split("```")[0]
+    loaded: dict[str, Any] = {}
+    exec("\n".join(line for line in example.splitlines() if "import" in line), loaded)
+    compile(example, "card", "exec")
+    assert f'open_session("{names[0]}")' in example
+    assert callable(loaded["Predictor"]) and callable(loaded["read_image"])
 
 
 def test_bill_of_materials_is_valid_cyclonedx_and_names_what_was_used(
