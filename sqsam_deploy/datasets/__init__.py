@@ -5,21 +5,32 @@ from sqsam_deploy.datasets.bundled import bundled_dataset
 from sqsam_deploy.datasets.images import decode_image, load_image, read_image, read_photo
 from sqsam_deploy.datasets.opening import open_dataset
 from sqsam_deploy.datasets.overlap import with_lvis
-from sqsam_deploy.datasets.records import Dataset, ImageRecord, ObjectRecord, subset
+from sqsam_deploy.datasets.records import (
+    Dataset,
+    ImageRecord,
+    ObjectRecord,
+    annotated,
+    of_category,
+    subset,
+    with_single_object,
+)
 
 __all__ = [
     "AnnotatedImage",
     "Dataset",
     "ImageRecord",
     "ObjectRecord",
+    "annotated",
     "bundled_dataset",
     "decode_image",
     "load_all",
     "load_annotated",
     "load_image",
+    "of_category",
     "open_dataset",
     "read_image",
     "read_photo",
     "subset",
     "with_lvis",
+    "with_single_object",
 ]

@@ -6,6 +6,7 @@ kept as arrays and become masks one at a time, so the 36,000 masks of val2017 co
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -49,6 +50,40 @@ def open_coco(path: Path, images: Path | None, name: str) -> Dataset:
     ]
     _require_some_photo(records, problems, path, roots)
     return Dataset(name, tuple(records), tuple(problems))
+
+
+def every_image(dataset: Dataset, path: Path, images: Path | None) -> Dataset:
+    """A dataset with those images of its file too in which nothing is annotated, or only a crowd.
+
+    A detection in them is wrong, and AP has to count it.
+
+    Args:
+        dataset: From `path`.
+        path: The JSON file.
+        images: Directory of the photos; searched beside the file when None.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    known = {record.id: record for record in dataset}
+    roots = [images] if images else _likely_roots(path)
+    records = []
+    for image in read_coco_json(path)["images"]:
+        identifier = image.get("id") if isinstance(image, dict) else None
+        record = known.get(str(identifier))
+        if record is None:
+            unmarked: dict[Any, list[Any]] = {identifier: []}
+            found = _image_record(image, f"image {identifier}", unmarked, {}, roots)
+            record = found if isinstance(found, ImageRecord) else None
+        elif all(problem.cost == "skipped object" for problem in record.problems):
+            record = record if record.objects else replace(record, problems=())
+        records += [record] if record else []
+    return replace(dataset, images=tuple(records))
+
+
+def is_lvis(content: Mapping[str, Any]) -> bool:
+    """Whether a file is LVIS's: it says which categories an image was not searched for."""
+    return any("neg_category_ids" in image for image in content["images"])
 
 
 def read_coco_json(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Records of a data set: images, their objects, and masks that decode on demand."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,6 +96,43 @@ class Dataset:
     def object_count(self) -> int:
         """Objects of all images."""
         return sum(len(record.objects) for record in self.images)
+
+
+def annotated(dataset: Dataset) -> Dataset:
+    """The images that have an object."""
+    return replace(dataset, images=tuple(record for record in dataset if record.objects))
+
+
+def of_category(dataset: Dataset, category: str) -> Dataset:
+    """The objects of one category, and the images that have one.
+
+    Raises:
+        UsageError: There is no such object.
+    """
+    images = []
+    for record in dataset:
+        objects = tuple(item for item in record.objects if item.category == category)
+        images += [replace(record, objects=objects)] if objects else []
+    if not images:
+        names = Counter(item.category for record in dataset for item in record.objects)
+        known = ", ".join(name for name, _ in names.most_common(5))
+        raise UsageError(
+            f"'{dataset.name}' has no object of category '{category}', but of {known}"
+            f"{', ...' if len(names) > 5 else ''}"
+        )
+    return replace(dataset, name=f"{dataset.name}, {category}", images=tuple(images))
+
+
+def with_single_object(dataset: Dataset) -> Dataset:
+    """The images that have exactly one object.
+
+    Raises:
+        UsageError: No image has.
+    """
+    images = tuple(record for record in dataset if len(record.objects) == 1)
+    if not images:
+        raise UsageError(f"'{dataset.name}' has no image with a single object")
+    return replace(dataset, name=f"{dataset.name}, one an image", images=images)
 
 
 def subset(dataset: Dataset, count: int, seed: int) -> Dataset:

@@ -1,7 +1,7 @@
 """A detector's boxes as prompts (the paper's Table 1): reading and matching them."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from sqsam_deploy.artifact.documents import first_problem, parse_json
 from sqsam_deploy.datasets import ImageRecord
 from sqsam_deploy.errors import DataError
 
-#: Detections of one image that COCO's AP looks at, and the overlap that makes a box an object's.
-MAX_DETECTIONS = 100
+#: Detections that AP looks at: COCO's of one category in one image (`COCOeval`), LVIS's of all
+#: categories in one image (`LVISResults`).
+COCO_DETECTIONS, LVIS_DETECTIONS = 100, 300
+#: Overlap that makes a box an object's.
 MATCH_IOU = 0.5
 
 
@@ -45,12 +47,35 @@ class _ResultEntry(BaseModel):
 _ENTRIES = TypeAdapter(list[_ResultEntry])
 
 
-def read_detections(path: Path, categories: Mapping[int, str]) -> dict[str, tuple[Detection, ...]]:
-    """Detections by image id, best first, at most `MAX_DETECTIONS` an image.
+#: From an image's detections, best first, those that AP looks at.
+Limit = Callable[[Sequence[Detection]], Sequence[Detection]]
+
+
+def coco_limit(found: Sequence[Detection]) -> Sequence[Detection]:
+    """The best 100 of each category, as COCO's evaluation takes them."""
+    seen: Counter[int] = Counter()
+    kept = []
+    for detection in found:
+        seen[detection.category_id] += 1
+        if seen[detection.category_id] <= COCO_DETECTIONS:
+            kept.append(detection)
+    return kept
+
+
+def lvis_limit(found: Sequence[Detection]) -> Sequence[Detection]:
+    """The best 300 of the image, as LVIS's evaluation takes them."""
+    return found[:LVIS_DETECTIONS]
+
+
+def read_detections(
+    path: Path, categories: Mapping[int, str], limit: Limit = coco_limit
+) -> dict[str, tuple[Detection, ...]]:
+    """Detections by image id, best first.
 
     Args:
         path: COCO results JSON (https://cocodataset.org/#format-results) with `bbox`.
         categories: Names by number, of the annotation file the detector was trained on.
+        limit: Keeps those that AP looks at.
 
     Raises:
         DataError: The file is missing or not in that format, or has an unknown category.
@@ -68,7 +93,10 @@ def read_detections(path: Path, categories: Mapping[int, str]) -> dict[str, tupl
                 entry.score,
             )
         )
-    return {image: _best(found) for image, found in by_image.items()}
+    return {
+        image: tuple(limit(sorted(found, key=lambda detection: -detection.score)))
+        for image, found in by_image.items()
+    }
 
 
 def _read_entries(path: Path) -> list[_ResultEntry]:
@@ -81,10 +109,6 @@ def _read_entries(path: Path) -> list[_ResultEntry]:
     except ValidationError as error:
         problem = first_problem(error)
         raise DataError(f"{path} is not a COCO results file: {problem}") from None
-
-
-def _best(found: Sequence[Detection]) -> tuple[Detection, ...]:
-    return tuple(sorted(found, key=lambda detection: -detection.score)[:MAX_DETECTIONS])
 
 
 def match_detections(

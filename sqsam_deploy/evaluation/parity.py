@@ -6,14 +6,17 @@ from pathlib import Path
 
 from sqsam_deploy.datasets import (
     Dataset,
+    annotated,
     bundled_dataset,
+    of_category,
     open_dataset,
     subset,
     with_lvis,
+    with_single_object,
 )
-from sqsam_deploy.datasets.coco import category_names, read_coco_json
+from sqsam_deploy.datasets.coco import category_names, every_image, is_lvis, read_coco_json
 from sqsam_deploy.errors import UsageError
-from sqsam_deploy.evaluation.detections import read_detections
+from sqsam_deploy.evaluation.detections import coco_limit, lvis_limit, read_detections
 from sqsam_deploy.evaluation.discovery import artifacts_alone, find_artifacts
 from sqsam_deploy.evaluation.gate import (
     MAX_DRIFT,
@@ -105,8 +108,21 @@ def _dataset(request: ParityRequest) -> Dataset:
     else:
         dataset = open_dataset(request.dataset, request.images)
     if request.lvis is not None:
-        dataset = with_lvis(dataset, open_dataset(request.lvis, request.images))
+        whole = every_image(dataset, _coco_file(request, "--lvis"), request.images)
+        dataset = annotated(with_lvis(whole, open_dataset(request.lvis, request.images)))
+    if request.detections is not None:
+        dataset = every_image(dataset, _coco_file(request, "--detections"), request.images)
+    if request.category is not None:
+        dataset = of_category(dataset, request.category)
+    if request.single_object:
+        dataset = with_single_object(dataset)
     return dataset if request.count is None else subset(dataset, request.count, request.seed)
+
+
+def _coco_file(request: ParityRequest, option: str) -> Path:
+    if request.dataset is None or request.dataset.suffix != ".json":
+        raise UsageError(f"{option} belongs to a COCO or LVIS file: name it with --dataset")
+    return request.dataset
 
 
 def _artifacts(request: ParityRequest) -> tuple[Artifact, ...]:
@@ -127,10 +143,9 @@ def _protocols(request: ParityRequest) -> Iterator[PromptProtocol]:
     if request.clicks:
         yield RandomPoints(request.clicks, request.seed, request.jitter)
     if request.detections is not None:
-        if request.dataset is None or request.dataset.suffix != ".json":
-            raise UsageError("--detections belong to a COCO or LVIS file: name it with --dataset")
-        categories = category_names(read_coco_json(request.dataset))
-        yield DetectorBoxes(read_detections(request.detections, categories))
+        content = read_coco_json(_coco_file(request, "--detections"))
+        limit = lvis_limit if is_lvis(content) else coco_limit
+        yield DetectorBoxes(read_detections(request.detections, category_names(content), limit))
     if request.saliency is not None:
         yield SaliencyPoints(request.saliency)
 

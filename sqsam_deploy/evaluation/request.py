@@ -25,6 +25,8 @@ class ParityRequest:
         images: Directory of the photos of a COCO or LVIS file, where they do not lie beside it.
         lvis: LVIS file whose masks are added, in place of the COCO masks that they overlap by
             over 80%.
+        category: Category to evaluate, such as person. Without it, all objects are.
+        single_object: Evaluate only images with a single object, after --category.
         prompts: Kinds of prompts, joined by commas: box, 1-click, 2-clicks, up to 6-clicks.
         jitter: Standard deviation of a click's error, in pixels.
         detections: COCO results file of a detector, whose boxes are used as prompts too. This
@@ -57,6 +59,8 @@ class ParityRequest:
     dataset: Path | None = None
     images: Annotated[Path | None, Parameter(metavar="DIR")] = None
     lvis: Annotated[Path | None, Parameter(metavar="FILE")] = None
+    category: str | None = None
+    single_object: bool = False
     prompts: Annotated[str, Parameter(metavar="KINDS")] = "box,1-click,3-clicks"
     jitter: Annotated[float, NOT_NEGATIVE] = 0.0
     detections: Annotated[Path | None, Parameter(metavar="FILE")] = None
@@ -83,6 +87,11 @@ class ParityRequest:
         if self.score and given:
             option = given[0].replace("_", "-")
             raise UsageError(f"--score compares nothing: leave out --{option}, or --score")
+        if self.detections is not None and (self.category or self.single_object):
+            raise UsageError(
+                "--detections measures AP over all objects: leave out --category and "
+                "--single-object"
+            )
         for word in self._kinds:
             if word != "box" and _clicks(word) is None:
                 raise UsageError(

@@ -128,6 +128,8 @@ PARITY_DEFAULTS = {
     "dataset": None,
     "images": None,
     "lvis": None,
+    "category": None,
+    "single_object": False,
     "only": (),
     "reference": None,
     "box": True,
@@ -153,6 +155,10 @@ PARITY_DEFAULTS = {
         ((), {}),
         (("--dataset", "c.json", "--images", "photos"), {"dataset": "c.json", "images": "photos"}),
         (("--lvis", "l.json"), {"lvis": "l.json"}),
+        (
+            ("--category", "person", "--single-object"),
+            {"category": "person", "single_object": True},
+        ),
         (("--prompts", "6-clicks, 2-clicks"), {"box": False, "clicks": (2, 6)}),
         (("--prompts", "box"), {"clicks": ()}),
         (("--jitter", 2.5), {"jitter": 2.5}),
@@ -179,7 +185,7 @@ def test_parity(
     (request, *_), _ = start("parity", job, "artifacts", *words)
     expected = {
         name: Path(value)
-        if isinstance(value, str) and name not in ("device", "max_drift")
+        if isinstance(value, str) and name not in ("category", "device", "max_drift")
         else value
         for name, value in (PARITY_DEFAULTS | changed).items()
     }

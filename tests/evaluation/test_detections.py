@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ from sqsam_deploy._internal.geometry import box_iou
 from sqsam_deploy.datasets import ImageRecord, ObjectRecord
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.evaluation.detections import (
-    MAX_DETECTIONS,
     Detection,
+    coco_limit,
+    lvis_limit,
     match_detections,
     read_detections,
 )
@@ -52,12 +54,17 @@ def test_results_are_read_best_first_with_names_and_corners(tmp_path):
     assert found["1"][1] == Detection(3, "car", (10, 20, 40, 60), 0.2)
 
 
-def test_no_more_are_kept_than_coco_s_ap_looks_at(tmp_path):
-    entry = {"image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4]}
-    entries = [entry | {"score": i / 1000} for i in range(150)]
-    found = read_detections(_write(tmp_path / "r.json", entries), {3: "car"})["1"]
-    assert len(found) == MAX_DETECTIONS == 100
-    assert min(d.score for d in found) == 0.05
+def test_coco_looks_at_100_of_a_category_and_lvis_at_300_of_an_image(tmp_path):
+    entries = [
+        {"image_id": 1, "category_id": i % 4, "bbox": [1, 2, 3, 4], "score": i / 1000}
+        for i in range(440)
+    ]
+    path, names = _write(tmp_path / "r.json", entries), {i: f"{i}" for i in range(4)}
+    for_coco = read_detections(path, names, coco_limit)["1"]
+    assert Counter(d.category_id for d in for_coco) == {0: 100, 1: 100, 2: 100, 3: 100}
+    assert min(d.score for d in for_coco) == 0.04
+    for_lvis = read_detections(path, names, lvis_limit)["1"]
+    assert [d.score for d in for_lvis] == [i / 1000 for i in range(439, 139, -1)]
 
 
 @pytest.mark.parametrize(

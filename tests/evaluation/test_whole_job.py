@@ -88,3 +88,18 @@ def test_every_row_is_kept_for_later(request_for):
     for artifact in again.report.artifacts.values():
         assert artifact.baseline.drift.mean == 0
         assert artifact.baseline.objects == outcome.report.dataset.objects
+
+
+def test_persons_give_table_3(request_for):
+    report = evaluate(request_for(category="person", single_object=True, count=4)).report
+    assert (report.dataset.images, report.dataset.objects) == (4, 4)
+    assert report.dataset.category == "person"
+    table = next(t for t in paper_tables(report) if t.title.startswith("Table 3"))
+    assert table.rows[0][1] == "80"
+    own = {row[0]: row[2] for row in table.rows}["float.onnx"]
+    assert own == f"{report.artifacts['float.onnx'].miou[0].overall:.2f}"
+
+
+def test_other_objects_give_no_table_of_persons(request_for):
+    report = evaluate(request_for()).report
+    assert not any(t.title.startswith("Table 3") for t in paper_tables(report))
