@@ -4,7 +4,7 @@ VENV ?= .venv
 OUTPUT ?= artifacts
 WEIGHTS ?= paper
 
-.PHONY: export test quick checks fuzz
+.PHONY: export test quick checks fuzz wheel
 
 # The main job: bundled weights to int8 artifacts for three runtimes. WEIGHTS=nano is the first try.
 export: $(VENV)/.installed
@@ -23,6 +23,10 @@ quick: checks
 SECONDS ?= 600
 fuzz: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS)
+
+# The file that others install: dist/sqsam_deploy-VERSION-py3-none-any.whl.
+wheel: $(VENV)/.installed
+	$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 
 checks: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy._internal.packages import missing_package
 from sqsam_deploy.benchmark.quality import PROMPTS, Scores
 from sqsam_deploy.benchmark.result import BenchmarkResult, Estimate, Measurement
 from sqsam_deploy.benchmark.tables import (
@@ -140,9 +141,7 @@ def _draw(title: str, rows: Sequence[_Row], panels: Sequence[_Panel], path: Path
         import matplotlib
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        raise MissingDependencyError(
-            "plots need matplotlib: pip install 'sqsam-deploy[bench]'"
-        ) from None
+        raise MissingDependencyError(missing_package("matplotlib")) from None
     with matplotlib.rc_context(
         {
             "svg.fonttype": "none",

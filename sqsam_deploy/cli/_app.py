@@ -7,7 +7,6 @@ Exit codes: 0 done, 1 a gate failed, 2 wrong usage, 3 could not be done, 70 unex
 import logging
 import os
 import platform
-import re
 import sys
 import tempfile
 import traceback
@@ -20,6 +19,7 @@ from typing import Any, TextIO
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 from cyclopts.exceptions import UnusedCliTokensError
 
+from sqsam_deploy._internal.packages import missing_package
 from sqsam_deploy._internal.terminal import PlainConsole, note, show_notices, stderr
 from sqsam_deploy.errors import SqsamError
 from sqsam_deploy.version import __version__
@@ -27,13 +27,6 @@ from sqsam_deploy.version import __version__
 PROGRAM_VERSION = f"sqsam-deploy {__version__}"
 
 _UNEXPECTED, _INTERRUPTED, _BROKEN_PIPE = 70, 130, 141
-#: Distributions whose name is not that of the module they bring.
-_DISTRIBUTIONS = {
-    "OpenSSL": "pyopenssl",
-    "PIL": "pillow",
-    "cyclonedx": "cyclonedx-python-lib",
-    "packageurl": "packageurl-python",
-}
 
 
 def make_app(
@@ -175,25 +168,6 @@ def _usage_sentence(error: CycloptsError) -> str:
 
 def _is_foreign(module: str | None) -> bool:
     return module is not None and module.split(".")[0] != "sqsam_deploy"
-
-
-def missing_package(module: str) -> str:
-    """A sentence that says what brings a module that cannot be imported."""
-    root = module.split(".")[0]
-    distribution = _DISTRIBUTIONS.get(root, root.replace("_", "-"))
-    extra = _extra_with(distribution)
-    wanted = f"'sqsam-deploy[{extra}]'" if extra else distribution
-    return f"the package {distribution} is not installed: pip install {wanted}"
-
-
-def _extra_with(distribution: str) -> str | None:
-    """The extra of this package, other than the collective ones, that brings a distribution."""
-    import importlib.metadata  # it takes as long to load as the rest of --help
-
-    needed = re.compile(rf"{re.escape(distribution)}\b(?!-).*extra == ['\"]([\w-]+)['\"]", re.I)
-    matches = map(needed.match, importlib.metadata.requires("sqsam-deploy") or ())
-    extras = [match[1] for match in matches if match]
-    return next((extra for extra in extras if extra not in ("all", "dev")), None)
 
 
 def _write_report() -> Path:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from sqsam_deploy._internal.geometry import bounding_box, box_iou
 from sqsam_deploy.datasets.problems import MaskError
-from sqsam_deploy.errors import MissingDependencyError
 
 Box = tuple[float, float, float, float]
 Polygons = tuple[NDArray[np.float64], ...]
@@ -198,10 +197,6 @@ def extent(source: MaskSource) -> tuple[float, Box]:
 
 
 def _coco_mask() -> Any:
-    try:
-        from pycocotools import mask
-    except ImportError:
-        raise MissingDependencyError(
-            "COCO and LVIS masks need pycocotools: pip install 'sqsam-deploy[eval]'"
-        ) from None
+    from pycocotools import mask
+
     return mask

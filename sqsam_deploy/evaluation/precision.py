@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from sqsam_deploy.datasets.coco import is_lvis
+=======
+from sqsam_deploy._internal.packages import missing_package
+>>>>>>> c403645 (Pulling belongs to the default install and has a light one without torch; one place says how to install)
 from sqsam_deploy.errors import MissingDependencyError
 from sqsam_deploy.evaluation.detections import LVIS_DETECTIONS
 from sqsam_deploy.evaluation.evaluator import SegmentResult
@@ -32,10 +36,8 @@ def average_precision(
         return None
     try:
         from faster_coco_eval import COCO, COCOeval_faster
-    except ImportError:
-        raise MissingDependencyError(
-            "AP needs faster-coco-eval: pip install 'sqsam-deploy[eval]'"
-        ) from None
+    except ModuleNotFoundError:
+        raise MissingDependencyError(missing_package("faster_coco_eval")) from None
 
     truth = COCO(str(annotations))
     lvis = is_lvis(truth.dataset)

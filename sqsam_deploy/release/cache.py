@@ -17,7 +17,7 @@ from pathlib import Path
 from sqsam_deploy._internal.temporary import remove_abandoned, temporary_file
 from sqsam_deploy.artifact.files import FileEntry, hash_bytes, hash_file
 from sqsam_deploy.artifact.manifest import ArtifactEntry
-from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError
+from sqsam_deploy.errors import ReleaseError, StoreError
 from sqsam_deploy.release import layout
 from sqsam_deploy.release.archive import copy_verified, unpack
 from sqsam_deploy.release.download import Advance, download, file_identity, is_ours, stamp
@@ -246,12 +246,8 @@ class Cache:
     @contextmanager
     def _lock(self, digest: str) -> Iterator[None]:
         """Two pulls of one file take turns; a killed one's lock is the system's to release."""
-        try:
-            from filelock import FileLock
-        except ImportError:
-            raise MissingDependencyError(
-                "releases need the package 'filelock': pip install 'sqsam-deploy[release]'"
-            ) from None
+        from filelock import FileLock
+
         folder = self.root / "locks"
         lock = None
         with _unless_read_only():

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqsam_deploy.artifact.manifest import Agreement, ArtifactEntry, Manifest
-from sqsam_deploy.errors import MissingDependencyError
 from sqsam_deploy.release.document import (
     LICENSE_NAME,
     SBOM_NAME,
@@ -77,17 +76,9 @@ class _Choice:
 
 
 def model_card(content: CardContent, manifest: Manifest) -> str:
-    """The card as Markdown.
+    """The card as Markdown."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    Raises:
-        MissingDependencyError: Jinja2 is not installed.
-    """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError:
-        raise MissingDependencyError(
-            "model cards need the package 'jinja2': pip install 'sqsam-deploy[release]'"
-        ) from None
     environment = Environment(
         loader=PackageLoader("sqsam_deploy.release"),
         undefined=StrictUndefined,

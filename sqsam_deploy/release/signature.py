@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from sqsam_deploy._internal.packages import missing_package
 from sqsam_deploy.errors import MissingDependencyError, ReleaseError, UsageError
 from sqsam_deploy.release.request import PublishRequest, PullRequest
 
@@ -156,9 +157,7 @@ def _library() -> ModuleType:
     try:
         import model_signing
     except ImportError as error:
-        raise MissingDependencyError(
-            f"signatures need the package '{error.name}': pip install 'sqsam-deploy[release]'"
-        ) from None
+        raise MissingDependencyError(missing_package(error.name or "model_signing")) from None
     return model_signing
 
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from sqsam_deploy._internal.atomic import atomic_create, atomic_file, atomic_write, sync_directory
+from sqsam_deploy._internal.packages import missing_package
 from sqsam_deploy._internal.temporary import remove_abandoned
 from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError, UsageError
 from sqsam_deploy.release import layout
@@ -30,8 +31,12 @@ Result = TypeVar("Result")
 #: Environment variable that names the store where no `--store` is given.
 STORE_VARIABLE = "SQSAM_STORE"
 _HTTP = ("http", "https")
-#: Kinds of location a store may be, each tried or documented; fsspec knows many that are none.
-_KINDS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "file", "memory")
+#: Kinds of location a store may be, each tried or documented, and the package behind each; fsspec
+#: knows many that are none.
+_KINDS = {
+    **{"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub"},
+    **{"az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "file": "fsspec", "memory": "fsspec"},
+}
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
 
 
@@ -93,8 +98,9 @@ def open_store(url: str) -> Store:
                 raise ValueError("it names no host")
             return HttpStore(url, shown)
         return _open_filesystem(url)
-    except ImportError as error:
-        raise MissingDependencyError(f"the store {shown} needs a package: {error}") from None
+    except ImportError:
+        package = missing_package(_KINDS.get(kind, "fsspec"))
+        raise MissingDependencyError(f"{shown} cannot be opened: {package}") from None
     except Exception as error:  # the library behind each kind has its own
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UsageError(f"{shown} cannot be opened as a store: {reason}") from None

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from sqsam_deploy.artifact.manifest import ArtifactEntry
-from sqsam_deploy.errors import MissingDependencyError, UsageError
+from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.delivery import Delivery
 
 #: Names a property cannot have without backquotes; only those that could arise here.
@@ -30,7 +30,6 @@ class SwiftPackage:
 
         Raises:
             UsageError: None of the artifacts runs on Apple's systems.
-            MissingDependencyError: Jinja2 is not installed.
         """
         usable = delivery.artifacts_for("iOS")
         if not usable:
@@ -88,12 +87,8 @@ def _optional_range(limits: tuple[float, float] | None) -> str:
 
 
 def _render(template: str, variables: dict[str, object]) -> str:
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError:
-        raise MissingDependencyError(
-            "Swift packages need the package 'jinja2': pip install 'sqsam-deploy[release]'"
-        ) from None
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("sqsam_deploy.release"),
         undefined=StrictUndefined,

@@ -12,7 +12,6 @@ from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.folding import FoldStep
 from sqsam_deploy.folding.steps import Rule
 from sqsam_deploy.report.export_layers import QuantizedLayers, display_name
-from sqsam_deploy.runtimes.base import random_array
 from sqsam_deploy.runtimes.inspection import (
     KINDS,
     Inspection,
@@ -23,6 +22,7 @@ from sqsam_deploy.runtimes.inspection import (
 )
 from sqsam_deploy.runtimes.profiling import OperatorCost, ProfiledRun
 from sqsam_deploy.runtimes.registry import all_runtimes, runtime_of_metadata
+from sqsam_deploy.runtimes.session import random_array
 
 
 @dataclass(frozen=True)

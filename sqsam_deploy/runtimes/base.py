@@ -13,9 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sqsam_deploy.artifact.files import files_in
 from sqsam_deploy.artifact.metadata import (
     DEFAULT_DEPLOYMENT_TARGET,
@@ -26,24 +23,27 @@ from sqsam_deploy.artifact.metadata import (
     RuntimeName,
 )
 from sqsam_deploy.runtimes.inspection import Inspection, Part
-from sqsam_deploy.runtimes.profiling import ProfiledRun
-from sqsam_deploy.runtimes.session import Session
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch.export import ExportedProgram
+
+    from sqsam_deploy.runtimes.profiling import ProfiledRun
+    from sqsam_deploy.runtimes.session import Session
 
 #: Where apps, or this toolkit, can run an artifact.
 System = Literal["Linux", "macOS", "Windows", "iOS", "Android"]
 EVERYWHERE: frozenset[System] = frozenset(("Linux", "macOS", "Windows", "iOS", "Android"))
 APPLE: frozenset[System] = frozenset(("macOS", "iOS"))
 
-Feeds = Sequence[NDArray[np.generic]]
+Feeds = Sequence["NDArray[np.generic]"]
 
 
 class RawRunner(Protocol):
     """A loaded file with nothing between it and its arrays: what a benchmark times."""
 
-    def random_inputs(self) -> list[NDArray[np.generic]]:
+    def random_inputs(self) -> "list[NDArray[np.generic]]":
         """One input of each declared shape and type, the same at every call."""
 
     def run(self, feeds: Feeds) -> Sequence[Any]:
@@ -121,7 +121,7 @@ class Runtime(ABC):
         """
 
     @abstractmethod
-    def open_session(self, path: Path, threads: int | None = None) -> Session:
+    def open_session(self, path: Path, threads: int | None = None) -> "Session":
         """Loads an artifact so that it can be run.
 
         Args:
@@ -163,39 +163,13 @@ class Runtime(ABC):
         Raises:
             ArtifactError: It cannot be loaded.
         """
+        from sqsam_deploy.runtimes.session import SessionRunner
+
         return SessionRunner(self.open_session(path, threads))
 
-    def profile(self, path: Path, feeds: Feeds, threads: int, count: int) -> ProfiledRun | None:
+    def profile(self, path: Path, feeds: Feeds, threads: int, count: int) -> "ProfiledRun | None":
         """Where `count` inferences spend their time; None without a `profiler`."""
         return None
-
-
-class SessionRunner:
-    """A session as a raw runner."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def random_inputs(self) -> list[NDArray[np.generic]]:
-        """Random numbers of the declared shapes."""
-        inputs = self._session.metadata.inputs
-        return [random_array(spec.shape, np.dtype(spec.dtype)) for spec in inputs]
-
-    def run(self, feeds: Feeds) -> Sequence[Any]:
-        """One inference."""
-        metadata = self._session.metadata
-        names = [spec.name for spec in metadata.inputs]
-        outputs = self._session.execute(dict(zip(names, feeds, strict=True)))
-        return [outputs[spec.name] for spec in metadata.outputs]
-
-
-def random_array(shape: Sequence[Any], dtype: np.dtype[Any]) -> NDArray[np.generic]:
-    """Normal floats, or integers over the type's first 128 values; a free axis has length 1."""
-    rng = np.random.default_rng(0)
-    sizes = tuple(size if isinstance(size, int) else 1 for size in shape)
-    if dtype.kind in "iu":
-        return rng.integers(0, 128, sizes).astype(dtype)
-    return rng.standard_normal(sizes).astype(dtype)
 
 
 def first_line(error: Exception) -> str:

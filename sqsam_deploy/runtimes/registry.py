@@ -12,12 +12,15 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.artifact.provenance import installed_versions
 from sqsam_deploy.errors import ArtifactError, MissingDependencyError, SqsamError, UsageError
 from sqsam_deploy.runtimes.base import Runtime
-from sqsam_deploy.runtimes.session import Session
+
+if TYPE_CHECKING:
+    from sqsam_deploy.runtimes.session import Session
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth")
 GROUP = "sqsam_deploy.runtimes"
@@ -121,7 +124,7 @@ def runtime_of_metadata(metadata: ArtifactMetadata, path: Path) -> Runtime:
         ) from None
 
 
-def open_session(path: str | PathLike[str], threads: int | None = None) -> Session:
+def open_session(path: str | PathLike[str], threads: int | None = None) -> "Session":
     """Loads an artifact or a checkpoint so that it can be run.
 
     Args:

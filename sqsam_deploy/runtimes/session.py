@@ -1,8 +1,9 @@
 """One small interface over everything that turns an image and a prompt into masks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,3 +85,31 @@ def _checked(spec: TensorSpec, outputs: Mapping[str, NDArray[np.generic]]) -> ND
     if not np.isfinite(value).all():
         raise ArtifactError(f"output '{spec.name}' holds values that are not finite")
     return value
+
+
+class SessionRunner:
+    """A session as a raw runner."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def random_inputs(self) -> list[NDArray[np.generic]]:
+        """Random numbers of the declared shapes."""
+        inputs = self._session.metadata.inputs
+        return [random_array(spec.shape, np.dtype(spec.dtype)) for spec in inputs]
+
+    def run(self, feeds: Sequence[NDArray[np.generic]]) -> Sequence[Any]:
+        """One inference."""
+        metadata = self._session.metadata
+        names = [spec.name for spec in metadata.inputs]
+        outputs = self._session.execute(dict(zip(names, feeds, strict=True)))
+        return [outputs[spec.name] for spec in metadata.outputs]
+
+
+def random_array(shape: Sequence[Any], dtype: np.dtype[Any]) -> NDArray[np.generic]:
+    """Normal floats, or integers over the type's first 128 values; a free axis has length 1."""
+    rng = np.random.default_rng(0)
+    sizes = tuple(size if isinstance(size, int) else 1 for size in shape)
+    if dtype.kind in "iu":
+        return rng.integers(0, 128, sizes).astype(dtype)
+    return rng.standard_normal(sizes).astype(dtype)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sqsam_deploy.artifact.documents import parse_json, validate_document
-from sqsam_deploy.errors import ArtifactError, MissingDependencyError, UsageError
+from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.model.config import PIXEL_MEAN, PIXEL_STD
 from sqsam_deploy.prompts.image import check_image, stretch_filtered
 from sqsam_deploy.saliency.model import saliency_of_logits, saliency_of_probabilities
@@ -143,12 +143,8 @@ class OnnxSaliency:
 def _open(path: Path, threads: int | None) -> Any:
     if not path.is_file():
         raise ArtifactError(f"{path} does not exist")
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingDependencyError(
-            "an ONNX saliency network needs onnxruntime: pip install onnxruntime"
-        ) from None
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:

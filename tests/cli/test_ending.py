@@ -91,14 +91,15 @@ def test_streams_that_take_nothing_do_not_change_what_exit_codes_mean(
 @pytest.mark.parametrize(
     ("module", "named"),
     [
-        ("semver", "sqsam-deploy[release]"),
-        ("OpenSSL", "sqsam-deploy[release]"),
-        ("cyclonedx.model", "sqsam-deploy[release]"),
-        ("starlette", "sqsam-deploy[demo]"),
-        ("timm", "sqsam-deploy[peers]"),
-        ("s3fs", "sqsam-deploy[s3]"),
-        ("faster_coco_eval", "sqsam-deploy[eval]"),
-        ("onnxruntime", "onnxruntime"),
+        ("model_signing", '".[release]"'),
+        ("OpenSSL", '".[release]"'),
+        ("cyclonedx.model", '".[release]"'),
+        ("starlette", '".[demo]"'),
+        ("timm", '".[peers]"'),
+        ("s3fs", '".[s3]"'),
+        ("faster_coco_eval", '".[eval]"'),
+        ("onnxruntime", "constraints.txt ."),
+        ("gcsfs", "pip install gcsfs"),
     ],
 )
 def test_a_missing_package_is_named_with_what_brings_it(end, module: str, named: str) -> None:

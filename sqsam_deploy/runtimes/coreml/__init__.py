@@ -12,10 +12,11 @@ from typing_extensions import override
 from sqsam_deploy.artifact.metadata import DEFAULT_DEPLOYMENT_TARGET, ArtifactMetadata
 from sqsam_deploy.runtimes.base import APPLE, Runtime
 from sqsam_deploy.runtimes.inspection import Inspection
-from sqsam_deploy.runtimes.session import Session
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+    from sqsam_deploy.runtimes.session import Session
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,7 +30,7 @@ class CoreML(Runtime):
         lower(program, metadata, path)
 
     @override
-    def open_session(self, path: Path, threads: int | None = None) -> Session:
+    def open_session(self, path: Path, threads: int | None = None) -> "Session":
         from sqsam_deploy.runtimes.coreml.session import open_session
 
         return open_session(path, threads)

@@ -10,11 +10,12 @@ from typing_extensions import override
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.runtimes.base import EVERYWHERE, Feeds, RawRunner, Runtime
 from sqsam_deploy.runtimes.inspection import Inspection
-from sqsam_deploy.runtimes.profiling import ProfiledRun
-from sqsam_deploy.runtimes.session import Session
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+    from sqsam_deploy.runtimes.profiling import ProfiledRun
+    from sqsam_deploy.runtimes.session import Session
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +29,7 @@ class ExecuTorch(Runtime):
         lower(program, metadata, path)
 
     @override
-    def open_session(self, path: Path, threads: int | None = None) -> Session:
+    def open_session(self, path: Path, threads: int | None = None) -> "Session":
         from sqsam_deploy.runtimes.executorch.session import open_session
 
         return open_session(path, threads)
@@ -66,9 +67,10 @@ class ExecuTorch(Runtime):
         return ExecuTorchNetwork(path, threads)
 
     @override
-    def profile(self, path: Path, feeds: Feeds, threads: int, count: int) -> ProfiledRun:
+    def profile(self, path: Path, feeds: Feeds, threads: int, count: int) -> "ProfiledRun":
         from sqsam_deploy.runtimes.executorch.profile import profile_executorch
         from sqsam_deploy.runtimes.executorch.quiet import quiet_cpp
+        from sqsam_deploy.runtimes.profiling import ProfiledRun
 
         with quiet_cpp(), warnings.catch_warnings():
             # The inspector misses the tensors' values, which nobody asked for.

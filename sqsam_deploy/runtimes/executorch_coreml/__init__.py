@@ -13,10 +13,11 @@ from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.runtimes import coreml, executorch
 from sqsam_deploy.runtimes.base import APPLE, Runtime
 from sqsam_deploy.runtimes.inspection import Inspection
-from sqsam_deploy.runtimes.session import Session
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+    from sqsam_deploy.runtimes.session import Session
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +31,7 @@ class ExecuTorchCoreML(Runtime):
         lower(program, metadata, path)
 
     @override
-    def open_session(self, path: Path, threads: int | None = None) -> Session:
+    def open_session(self, path: Path, threads: int | None = None) -> "Session":
         from sqsam_deploy.runtimes.executorch_coreml.session import open_session
 
         return open_session(path, threads)

@@ -9,11 +9,12 @@ from typing_extensions import override
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.runtimes.base import EVERYWHERE, Feeds, RawRunner, Runtime
 from sqsam_deploy.runtimes.inspection import Inspection
-from sqsam_deploy.runtimes.profiling import ProfiledRun
-from sqsam_deploy.runtimes.session import Session
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+    from sqsam_deploy.runtimes.profiling import ProfiledRun
+    from sqsam_deploy.runtimes.session import Session
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,7 +28,7 @@ class Onnx(Runtime):
         lower(program, metadata, path)
 
     @override
-    def open_session(self, path: Path, threads: int | None = None) -> Session:
+    def open_session(self, path: Path, threads: int | None = None) -> "Session":
         from sqsam_deploy.runtimes.onnx.session import open_session
 
         return open_session(path, threads)
@@ -63,7 +64,7 @@ class Onnx(Runtime):
         return OnnxNetwork(path, threads)
 
     @override
-    def profile(self, path: Path, feeds: Feeds, threads: int, count: int) -> ProfiledRun:
+    def profile(self, path: Path, feeds: Feeds, threads: int, count: int) -> "ProfiledRun":
         from sqsam_deploy.runtimes.onnx.profile import profile_onnx
 
         return profile_onnx(path, feeds, threads, count)
