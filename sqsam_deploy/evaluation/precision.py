@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-from sqsam_deploy.datasets.coco import is_lvis
-=======
 from sqsam_deploy._internal.packages import missing_package
->>>>>>> c403645 (Pulling belongs to the default install and has a light one without torch; one place says how to install)
+from sqsam_deploy.datasets.coco import is_lvis
 from sqsam_deploy.errors import MissingDependencyError
 from sqsam_deploy.evaluation.detections import LVIS_DETECTIONS
 from sqsam_deploy.evaluation.evaluator import SegmentResult
