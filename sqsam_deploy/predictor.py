@@ -114,6 +114,15 @@ class Predictor:
         """
         return self.predict(prompt.point_coords, prompt.point_labels, prompt.box, multimask_output)
 
+    def predict_low_res(self, prompt: Prompt) -> RawPrediction:
+        """Logits and predicted IoUs of all masks of a prompt, best first and not enlarged.
+
+        Raises:
+            UsageError: No image was set, or the prompt is not valid (as in `predict`).
+        """
+        coords, labels, box = prompt.point_coords, prompt.point_labels, prompt.box
+        return self._run(validate_prompt(coords, labels, box, self._current().hw))
+
     def auto_prompt(self) -> Prompt:
         """The saliency clicks on the image, as `predict_auto` uses them.
 
@@ -151,13 +160,16 @@ class Predictor:
         return self._picture
 
     def _predict(self, prompt: Prompt, multimask_output: bool) -> Prediction:
-        picture = self._current()
-        encoded = encode_prompt(limit_clicks(prompt, self.config), picture.hw, self.config)
-        best_first = _sorted_by_iou(self.session.run(picture.square, encoded))
+        best_first = self._run(prompt)
         kept = best_first if multimask_output else _first(best_first)
-        logits = upsample_masks(kept.low_res_masks, picture.hw)
+        logits = upsample_masks(kept.low_res_masks, self._current().hw)
         masks = logits > self.session.metadata.mask_threshold
         return Prediction(masks, kept.iou_predictions, kept.low_res_masks)
+
+    def _run(self, prompt: Prompt) -> RawPrediction:
+        picture = self._current()
+        encoded = encode_prompt(limit_clicks(prompt, self.config), picture.hw, self.config)
+        return _sorted_by_iou(self.session.run(picture.square, encoded))
 
 
 def upsample_masks(

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sqsam_deploy.artifact.documents import first_problem
+from sqsam_deploy.datasets.bundled import bundled_photo
 from sqsam_deploy.demo.studio import Cut, FullError, Limits, PhotoGoneError, Studio
 from sqsam_deploy.errors import SqsamError
 from sqsam_deploy.prompts import Prompt
@@ -32,6 +33,8 @@ _MAX_REQUEST_BYTES = 64 << 10
 #: Answers are sent in such pieces: what a slow reader has not taken yet is not copied.
 _PIECE = 256 << 10
 _STATIC = Path(__file__).parent / "static"
+#: A photo of the bundled sample, which the page names with its author's page and license.
+_EXAMPLE = bundled_photo("coco_000000565778.jpg")
 #: Tells visitors apart, so that nobody's photos push out another's; it gives access to nothing.
 _COOKIE = "sqsam-visitor"
 
@@ -46,16 +49,27 @@ class Click(BaseModel):
     label: Literal[0, 1]
 
 
-class Clicks(BaseModel):
-    """The page's message when clicks were added or removed."""
+_Pixel = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Asked(BaseModel):
+    """The page's message when clicks, the box or the choice among the masks changed.
+
+    Attributes:
+        points: The clicks.
+        box: (x0, y0, x1, y1) in pixels of the photo.
+        chosen: Which of the network's masks, the best first.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     points: tuple[Click, ...] = Field(max_length=100)
+    box: tuple[_Pixel, _Pixel, _Pixel, _Pixel] | None = None
+    chosen: int = Field(default=0, ge=0, le=9)
 
     def as_prompt(self) -> Prompt:
-        """The same as a `Prompt`."""
-        prompt = Prompt()
+        """The clicks and the box as a `Prompt`."""
+        prompt = Prompt(box=self.box)
         for point in self.points:
             prompt = prompt.with_click(point.x, point.y, point.label)
         return prompt
@@ -78,6 +92,7 @@ def build_app(studio: Studio, title: str, hosts: Sequence[str]) -> Starlette:
         routes=[
             Route("/", _page),
             Route("/about", _about),
+            Route("/example.jpg", _example),
             Route("/photos", add, methods=["POST"]),
             Route("/photos/{id}/mask", cut, methods=["POST"]),
             Route("/photos/{id}/cutout.png", download, methods=["GET"]),
@@ -152,6 +167,10 @@ async def _page(request: Request) -> Response:
     return FileResponse(_STATIC / "index.html")
 
 
+async def _example(request: Request) -> Response:
+    return FileResponse(_EXAMPLE)
+
+
 async def _about(request: Request) -> Response:
     return JSONResponse({"title": request.app.state.title})
 
@@ -176,13 +195,12 @@ async def _cut(request: Request) -> Response:
     studio: Studio = request.app.state.studio
     content = await _body(request, _MAX_REQUEST_BYTES, studio.limits)
     try:
-        clicks = Clicks.model_validate_json(content)
+        asked = Asked.model_validate_json(content)
     except ValidationError as error:
         raise HTTPException(400, first_problem(error)) from None
     identifier = request.path_params["id"]
-    return JSONResponse(
-        _answer(await run_in_threadpool(studio.cut, identifier, clicks.as_prompt()))
-    )
+    cut = await run_in_threadpool(studio.cut, identifier, asked.as_prompt(), asked.chosen)
+    return JSONResponse(_answer(cut))
 
 
 async def _cutout(request: Request) -> Response:
@@ -218,12 +236,23 @@ def _answer(cut: Cut) -> dict[str, object]:
     coords, labels = cut.prompt.point_coords.tolist(), cut.prompt.point_labels.tolist()
     return {
         "points": [
-            {"x": x, "y": y, "label": label} for (x, y), label in zip(coords, labels, strict=True)
+            {"x": x, "y": y, "label": label, "used": used}
+            for (x, y), label, used in zip(coords, labels, cut.used, strict=True)
         ],
-        "mask": "data:image/png;base64," + base64.b64encode(cut.mask_png).decode(),
-        "predicted_iou": round(cut.predicted_iou, 3),
+        "box": cut.prompt.box,
+        "choices": [
+            {"mask": _address(choice.small_png), "predicted_iou": round(choice.predicted_iou, 3)}
+            for choice in cut.choices
+        ],
+        "chosen": cut.chosen,
+        "mask": _address(cut.mask_png),
+        "empty": cut.is_empty,
         "milliseconds": cut.milliseconds,
     }
+
+
+def _address(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from sqsam_deploy.datasets.images import decode_image, opened
 from sqsam_deploy.errors import DataError, SqsamError
+from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.pictures import cutout, encode_png
-from sqsam_deploy.predictor import Predictor
+from sqsam_deploy.predictor import Predictor, upsample_masks
 from sqsam_deploy.prompts import Prompt
+from sqsam_deploy.prompts.encoding import kept_clicks
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.saliency import SaliencyModel
 
@@ -70,21 +72,40 @@ class FullError(SqsamError):
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One of the masks that a network offers for a prompt.
+
+    Attributes:
+        small_png: The mask at the network's resolution, square, 0 and 255, as a PNG file.
+        predicted_iou: What the network expects of it.
+    """
+
+    small_png: bytes
+    predicted_iou: float
+
+
+@dataclass(frozen=True)
 class Cut:
     """One answer to the page.
 
     Attributes:
-        prompt: The clicks it is for.
+        prompt: The clicks and the box it is for.
+        used: Of each click, whether the network is told of it.
         size: Width and height of the photo and the mask.
-        mask_png: The mask, 0 and 255, as a PNG file.
-        predicted_iou: What the network expects of it.
+        choices: All masks of the network, the one with the highest predicted IoU first.
+        chosen: Which of them the mask is.
+        mask_png: The mask at the photo's size, 0 and 255, as a PNG file.
+        is_empty: Whether it has no pixel.
         milliseconds: What took how long.
     """
 
     prompt: Prompt
+    used: tuple[bool, ...]
     size: tuple[int, int]
+    choices: tuple[Choice, ...]
+    chosen: int
     mask_png: bytes
-    predicted_iou: float
+    is_empty: bool
     milliseconds: dict[str, float]
 
 
@@ -158,20 +179,25 @@ class Studio:
                 prompt = predictor.auto_prompt()
             mask = np.zeros(image.shape[:2], np.bool_)
             photo = _Photo(visitor, image, predictor, mask, self._clock())
-            cut = _cut(photo, prompt, watch)
+            cut = _cut(photo, prompt, 0, watch)
             identifier = secrets.token_urlsafe(12)
             self._photos[identifier] = photo
         return identifier, cut
 
-    def cut(self, identifier: str, prompt: Prompt) -> Cut:
-        """The mask for other clicks on a photo.
+    def cut(self, identifier: str, prompt: Prompt, chosen: int = 0) -> Cut:
+        """The mask for another prompt on a photo.
+
+        Args:
+            identifier: Of the photo.
+            prompt: Clicks and a box in its pixels.
+            chosen: Which of the network's masks, 0 for the best; the last one, if there are fewer.
 
         Raises:
             PhotoGoneError: The photo is not there, or not any more.
-            UsageError: The clicks are not valid.
+            UsageError: The prompt is not valid.
         """
         with self._lock:
-            return _cut(self._photo(identifier), prompt, _Stopwatch())
+            return _cut(self._photo(identifier), prompt, chosen, _Stopwatch())
 
     def cutout_png(self, identifier: str) -> bytes:
         """The photo, transparent outside the latest mask, as a PNG file.
@@ -216,14 +242,42 @@ def _kept_bytes(pixels: int) -> int:
     return pixels * _BYTES_PER_PIXEL + _BYTES_PER_PHOTO
 
 
-def _cut(photo: _Photo, prompt: Prompt, watch: _Stopwatch) -> Cut:
+def _cut(photo: _Photo, prompt: Prompt, chosen: int, watch: _Stopwatch) -> Cut:
     with watch.time("mask"):
-        prediction = photo.predictor.predict_prompt(prompt, multimask_output=False)
-    photo.mask = prediction.masks[0]
-    iou = float(prediction.iou_predictions[0])
+        found = photo.predictor.predict_low_res(prompt)
+        chosen = min(chosen, len(found.low_res_masks) - 1)
+        logits = upsample_masks(found.low_res_masks[chosen : chosen + 1], photo.mask.shape)[0]
+    threshold = photo.predictor.session.metadata.mask_threshold
+    photo.mask = logits > threshold
+    choices = tuple(
+        Choice(_png(low_res > threshold), float(iou))
+        for low_res, iou in zip(found.low_res_masks, found.iou_predictions, strict=True)
+    )
     height, width = photo.mask.shape
-    mask_png = encode_png(photo.mask.astype(np.uint8) * 255)
-    return Cut(prompt, (width, height), mask_png, iou, watch.milliseconds)
+    return Cut(
+        prompt,
+        _used(prompt, photo.predictor.config),
+        (width, height),
+        choices,
+        chosen,
+        _png(photo.mask),
+        not photo.mask.any(),
+        watch.milliseconds,
+    )
+
+
+def _used(prompt: Prompt, config: ModelConfig) -> tuple[bool, ...]:
+    """The network takes a few clicks, and that of 2023 none on the background."""
+    kept = kept_clicks(len(prompt.point_labels), config)
+    takes_background = config.carve_background or config.late_fusion
+    return tuple(
+        number in kept and (takes_background or bool(label))
+        for number, label in enumerate(prompt.point_labels)
+    )
+
+
+def _png(mask: NDArray[np.bool_]) -> bytes:
+    return encode_png(mask.astype(np.uint8) * 255)
 
 
 def _pixels(content: bytes, most: int) -> int:

@@ -123,13 +123,16 @@ def limit_clicks(prompt: Prompt, config: ModelConfig) -> Prompt:
 
     The first click says which object is meant, the latest ones correct what still is wrong.
     """
-    excess = len(prompt.point_labels) - config.max_clicks
-    if excess <= 0:
-        return prompt
-    kept = [0, *range(1 + excess, len(prompt.point_labels))]
+    kept = kept_clicks(len(prompt.point_labels), config)
     return replace(
         prompt, point_coords=prompt.point_coords[kept], point_labels=prompt.point_labels[kept]
     )
+
+
+def kept_clicks(count: int, config: ModelConfig) -> list[int]:
+    """Positions of the clicks that `limit_clicks` keeps, of so many."""
+    excess = max(count - config.max_clicks, 0)
+    return [*range(min(count, 1)), *range(1 + excess, count)]
 
 
 def _draw_maps(

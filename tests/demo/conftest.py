@@ -15,7 +15,10 @@ from sqsam_deploy.runtimes.session import Session
 
 
 class Discs(Session):
-    """Masks that can be worked out by hand: discs of 40 around clicks, without discs of 25."""
+    """Masks that can be worked out by hand: a box, discs of 40 around clicks, no discs of 25.
+
+    The second mask is empty, the third is everything, the fourth as the first.
+    """
 
     def __init__(self) -> None:
         self.metadata = describe(NANO, runtime="torch", precision="fp32", weights_sha256="0" * 64)
@@ -23,15 +26,20 @@ class Discs(Session):
 
     def execute(self, feeds):
         self.runs += 1
+        self.points = feeds["point_coords"][0], feeds["point_labels"][0]
         y, x = (np.mgrid[:128, :128] + 0.5) * 2
         mask = np.full((128, 128), -1.0, np.float32)
         points = list(zip(feeds["point_coords"][0], feeds["point_labels"][0], strict=True))
+        corners = [corner for corner, label in points if label in (2, 3)]
+        if corners:
+            (x0, y0), (x1, y1) = corners
+            mask[(x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)] = 1.0
         for wanted, radius, value in ((1, 40, 1.0), (0, 25, -1.0)):
             for (column, row), label in points:
                 if label == wanted:
                     mask[np.hypot(x - column, y - row) < radius] = value
-        masks = np.broadcast_to(mask, (1, 4, 128, 128))
-        return {"low_res_masks": masks, "iou_predictions": np.array([[0.9, 0.1, 0.1, 0.1]])}
+        masks = np.stack([mask, np.full_like(mask, -1), np.full_like(mask, 1), mask])[None]
+        return {"low_res_masks": masks, "iou_predictions": np.array([[0.9, 0.3, 0.2, 0.1]])}
 
 
 class MiddleHeat:

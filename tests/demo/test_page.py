@@ -96,6 +96,21 @@ class Page:
             chain.key_up(Keys.SHIFT)
         chain.perform()
 
+    def drag(self, start, end):
+        """From one point of the 400x300 photo to another."""
+        canvas = self["photo"]
+        scale = canvas.size["width"] / 400
+        (x0, y0), (x1, y1) = (
+            (round((x - 200) * scale), round((y - 150) * scale)) for x, y in (start, end)
+        )
+        chain = ActionChains(self.browser).move_to_element_with_offset(canvas, x0, y0)
+        chain.click_and_hold().move_by_offset((x1 - x0) // 2, (y1 - y0) // 2)
+        chain.move_to_element_with_offset(canvas, x1, y1).release().perform()
+
+    def choices(self):
+        """The masks to choose from."""
+        return self.browser.find_elements(By.CSS_SELECTOR, "#choices label")
+
     def press(self, *keys):
         ActionChains(self.browser).send_keys(*keys).perform()
 
@@ -147,7 +162,7 @@ def test_clicks_add_and_shift_clicks_remove(page, picture):
     page.expect_status("Added. 6 on the object, 0 beside it")
     assert page.cutout()[60, 60, 3] == 255
     page.click(20, 60, shift=True)
-    page.expect_status("Removed. 6 on the object, 1 beside it")
+    page.expect_status("Removed. 5 on the object, 1 beside it, 1 ignored")
     alpha = page.cutout()[..., 3]
     assert alpha[60, 20] == 0
     assert alpha[60, 80] == 255
@@ -172,11 +187,11 @@ def test_undo_and_starting_over(page, picture):
     page.click(60, 60)
     page.expect_status("6 on the object")
     page.click(350, 60, shift=True)
-    page.expect_status("1 beside it")
+    page.expect_status("Removed. 5 on the object, 1 beside it, 1 ignored")
     page["restart"].click()
     page.expect_status("Back to the start. 5 on the object, 0 beside it")
     page["undo"].click()
-    page.expect_status("6 on the object, 1 beside it")
+    page.expect_status("Undone. 5 on the object, 1 beside it, 1 ignored")
 
 
 def test_everything_works_from_the_keyboard(page, picture):
@@ -191,7 +206,7 @@ def test_everything_works_from_the_keyboard(page, picture):
     ActionChains(page.browser).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(
         Keys.SHIFT
     ).perform()
-    page.expect_status("Removed. 6 on the object, 1 beside it")
+    page.expect_status("Removed. 5 on the object, 1 beside it, 1 ignored")
     page.press(Keys.BACKSPACE)
     page.expect_status("Undone. 6 on the object, 0 beside it")
     ActionChains(page.browser).key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform()
@@ -200,16 +215,102 @@ def test_everything_works_from_the_keyboard(page, picture):
     page.expect_status("Back to the start")
 
 
+def test_a_dot_that_the_network_ignores_looks_ignored_and_is_not_counted(page, picture):
+    page.open(picture)
+    for x in (40, 90):
+        page.click(x, 40)
+    status = page.expect_status("6 on the object, 0 beside it, 1 ignored")
+    assert "Added" in status
+    # Saliency's second click, at (174.5, 130.75), is the oldest but the first.
+    script = """
+        const canvas = document.getElementById("photo");
+        const [x, y] = [arguments[0] * canvas.width / 400, arguments[1] * canvas.height / 300];
+        const zoom = canvas.width / canvas.getBoundingClientRect().width;
+        const side = Math.round(10 * zoom);
+        const [left, top] = [x - side / 2, y - side / 2];
+        return Array.from(canvas.getContext("2d").getImageData(left, top, side, side).data);
+    """
+    for (x, y), used in {(175, 131): False, (225, 131): True}.items():
+        data = page.browser.execute_script(script, x, y)
+        red, green, blue = np.array(data).reshape(-1, 4)[:, :3].T.astype(int)
+        # The green of a used dot is #12833b.
+        share = np.mean((abs(red - 0x12) < 6) & (abs(green - 0x83) < 6) & (abs(blue - 0x3B) < 6))
+        assert (share > 0.3) == used
+        assert (share == 0) != used
+
+
+def test_a_box_is_dragged_and_taken_away(page, picture):
+    page.open(picture)
+    page.drag((250, 200), (350, 280))
+    # What saliency had picked would contradict the box.
+    page.expect_status("Box drawn. 0 on the object, 0 beside it, a box")
+    alpha = page.cutout()[..., 3]
+    assert alpha[210:270, 260:340].min() == 255
+    assert alpha[150, 200] == alpha[20, 20] == 0
+    page.click(100, 100)
+    page.expect_status("Added. 1 on the object, 0 beside it, a box")
+    assert page.cutout()[100, 100, 3] == 255
+    page.browser.find_element(By.CSS_SELECTOR, "#mode label:nth-child(3)").click()
+    page.click(300, 60)
+    status = page.expect_status("Box taken away. 1 on the object, 0 beside it")
+    assert "a box" not in status.split(".")[1]
+
+
+def test_a_box_is_drawn_from_the_keyboard(page, picture):
+    page.open(picture)
+    page.press(*[Keys.ARROW_UP] * 5, "b", *[Keys.ARROW_RIGHT] * 10, *[Keys.ARROW_DOWN] * 10, "b")
+    page.expect_status("Box drawn. 0 on the object, 0 beside it, a box")
+    # From (200, 110), 10 steps of 8 pixels to the right and down.
+    alpha = page.cutout()[..., 3]
+    assert alpha[115:185, 205:275].min() == 255
+    assert alpha[100, 240] == alpha[200, 240] == alpha[150, 190] == alpha[150, 290] == 0
+    page.press(Keys.ESCAPE)
+    page.expect_status("Box taken away")
+    page.press(Keys.BACKSPACE)
+    page.expect_status("Undone. 0 on the object, 0 beside it, a box")
+
+
+def test_another_mask_is_chosen_and_an_empty_one_says_so(page, picture):
+    page.open(picture)
+    page.wait(lambda _: len(page.choices()) == 4)
+    assert [choice.text for choice in page.choices()] == [
+        "1: 0.90",
+        "2: 0.30",
+        "3: 0.20",
+        "4: 0.10",
+    ]
+    assert not page["empty"].is_displayed()
+    page.choices()[1].click()
+    page.expect_status("Mask 2. 5 on the object, 0 beside it; predicted IoU 0.30")
+    assert page["empty"].is_displayed()
+    assert page.cutout()[..., 3].max() == 0
+    page.press("3")
+    page.expect_status("Mask 3.")
+    assert not page["empty"].is_displayed()
+    assert page.cutout()[..., 3].min() == 255
+    # Another click begins with the best mask again.
+    page.click(60, 60)
+    page.expect_status("Added. 6 on the object, 0 beside it; predicted IoU 0.90")
+
+
+def test_an_example_is_at_hand(page):
+    page["example"].click()
+    page.expect_status("Started by itself")
+    assert "CC BY 2.0" in page["credit"].text
+    assert page["download"].get_attribute("download") == "example-cutout.png"
+    assert not page["example"].is_displayed()
+
+
 def test_every_control_is_reached_with_tab(page, picture):
     page.open(picture)
     page.click(60, 60)
     page.expect_status("6 on the object")
     reached = []
-    for _ in range(6):
+    for _ in range(7):
         page.press(Keys.TAB)
         active = page.browser.switch_to.active_element
         reached.append(active.get_attribute("id") or active.get_attribute("value"))
-    assert reached[:5] == ["add", "undo", "restart", "download", "another"]
+    assert reached[:6] == ["0", "add", "undo", "restart", "download", "another"]
 
 
 def test_the_cut_out_is_downloaded_under_the_photos_name(page, picture, tmp_path):

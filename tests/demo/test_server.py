@@ -56,6 +56,54 @@ def test_clicks_make_the_mask(client, photo):
     assert answer.json()["milliseconds"].keys() == {"mask"}
 
 
+def test_a_box_makes_the_mask(client, photo):
+    identifier = client.post("/photos", content=photo).json()["id"]
+    body = {"points": [], "box": [100, 60, 300, 240]}
+    answer = client.post(f"/photos/{identifier}/mask", json=body).json()
+    assert answer["box"] == [100, 60, 300, 240]
+    mask = mask_of(answer)
+    assert mask[64:236, 104:296].min() == 255
+    assert mask[:56].max() == mask[:, :96].max() == mask[244:].max() == mask[:, 304:].max() == 0
+
+
+def test_a_mask_can_be_chosen_and_an_empty_one_is_said_to_be_empty(client, photo):
+    identifier = client.post("/photos", content=photo).json()["id"]
+    found = {}
+    for chosen in (0, 1, 2, 9):
+        body = points((200, 150, 1)) | {"chosen": chosen}
+        found[chosen] = client.post(f"/photos/{identifier}/mask", json=body).json()
+    assert [c["predicted_iou"] for c in found[0]["choices"]] == [0.9, 0.3, 0.2, 0.1]
+    assert [found[n]["chosen"] for n in found] == [0, 1, 2, 3]
+    assert [found[n]["empty"] for n in found] == [False, True, False, False]
+    assert mask_of(found[1]).max() == 0
+    assert mask_of(found[2]).min() == 255
+    small = [mask_of(choice) for choice in found[0]["choices"]]
+    assert [mask.shape for mask in small] == [(128, 128)] * 4
+    assert small[1].max() == 0
+    # The cut-out is that of the mask that was asked for last, which is like the first.
+    png = client.get(f"/photos/{identifier}/cutout.png").content
+    alpha = np.asarray(Image.open(io.BytesIO(png)))[..., 3]
+    np.testing.assert_array_equal(alpha, mask_of(found[0]))
+
+
+def test_clicks_that_the_network_is_not_told_of_are_marked(client, session, photo):
+    identifier = client.post("/photos", content=photo).json()["id"]
+    asked = points(*((40 * n, 100, 1 - n % 2) for n in range(9)))
+    answer = client.post(f"/photos/{identifier}/mask", json=asked).json()
+    used = [p["x"] for p in answer["points"] if p["used"]]
+    coords, labels = session.points
+    told = coords[(labels == 0) | (labels == 1), 0]
+    # Of a photo 400 wide, a network of 256 sees the middle of pixel x at (x + 0.5) * 256 / 400.
+    np.testing.assert_allclose(told, (np.array(used) + 0.5) * 256 / 400 - 0.5, atol=0.51)
+    assert len(used) == 6
+
+
+def test_the_example_is_a_photo(client):
+    answer = client.get("/example.jpg")
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert client.post("/photos", content=answer.content).status_code == 201
+
+
 def client_of(session=None, **options) -> TestClient:
     studio = Studio(session or Discs(), MiddleHeat(), **options)
     return TestClient(build_app(studio, "nano", HOSTS))

@@ -20,3 +20,8 @@ def bundled_dataset(name: BundledName) -> Dataset:
         The dataset; `ATTRIBUTION.md` in its folder names the source of every photo.
     """
     return open_folder(Path(__file__).parent / name / INDEX_NAME, name)
+
+
+def bundled_photo(name: str) -> Path:
+    """The file of a photo of the bundled sample: "coco_000000565778.jpg"."""
+    return Path(__file__).parent / "sample" / name

@@ -11,18 +11,27 @@ const DOT_REACH = 12;
 /** Share of the longer side that an arrow key moves the pointer by. */
 const STEP = 0.02;
 
+/** How far the pointer must be dragged to draw a box, in CSS pixels. */
+const DRAG = 6;
+
 /** The photo on the page: {id, name, bitmap, width, height}, or null. */
 let photo = null;
-/** Clicks in pixels of the photo: {x, y, label}. */
-let points = [];
+/** What is asked: clicks {x, y, label} and a box [x0, y0, x1, y1] or null, in pixels of the photo,
+ * and which of the masks that the network offers is shown, the best first. */
+let asked = { points: [], box: null, chosen: 0 };
 /** What saliency picked, to start over with. */
-let start = [];
-/** Earlier lists of clicks, latest last. */
+let start = asked;
+/** Earlier questions, latest last. */
 let past = [];
+/** The same clicks as the server answered: {x, y, label, used}. */
+let dots = [];
 /** Canvas that darkens what is outside the mask, with its outline. */
 let shade = null;
 /** The keyboard's pointer in pixels of the photo, while the canvas has the focus. */
 let pointer = null;
+/** The first corner of a box that is being drawn: {x, y}, and where the other one is now. */
+let corner = null;
+let opposite = null;
 /** Number of the latest request: an answer to an older one is not shown. */
 let latest = 0;
 
@@ -44,34 +53,45 @@ async function open(file) {
   canvas.width = Math.max(1, Math.round(photo.width * scale));
   canvas.height = Math.max(1, Math.round(photo.height * scale));
   shade = null;
-  points = start = answer.points;
+  asked = start = { points: answer.points, box: null, chosen: 0 };
   past = [];
-  pointer = null;
-  for (const id of ["tools", "help", "photo"]) element(id).hidden = false;
-  element("drop").hidden = true;
+  pointer = corner = opposite = null;
+  for (const id of ["tools", "help", "photo", "choices"]) element(id).hidden = false;
+  for (const id of ["drop", "example"]) element(id).hidden = true;
+  element("credit").hidden = !file.isExample;
   element("download").href = `/photos/${photo.id}/cutout.png`;
   element("download").download = `${photo.name.replace(/\.[^.]*$/, "")}-cutout.png`;
   await show(answer, opened, "Started by itself");
   canvas.focus({ preventScroll: true });
 }
 
-// ---- the clicks ----
+async function openExample() {
+  const answer = await fetch("/example.jpg").catch(() => null);
+  if (!answer?.ok) return showError("the server does not answer: is sqsam-demo still running?");
+  const file = new File([await answer.blob()], "example.jpg", { type: "image/jpeg" });
+  open(Object.assign(file, { isExample: true }));
+}
 
+// ---- clicks, the box, the choice ----
+
+/** Asks for something else than now; other clicks or another box begin with the best mask. */
 async function change(changed, what) {
-  past.push(points);
-  await apply(changed, what);
+  past.push(asked);
+  await apply({ ...asked, chosen: 0, ...changed }, what);
 }
 
 async function apply(changed, what) {
-  points = changed;
+  asked = changed;
+  dots = asked.points.map((point) => ({ used: true, ...point }));
   draw();
-  const asked = performance.now();
+  const begun = performance.now();
+  const { points, box, chosen } = asked;
   const answer = await ask(`/photos/${photo.id}/mask`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ points: points.map(({ x, y, label }) => ({ x, y, label })) }),
+    body: JSON.stringify({ points: points.map(({ x, y, label }) => ({ x, y, label })), box, chosen }),
   });
-  if (answer) await show(answer, asked, what);
+  if (answer) await show(answer, begun, what);
 }
 
 function undo() {
@@ -80,14 +100,31 @@ function undo() {
 
 function clickAt(position, removing) {
   const reach = DOT_REACH * (photo.width / canvas.getBoundingClientRect().width);
-  const near = points.findIndex((p) => Math.hypot(p.x - position.x, p.y - position.y) <= reach);
-  if (near >= 0) return change(points.toSpliced(near, 1), "Click taken away");
+  const near = asked.points.findIndex(
+    (p) => Math.hypot(p.x - position.x, p.y - position.y) <= reach);
+  if (near >= 0) return change({ points: asked.points.toSpliced(near, 1) }, "Click taken away");
   const label = removing ? 0 : 1;
-  return change([...points, { ...position, label }], removing ? "Removed" : "Added");
+  const points = [...asked.points, { ...position, label }];
+  return change({ points }, removing ? "Removed" : "Added");
 }
 
-const removing = (event) =>
-  event.shiftKey || document.querySelector("input[name=mode]:checked").value === "remove";
+/** A box around an object says which one is meant: clicks that saliency picked leave. */
+function drawBox(one, other) {
+  const [x0, x1] = [one.x, other.x].sort((a, b) => a - b);
+  const [y0, y1] = [one.y, other.y].sort((a, b) => a - b);
+  corner = opposite = null;
+  const points = asked.points === start.points ? [] : asked.points;
+  return change({ points, box: [x0, y0, x1, y1] }, "Box drawn");
+}
+
+function dropBox() {
+  corner = opposite = null;
+  if (asked.box) return change({ box: null }, "Box taken away");
+  draw();
+}
+
+const mode = () => document.querySelector("input[name=mode]:checked").value;
+const removing = (event) => event.shiftKey || mode() === "remove";
 
 function positionOf(event) {
   const area = canvas.getBoundingClientRect();
@@ -97,9 +134,43 @@ function positionOf(event) {
   };
 }
 
-canvas.addEventListener("click", (event) => {
-  pointer = null;
+const inside = ({ x, y }) => ({
+  x: Math.min(Math.max(x, 0), photo.width - 1),
+  y: Math.min(Math.max(y, 0), photo.height - 1),
+});
+
+/** Where a press began, in CSS pixels; null while nothing is pressed. */
+let pressed = null;
+
+canvas.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0) return;
+  pointer = corner = opposite = null;
+  // A finger scrolls the page unless it is to draw a box.
+  const draws = event.pointerType === "mouse" || mode() === "box";
+  pressed = { x: event.clientX, y: event.clientY, at: positionOf(event), draws };
+  if (draws) canvas.setPointerCapture(event.pointerId);
+});
+
+canvas.addEventListener("pointermove", (event) => {
+  if (!pressed?.draws) return;
+  const far = Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > DRAG;
+  if (!corner && !far) return;
+  corner = inside(pressed.at);
+  opposite = inside(positionOf(event));
+  draw();
+});
+
+canvas.addEventListener("pointerup", (event) => {
+  if (!pressed) return;
+  pressed = null;
+  if (corner) return drawBox(corner, opposite);
+  if (mode() === "box") return dropBox();
   clickAt(positionOf(event), removing(event));
+});
+
+canvas.addEventListener("pointercancel", () => {
+  pressed = corner = opposite = null;
+  draw();
 });
 
 // ---- the keyboard ----
@@ -116,7 +187,14 @@ canvas.addEventListener("keydown", (event) => {
       x: Math.min(Math.max(pointer.x + dx * step, 0), photo.width - 1),
       y: Math.min(Math.max(pointer.y + dy * step, 0), photo.height - 1),
     };
+    if (corner) opposite = pointer;
     draw();
+  } else if (event.key.toLowerCase() === "b" || (mode() === "box" && event.key === "Enter")) {
+    pointer ??= { x: photo.width / 2, y: photo.height / 2 };
+    if (corner) drawBox(corner, pointer);
+    else [corner, opposite] = [pointer, pointer];
+  } else if (event.key === "Escape") {
+    dropBox();
   } else if ((event.key === "Enter" || event.key === " ") && pointer) {
     clickAt(pointer, removing(event));
   } else if (event.key === "Backspace" || event.key === "Delete") {
@@ -126,7 +204,7 @@ canvas.addEventListener("keydown", (event) => {
 });
 
 canvas.addEventListener("blur", () => {
-  pointer = null;
+  pointer = corner = opposite = null;
   if (photo) draw();
 });
 
@@ -140,12 +218,18 @@ document.addEventListener("keydown", (event) => {
   if (key === "o") element("file").click();
   if (photo && key === "r") element("restart").click();
   if (photo && key === "d") element("download").click();
+  if (photo && "1234".includes(key)) element("choices").querySelectorAll("input")[key - 1]?.click();
 });
 
 // ---- buttons and dropping ----
 
 element("undo").addEventListener("click", undo);
 element("restart").addEventListener("click", () => change(start, "Back to the start"));
+element("example").addEventListener("click", openExample);
+for (const choice of document.querySelectorAll("input[name=mode]")) {
+  // A finger that draws a box must not scroll the page.
+  choice.addEventListener("change", () => canvas.classList.toggle("drawing", mode() === "box"));
+}
 element("another").addEventListener("click", () => element("file").click());
 element("file").addEventListener("change", (event) => {
   open(event.target.files[0]);
@@ -195,19 +279,56 @@ function showError(sentence) {
 
 // ---- drawing ----
 
-async function show(answer, asked, what) {
-  const mask = new Image();
-  mask.src = answer.mask;
-  await mask.decode();
+async function show(answer, begun, what) {
+  const mask = await picture(answer.mask);
   shade = shadeOf(mask);
+  dots = answer.points;
   draw();
-  const shown = performance.now() - asked;
-  const count = (label) => points.filter((p) => p.label === label).length;
-  element("status").textContent =
-    `${what}. ${count(1)} on the object, ${count(0)} beside it; ` +
-    `predicted IoU ${answer.predicted_iou.toFixed(2)}.`;
+  const shown = performance.now() - begun;
+  element("empty").hidden = !answer.empty;
+  element("status").textContent = `${what}. ${counted(answer)}; ` +
+    `predicted IoU ${answer.choices[answer.chosen].predicted_iou.toFixed(2)}.`;
   const rows = { ...answer.milliseconds, "shown after": shown };
   element("timing").replaceChildren(...Object.entries(rows).map(([name, value]) => row(name, value)));
+  await offer(answer);
+}
+
+async function picture(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  return image;
+}
+
+/** What the network was told of: a dot that it does not take counts for nothing. */
+function counted(answer) {
+  const count = (label) => answer.points.filter((p) => p.used && p.label === label).length;
+  const ignored = answer.points.filter((p) => !p.used).length;
+  const left = ignored ? `, ${ignored} ignored (the network takes the first and the latest)` : "";
+  return `${count(1)} on the object, ${count(0)} beside it${left}${answer.box ? ", a box" : ""}`;
+}
+
+/** The masks to choose from, each a small photo in its shade. */
+async function offer(answer) {
+  const masks = await Promise.all(answer.choices.map(({ mask }) => picture(mask)));
+  const made = masks.map((mask, number) => {
+    const [label, input, small, text] = ["label", "input", "canvas", "span"].map((tag) =>
+      document.createElement(tag));
+    Object.assign(input, { type: "radio", name: "choice", value: number, checked: number === answer.chosen });
+    input.addEventListener("change", () => change({ chosen: number }, `Mask ${number + 1}`));
+    small.width = 120;
+    small.height = Math.max(1, Math.round((120 * photo.height) / photo.width));
+    const brush = small.getContext("2d");
+    brush.drawImage(photo.bitmap, 0, 0, small.width, small.height);
+    brush.drawImage(shadeOf(mask, small), 0, 0);
+    text.textContent = `${number + 1}: ${answer.choices[number].predicted_iou.toFixed(2)}`;
+    label.append(input, small, text);
+    return label;
+  });
+  // Who chose with the keyboard stays where they are.
+  const focused = element("choices").contains(document.activeElement);
+  element("choices").replaceChildren(...made);
+  if (focused) element("choices").querySelector("input:checked")?.focus();
 }
 
 function row(name, milliseconds) {
@@ -218,9 +339,8 @@ function row(name, milliseconds) {
   return line;
 }
 
-/** Dark outside the mask, white on its edge, as a canvas of the drawing's size. */
-function shadeOf(mask) {
-  const { width, height } = canvas;
+/** Dark outside the mask, white on its edge, as a canvas of the size of another. */
+function shadeOf(mask, { width, height } = canvas) {
   const made = Object.assign(document.createElement("canvas"), { width, height });
   const brush = made.getContext("2d", { willReadFrequently: true });
   brush.drawImage(mask, 0, 0, width, height);
@@ -245,7 +365,9 @@ function draw() {
   pen.drawImage(photo.bitmap, 0, 0, canvas.width, canvas.height);
   if (shade) pen.drawImage(shade, 0, 0);
   const zoom = canvas.width / (canvas.getBoundingClientRect().width || canvas.width);
-  for (const point of points) drawDot(point, 6 * zoom);
+  if (asked.box) drawFrame(asked.box, 2 * zoom, []);
+  if (corner) drawFrame([corner.x, corner.y, opposite.x, opposite.y], 2 * zoom, [6 * zoom, 4 * zoom]);
+  for (const point of dots) drawDot(point, 6 * zoom);
   if (pointer) drawPointer(12 * zoom);
 }
 
@@ -254,9 +376,37 @@ const toCanvas = ({ x, y }) => [
   ((y + 0.5) / photo.height) * canvas.height,
 ];
 
-/** A green dot with a plus adds, a red one with a minus removes: not by colour alone. */
+/** A box, white on black, so that it is seen on everything. */
+function drawFrame([x0, y0, x1, y1], thick, dashes) {
+  const [left, top] = toCanvas({ x: x0, y: y0 });
+  const [right, bottom] = toCanvas({ x: x1, y: y1 });
+  pen.save();
+  for (const [color, width] of [["#000", 2 * thick], ["#fff", thick]]) {
+    pen.setLineDash(color === "#fff" ? dashes : []);
+    pen.lineWidth = width;
+    pen.strokeStyle = color;
+    pen.strokeRect(left, top, right - left, bottom - top);
+  }
+  pen.restore();
+}
+
+/** A dot that the network is not told of: gray, hollow and struck through. */
+function drawIgnored(x, y, radius) {
+  for (const [color, width] of [["#000", radius / 1.6], ["#c8ccd2", radius / 3.5]]) {
+    pen.lineWidth = width;
+    pen.strokeStyle = color;
+    pen.beginPath();
+    pen.arc(x, y, radius, 0, 2 * Math.PI);
+    pen.moveTo(x - 0.7 * radius, y + 0.7 * radius);
+    pen.lineTo(x + 0.7 * radius, y - 0.7 * radius);
+    pen.stroke();
+  }
+}
+
+/** A green dot with a plus adds, a red one with a minus removes: not by color alone. */
 function drawDot(point, radius) {
   const [x, y] = toCanvas(point);
+  if (!point.used) return drawIgnored(x, y, radius);
   pen.beginPath();
   pen.arc(x, y, radius, 0, 2 * Math.PI);
   pen.fillStyle = point.label === 1 ? "#12833b" : "#c4261d";
