@@ -122,13 +122,19 @@ class WeightsEntry(Frozen):
 
 
 class CalibrationEntry(Frozen):
-    """The data that int8 ranges were measured on."""
+    """The data that int8 ranges were measured on.
+
+    Attributes:
+        prompt_sources: Images by what their prompts were drawn from: "objects", or, without any,
+            "saliency". Empty in manifests written before photos without objects were taken.
+    """
 
     source: str
     images: int
     samples: int
     seed: int
     images_sha256: str
+    prompt_sources: dict[str, int] = Field(default_factory=dict)
 
 
 class Manifest(Frozen):

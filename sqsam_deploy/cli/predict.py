@@ -1,5 +1,6 @@
 """`sqsam-predict`: cut an object out of a photo with any artifact or checkpoint."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ from cyclopts import Parameter
 from sqsam_deploy._internal.requests import POSITIVE
 from sqsam_deploy._internal.terminal import note, say
 from sqsam_deploy.cli._app import make_app, run
-from sqsam_deploy.errors import UsageError
+from sqsam_deploy.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,12 +23,12 @@ Box = tuple[float, float, float, float]
 _POINT = Parameter(metavar="X,Y", allow_leading_hyphen=True)
 
 
-app = make_app("sqsam-predict", "[OPTIONS] [ARTIFACT] IMAGE")
+app = make_app("sqsam-predict", "[OPTIONS] [ARTIFACT] IMAGE|FOLDER")
 
 
 @app.default
 def predict(
-    paths: Annotated[tuple[Path, ...], Parameter(metavar="[ARTIFACT] IMAGE")],
+    paths: Annotated[tuple[Path, ...], Parameter(metavar="[ARTIFACT] IMAGE|FOLDER")],
     /,
     *,
     auto: bool = False,
@@ -42,13 +43,15 @@ def predict(
 
     Writes STEM-mask.png (0 and 255), STEM-cutout.png (transparent around the object) and
     STEM-overlay.png into the output directory. With --auto, given clicks are added to those that
-    saliency picked. Without --auto and without any prompt the network chooses.
+    saliency picked. Without --auto and without any prompt the network chooses. Of a folder every
+    photo is taken, at any depth, and the output directory has the same folders.
 
-    Exit codes: 0 written, 2 wrong usage, 3 something could not be read, run or written.
+    Exit codes: 0 written, 2 wrong usage, 3 something could not be read, run or written (of a
+    folder: some photo; the others are written).
 
     Args:
         paths: Artifact (.pte, .onnx or .mlpackage) or checkpoint (a file, or paper or nano, the
-            bundled ones), and the photo. Without the artifact, paper is used.
+            bundled ones), and the photo or a folder of photos. Without the artifact, paper is used.
         auto: Let saliency pick the clicks: no other prompt is needed.
         saliency: Network for --auto: a saliency artifact, or any ONNX file such as U2-Net's
             (declared in a .json file beside it). Without it, the bundled network.
@@ -66,6 +69,12 @@ def predict(
     points = [(*_numbers("--click", text, 2), 1) for text in click]
     points += [(*_numbers("--background-click", text, 2), 0) for text in background_click]
     corners = None if box is None else _box(box)
+    if image.is_dir():
+        if points or corners is not None:
+            raise UsageError("--click, --background-click and --box belong to one photo: give none")
+        photos = _photos(image, output)
+        _cut_out_all(_predictor(artifact, saliency, threads), photos, image, output, auto=auto)
+        return
     photo = _read_photo(image, points, corners)
     predictor = _predictor(artifact, saliency, threads)
     predictor.set_image(photo.pixels)
@@ -76,7 +85,52 @@ def predict(
     prompt = predictor.auto_prompt() if auto else _prompt(corners)
     for x, y, label in points:
         prompt = prompt.with_click(x * across, y * down, int(label))
-    _cut_out(predictor, prompt, image.stem, photo.pixels, output)
+    for line in _cut_out(predictor, prompt, image.stem, photo.pixels, output):
+        say(line)
+
+
+def _photos(folder: Path, output: Path) -> list[Path]:
+    """The photos of a folder, without what an earlier run wrote into it."""
+    from sqsam_deploy.datasets.opening import photo_files
+
+    if output.resolve() == folder.resolve():
+        raise UsageError(f"the pictures would lie among the photos of {folder}: name another -o")
+    photos = [p for p in photo_files(folder) if not p.resolve().is_relative_to(output.resolve())]
+    if not photos:
+        raise DataError(f"{folder} holds no photo")
+    return photos
+
+
+def _cut_out_all(
+    predictor: "Predictor", photos: list[Path], folder: Path, output: Path, *, auto: bool
+) -> None:
+    """Cuts out one object of each photo; a photo that cannot be used does not cost the others."""
+    from sqsam_deploy._internal.progress import shown_steps
+    from sqsam_deploy.datasets.images import read_image
+
+    # Photos that differ in their suffix alone keep it.
+    stems = Counter(photo.with_suffix("") for photo in photos)
+    failures = []
+    with shown_steps(len(photos)) as steps:
+        for photo in photos:
+            name = photo.relative_to(folder)
+            steps.begin(name.as_posix())
+            stem = photo.stem if stems[photo.with_suffix("")] == 1 else photo.name
+            try:
+                pixels = read_image(photo)
+                predictor.set_image(pixels)
+                prompt = predictor.auto_prompt() if auto else _prompt(None)
+                lines = _cut_out(predictor, prompt, stem, pixels, output / name.parent)
+            except DataError as error:
+                failures.append(str(error))
+                continue
+            say(f"{name.as_posix()}: {lines[0]}")
+    if failures:
+        raise DataError(
+            f"{len(failures)} of {len(photos)} photos could not be used, the first: {failures[0]}; "
+            f"the others are in {output}"
+        )
+    say(f"{len(photos)} photos are in {output}")
 
 
 def _artifact_and_image(paths: tuple[Path, ...]) -> tuple[Path | None, Path]:
@@ -117,17 +171,17 @@ def _prompt(box: Box | None) -> "Prompt":
 
 def _cut_out(
     predictor: "Predictor", prompt: "Prompt", stem: str, pixels: "NDArray[np.uint8]", output: Path
-) -> None:
+) -> list[str]:
+    """Writes the pictures; returns what is said of them, and where they are."""
     from sqsam_deploy.pictures import write_pictures
 
     prediction = predictor.predict_prompt(prompt, multimask_output=False)
     mask = prediction.masks[0]
     paths = write_pictures(output, stem, pixels, mask)
-    say(f"predicted IoU {prediction.iou_predictions[0]:.3f}, mask {mask.mean():.1%} of the photo")
     if not mask.any():
         note("the mask is empty: nothing was found there")
-    for path in paths:
-        say(str(path))
+    iou = prediction.iou_predictions[0]
+    return [f"predicted IoU {iou:.3f}, mask {mask.mean():.1%} of the photo", *map(str, paths)]
 
 
 def _check_inside(

@@ -3,7 +3,7 @@
 from sqsam_deploy.datasets.annotated import AnnotatedImage, load_all, load_annotated
 from sqsam_deploy.datasets.bundled import bundled_dataset
 from sqsam_deploy.datasets.images import decode_image, load_image, read_image, read_photo
-from sqsam_deploy.datasets.opening import open_dataset
+from sqsam_deploy.datasets.opening import open_dataset, open_photos
 from sqsam_deploy.datasets.overlap import with_lvis
 from sqsam_deploy.datasets.records import (
     Dataset,
@@ -28,6 +28,7 @@ __all__ = [
     "load_image",
     "of_category",
     "open_dataset",
+    "open_photos",
     "read_image",
     "read_photo",
     "subset",

@@ -8,8 +8,9 @@ from pathlib import Path
 from sqsam_deploy.datasets.annotated import with_measures
 from sqsam_deploy.datasets.coco import open_coco
 from sqsam_deploy.datasets.folder import INDEX_NAME, open_folder
+from sqsam_deploy.datasets.images import SUFFIXES, stored_size
 from sqsam_deploy.datasets.problems import Tally
-from sqsam_deploy.datasets.records import Dataset
+from sqsam_deploy.datasets.records import Dataset, ImageRecord
 from sqsam_deploy.datasets.sa1b import open_sa1b
 from sqsam_deploy.datasets.survey import surveyed
 from sqsam_deploy.errors import DataError
@@ -40,6 +41,42 @@ def open_dataset(
         if not dataset.object_count:
             raise DataError(f"dataset '{dataset.name}' has no objects{_reasons(dataset)}")
     return dataset
+
+
+def open_photos(path: str | os.PathLike[str]) -> Dataset:
+    """Opens photos with or without masks: what `open_dataset` opens, or a folder of photos.
+
+    Photos lie at any depth of the folder. Those that cannot be read show when they are loaded.
+
+    Raises:
+        DataError: As `open_dataset`, or the folder holds no photo.
+    """
+    folder = Path(path)
+    is_dataset = not folder.is_dir() or (folder / INDEX_NAME).is_file()
+    if is_dataset or open_sa1b(folder, folder.name) is not None:
+        return open_dataset(folder)
+    records = tuple(_photo_record(photo, folder) for photo in photo_files(folder))
+    if not records:
+        raise DataError(f"{folder} holds no photo ({', '.join(sorted(SUFFIXES))})")
+    return Dataset(folder.resolve().name, records)
+
+
+def photo_files(folder: Path) -> list[Path]:
+    """The photos in a folder, at any depth, sorted; hidden files and folders are left out."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    shown = (p for p in found if not any(s.startswith(".") for s in p.relative_to(folder).parts))
+    return sorted(path for path in shown if path.is_file())
+
+
+def _photo_record(photo: Path, folder: Path) -> ImageRecord:
+    try:
+        (width, height), orientation = stored_size(photo)
+    except DataError:
+        # Loading it will say so.
+        width, height, orientation = 1, 1, 1
+    sides = (height, width) if orientation >= 5 else (width, height)
+    name = photo.relative_to(folder).as_posix()
+    return ImageRecord(name, photo, *sides, (), folder.resolve().name, name)
 
 
 def read_dataset(path: str | os.PathLike[str]) -> Dataset:

@@ -38,6 +38,7 @@ from sqsam_deploy.networks.base import (
     Network,
 )
 from sqsam_deploy.prompts.image import check_image, stretch_filtered
+from sqsam_deploy.prompts.saliency import SaliencyClicks, saliency_clicks, saliency_of_logits
 from sqsam_deploy.runtimes.session import Session
 
 
@@ -88,6 +89,23 @@ def square_of(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """
     check_image(image)
     return stretch_filtered(image, (size, size))
+
+
+class TorchSaliency:
+    """A saliency checkpoint in float32."""
+
+    def __init__(self, model: SaliencyNet) -> None:
+        self._model = model
+
+    @torch.inference_mode()
+    def saliency_map(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Saliency of a photo; see `saliency.SaliencyModel`."""
+        square = square_of(image, self._model.config.image_size)
+        return saliency_of_logits(self._model(*_as_input(square))[0, 0].numpy())
+
+    def clicks(self, image: NDArray[np.uint8]) -> SaliencyClicks:
+        """The clicks on what is salient in a photo, HxWx3 uint8 RGB."""
+        return saliency_clicks(self.saliency_map(image))
 
 
 class FoldedSaliency(nn.Module):

@@ -1,5 +1,6 @@
 """The segmentation network: an image, clicks and a box to masks."""
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,16 @@ from sqsam_deploy.folding import example_inputs, fold
 from sqsam_deploy.model.description import default_inputs, describe
 from sqsam_deploy.networks.agreement import PromptComparison, make_probes
 from sqsam_deploy.networks.base import Calibration, FoldedNetwork, Network
+from sqsam_deploy.networks.saliency import TorchSaliency, load_saliency
+from sqsam_deploy.prompts import Prompt
+from sqsam_deploy.prompts.sampling import foreground
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
+
+    from sqsam_deploy.quantization.calibration import PhotoPrompt
 
 
 class SegmentationNetwork(Network):
@@ -49,7 +57,8 @@ class SegmentationNetwork(Network):
         """Photos with the prompts that the network was trained on."""
         from sqsam_deploy.quantization import build_calibration
 
-        samples = build_calibration(photos, self._checkpoint.config, seed=seed)
+        config = self._checkpoint.config
+        samples = build_calibration(photos, config, seed=seed, salient=_salient_prompts())
         return Calibration(samples, samples.entry)
 
     def comparison(self, photos: Sequence[ImageRecord]) -> PromptComparison:
@@ -77,3 +86,17 @@ class SegmentationNetwork(Network):
             inputs=arrange_inputs(default_inputs(config), layout),
             deployment_target=deployment_target,
         )
+
+
+def _salient_prompts() -> "PhotoPrompt":
+    """Clicks on what is salient in a photo, one to five of them in turn."""
+    networks: list[TorchSaliency] = []
+    numbers = itertools.cycle(range(1, 6))
+
+    def prompt(image: "NDArray[np.uint8]") -> Prompt:
+        if not networks:
+            networks.append(TorchSaliency(load_saliency().model))
+        clicks = networks[0].clicks(image).scaled_to((image.shape[0], image.shape[1]))
+        return foreground(clicks[: next(numbers)])
+
+    return prompt

@@ -12,7 +12,7 @@ from sqsam_deploy._internal.workers import Workers, open_workers
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, Manifest, write_manifest
 from sqsam_deploy.artifact.provenance import git_revision
 from sqsam_deploy.checkpoint import load_checkpoint
-from sqsam_deploy.datasets import Dataset, ImageRecord, bundled_dataset, open_dataset, subset
+from sqsam_deploy.datasets import Dataset, ImageRecord, bundled_dataset, open_photos, subset
 from sqsam_deploy.networks.base import Network
 from sqsam_deploy.networks.saliency import SaliencyNetwork, load_saliency
 from sqsam_deploy.networks.segmentation import SegmentationNetwork
@@ -132,7 +132,7 @@ def _in_order(
 
 def _calibration_photos(request: ExportRequest) -> Dataset:
     path, size = request.calibration, request.calibration_size
-    dataset = bundled_dataset("calibration") if path is None else open_dataset(path)
+    dataset = bundled_dataset("calibration") if path is None else open_photos(path)
     return dataset if size is None else subset(dataset, size, request.seed)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy._internal.workers import end_with_parent
 from sqsam_deploy.artifact.manifest import ArtifactEntry, CalibrationEntry, Manifest
-from sqsam_deploy.checkpoint import load_checkpoint
+from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
 from sqsam_deploy.checkpoint.bundled import DEFAULT, NAMES
-from sqsam_deploy.datasets import bundled_dataset, open_dataset, subset
+from sqsam_deploy.datasets import bundled_dataset, open_photos, subset
 from sqsam_deploy.errors import ArtifactError, CheckpointError, UsageError
-from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.networks.saliency import load_saliency
+from sqsam_deploy.networks.segmentation import SegmentationNetwork
 from sqsam_deploy.pipeline.export import export, step_count
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target
@@ -64,8 +64,8 @@ def _rebuild(manifest: Manifest, source: RebuildSource, output: Path) -> None:
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore")
     request = request_of(manifest, source, output)
-    config = _refuse_other_weights(manifest, request.checkpoint)
-    _refuse_other_calibration(manifest, source.calibration, config)
+    checkpoint = _refuse_other_weights(manifest, request.checkpoint)
+    _refuse_other_calibration(manifest, source.calibration, checkpoint)
     with shown_steps(step_count(request)) as steps:
         export(request, steps)
 
@@ -121,7 +121,7 @@ def _target(entry: ArtifactEntry) -> Target:
     return target
 
 
-def _refuse_other_weights(manifest: Manifest, source: Path | str) -> ModelConfig:
+def _refuse_other_weights(manifest: Manifest, source: Path | str) -> Checkpoint:
     checkpoint = load_checkpoint(source)
     if checkpoint.sha256 != manifest.weights.sha256:
         raise UsageError(
@@ -135,19 +135,21 @@ def _refuse_other_weights(manifest: Manifest, source: Path | str) -> ModelConfig
             f"the export's saliency network is {saliency.name} (SHA-256 {saliency.sha256[:12]}...),"
             " and this version brings another one: install the version that made the export"
         )
-    return checkpoint.config
+    return checkpoint
 
 
-def _refuse_other_calibration(manifest: Manifest, path: Path | None, config: ModelConfig) -> None:
-    from sqsam_deploy.quantization import build_calibration
-
+def _refuse_other_calibration(
+    manifest: Manifest, path: Path | None, checkpoint: Checkpoint
+) -> None:
     expected = manifest.calibration
     if expected is None:
         return
-    dataset = bundled_dataset("calibration") if path is None else open_dataset(path)
+    dataset = bundled_dataset("calibration") if path is None else open_photos(path)
     drawn = subset(dataset, expected.images, expected.seed)
-    actual = build_calibration(drawn, config, seed=expected.seed).entry
-    if actual != expected:
+    actual = SegmentationNetwork(checkpoint).calibration(drawn, expected.seed).entry
+    assert actual is not None
+    # Earlier manifests do not say what the prompts were drawn from.
+    if actual.model_copy(update={"prompt_sources": expected.prompt_sources}) != expected:
         raise UsageError(
             f"the export was calibrated on {_described(expected)}, and {path or 'the bundled set'} "
             f"gives {_described(actual)}: name the right one with --calibration"

@@ -25,8 +25,8 @@ class ExportRequest:
             stand for.
         output: Directory to create or to replace.
         checkpoint: Weights: bundled ones by name (paper or nano), or a .safetensors or .pt file.
-        calibration: Folder of images and masks, or COCO file, on which the ranges of int8 are
-            measured. Without it, the bundled photos.
+        calibration: Folder of photos, with or without masks, or COCO file, on which the ranges of
+            int8 are measured. Without it, the bundled photos.
         calibration_size: Number of calibration images to use. Without it, all of them.
         seed: Seed of the calibration prompts and of the choice of images.
         with_saliency: Whether the bundled saliency network is built too, for the same targets.

@@ -9,6 +9,8 @@ from sqsam_deploy.errors import DataError
 
 #: Levels of the histogram that Otsu's method works on, those of an 8-bit saliency map.
 LEVELS = 256
+#: Steps of a saliency map, those of an 8-bit picture.
+STEPS = 255
 #: Relative difference under which two numbers are a tie, so that rounding never decides one.
 _TIE = 1e-9
 
@@ -197,3 +199,19 @@ def _moved_inside(x: float, y: float, blob: NDArray[np.bool_]) -> tuple[float, f
     # Of equally near pixels the first one in reading order, whatever rounding says.
     nearest = int(np.argmax(distances <= distances.min() * (1 + _TIE) + _TIE))
     return float(columns[nearest]), float(rows[nearest])
+
+
+def saliency_of_probabilities(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Probabilities in the steps of an 8-bit saliency map.
+
+    The rule for equally salient blobs (`saliency_clicks`) means something only where saliency comes
+    in steps, and a difference of 1e-7 between two runtimes must not choose another object.
+    """
+    saliency: NDArray[np.float32] = np.rint(np.clip(probabilities, 0, 1) * STEPS).astype(np.float32)
+    return saliency / np.float32(STEPS)
+
+
+def saliency_of_logits(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The sigmoid, in the steps of an 8-bit saliency map."""
+    # Beyond 30 the sigmoid is 0 or 1 at any number of steps, and exp does not overflow.
+    return saliency_of_probabilities(1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -30, 30))))

@@ -1,7 +1,9 @@
 """The inputs that int8 ranges are measured on: real images with realistic prompts."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from sqsam_deploy.artifact.manifest import CalibrationEntry
 from sqsam_deploy.datasets import AnnotatedImage, Dataset, load_all, subset
-from sqsam_deploy.errors import DataError
+from sqsam_deploy.errors import NOTICE, DataError
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.model.description import default_inputs
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
@@ -23,6 +25,10 @@ from sqsam_deploy.quantization.prompting import draw_prompt
 PROMPTS_PER_IMAGE = 2
 
 Sample = tuple[Tensor, ...]
+#: Draws a prompt from a photo alone, HxWx3 uint8 RGB.
+PhotoPrompt = Callable[[NDArray[np.uint8]], Prompt]
+
+_logger = logging.getLogger("sqsam_deploy.quantization")
 
 
 class Samples(Protocol):
@@ -44,6 +50,7 @@ class CalibrationSet:
         source: Name of the dataset.
         seed: Of the draw of images and of prompts.
         images_sha256: Over the ids and pixels of the images, in order.
+        prompt_sources: Images by what their prompts were drawn from: "objects", "saliency".
     """
 
     images: tuple[NDArray[np.uint8], ...]
@@ -52,6 +59,7 @@ class CalibrationSet:
     source: str
     seed: int
     images_sha256: str
+    prompt_sources: dict[str, int]
 
     def __len__(self) -> int:
         return sum(len(prompts) for prompts in self.prompts)
@@ -74,6 +82,7 @@ class CalibrationSet:
             samples=len(self),
             seed=self.seed,
             images_sha256=self.images_sha256,
+            prompt_sources=self.prompt_sources,
         )
 
 
@@ -90,16 +99,23 @@ def network_inputs(image: NDArray[np.uint8], prompt: EncodedPrompt, config: Mode
 
 
 def build_calibration(
-    dataset: Dataset, config: ModelConfig, *, size: int | None = None, seed: int = 0
+    dataset: Dataset,
+    config: ModelConfig,
+    *,
+    size: int | None = None,
+    seed: int = 0,
+    salient: PhotoPrompt = lambda image: Prompt(),
 ) -> CalibrationSet:
     """Draws images and prompts, the same ones for the same seed.
 
     Args:
-        dataset: Images with objects; what cannot be used is left out, counted and logged, and an
-            image that has no object to begin with gets no prompt.
+        dataset: Images; what cannot be used is left out, counted and logged. An image with objects
+            gets prompts on them; one that has none to begin with gets clicks on what is salient
+            in it, and no prompt.
         config: The preset.
         size: Images to use; None is all of them.
         seed: Of the draw.
+        salient: Clicks on what is salient in a photo.
 
     Raises:
         DataError: Most images or objects cannot be used, or the dataset has none.
@@ -108,27 +124,36 @@ def build_calibration(
     drawn = dataset if size is None else subset(dataset, size, seed)
     rng = np.random.default_rng(seed)
     digest = hashlib.sha256()
-    images, prompts = [], []
+    images, prompts, sources = [], [], Counter[str]()
     for number, photo in enumerate(load_all(drawn)):
         digest.update(photo.record.id.encode() + photo.image.tobytes())
         images.append(prepare_image(photo.image, config))
         kinds = range(number * PROMPTS_PER_IMAGE, (number + 1) * PROMPTS_PER_IMAGE)
-        prompts.append(tuple(_encoded(photo, kinds, config, rng)))
+        sources["objects" if photo.masks else "saliency"] += 1
+        drawn_prompts = _on_objects(photo, kinds, rng) if photo.masks else _salient(photo, salient)
+        image_hw = (photo.record.height, photo.record.width)
+        prompts.append(tuple(encode_prompt(p, image_hw, config) for p in drawn_prompts))
     if not images:
         raise DataError(f"dataset '{dataset.name}' has no images to calibrate on")
+    if count := sources["saliency"]:
+        _logger.log(
+            NOTICE,
+            f"calibration: {count} of {len(images)} photos have no objects: one prompt of each is "
+            "clicks on what is salient in it, the other none",
+        )
     return CalibrationSet(
-        tuple(images), tuple(prompts), config, dataset.name, seed, digest.hexdigest()
+        tuple(images), tuple(prompts), config, dataset.name, seed, digest.hexdigest(), dict(sources)
     )
 
 
-def _encoded(
-    photo: AnnotatedImage, kinds: Iterable[int], config: ModelConfig, rng: np.random.Generator
-) -> Iterator[EncodedPrompt]:
-    image_hw = (photo.record.height, photo.record.width)
+def _on_objects(
+    photo: AnnotatedImage, kinds: Iterable[int], rng: np.random.Generator
+) -> Iterator[Prompt]:
     for kind in kinds:
-        if photo.masks:
-            mask = photo.masks[rng.integers(len(photo.masks))]
-            yield encode_prompt(draw_prompt(mask, kind, rng), image_hw, config)
-        else:
-            # Without an object there is nothing to point at.
-            yield encode_prompt(Prompt(), image_hw, config)
+        mask = photo.masks[rng.integers(len(photo.masks))]
+        yield draw_prompt(mask, kind, rng)
+
+
+def _salient(photo: AnnotatedImage, salient: PhotoPrompt) -> tuple[Prompt, Prompt]:
+    """Without an object there is nothing else to point at."""
+    return salient(photo.image), Prompt()

@@ -11,7 +11,7 @@ from sqsam_deploy.artifact.documents import parse_json, validate_document
 from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.model.config import PIXEL_MEAN, PIXEL_STD
 from sqsam_deploy.prompts.image import check_image, stretch_filtered
-from sqsam_deploy.saliency.model import saliency_of_logits, saliency_of_probabilities
+from sqsam_deploy.prompts.saliency import saliency_of_logits, saliency_of_probabilities
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 

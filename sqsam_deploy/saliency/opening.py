@@ -4,11 +4,11 @@ from pathlib import Path
 
 from sqsam_deploy.artifact.metadata import METADATA_KEY
 from sqsam_deploy.checkpoint.bundled import weights_file
-from sqsam_deploy.networks.saliency import load_saliency
+from sqsam_deploy.networks.saliency import TorchSaliency, load_saliency
 from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
 from sqsam_deploy.runtimes.registry import is_checkpoint, open_session
 from sqsam_deploy.saliency.model import SaliencyModel
-from sqsam_deploy.saliency.network import ArtifactSaliency, TorchSaliency
+from sqsam_deploy.saliency.network import ArtifactSaliency
 from sqsam_deploy.saliency.onnx_model import OnnxSaliency, embedded_metadata
 
 

@@ -134,6 +134,48 @@ def test_of_a_reduced_photo_clicks_are_in_the_pixels_of_the_file(
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "photo-mask.png")) > 0, expected)
 
 
+@pytest.fixture
+def folder(photo) -> Path:
+    """Three photos, two of one stem and one deeper, and one that is damaged."""
+    folder = photo.parent / "photos"
+    (folder / "trip").mkdir(parents=True)
+    for name in ("a.png", "a.jpg", "trip/a.png"):
+        Image.open(photo).save(folder / name)
+    return folder
+
+
+def test_of_a_folder_every_photo_is_cut_out(run, weights, brightness, folder, photo, tmp_path):
+    auto = ("--auto", "--saliency", brightness)
+    said = run(weights, folder, *auto, "-o", folder / "out")
+    assert said.code == 0, said.error
+    assert len(said.out.splitlines()) == 4
+    masks = {p.relative_to(folder / "out").as_posix() for p in folder.rglob("*-mask.png")}
+    assert masks == {"a.jpg-mask.png", "a.png-mask.png", "trip/a-mask.png"}
+    assert run(weights, photo, *auto, "-o", tmp_path).code == 0
+    alone = (tmp_path / "photo-mask.png").read_bytes()
+    assert (folder / "out" / "trip" / "a-mask.png").read_bytes() == alone
+    again = run(weights, folder, *auto, "-o", folder / "out")
+    assert again.out == said.out
+
+
+def test_a_bad_photo_of_a_folder_is_counted_and_the_others_are_written(
+    run, weights, folder, tmp_path
+):
+    (folder / "bad.jpg").write_bytes(b"no photo")
+    said = run(weights, folder, "-o", tmp_path / "out")
+    assert said.code == 3
+    assert "1 of 4 photos" in said.error
+    assert "bad.jpg" in said.error.splitlines()[-1]
+    assert len(list((tmp_path / "out").rglob("*-overlay.png"))) == 3
+
+
+def test_a_folder_takes_no_click_and_is_not_written_into(run, weights, folder, tmp_path):
+    assert_one_sentence(run(weights, folder, "--click", "1,1", "-o", tmp_path / "x"), 2, "--click")
+    assert_one_sentence(run(weights, folder, "--auto", "-o", folder), 2, "-o")
+    (tmp_path / "none").mkdir()
+    assert_one_sentence(run(weights, tmp_path / "none", "-o", tmp_path / "x"), 3, "no photo")
+
+
 def test_three_paths_are_too_many(run, weights, photo):
     assert_one_sentence(run(weights, photo, photo), 2, "3 paths")
 

@@ -1,11 +1,19 @@
 import dataclasses
+import shutil
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sqsam_deploy.datasets import Dataset, bundled_dataset
+from sqsam_deploy.checkpoint import load_checkpoint
+from sqsam_deploy.datasets import Dataset, bundled_dataset, load_annotated, open_photos
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import RELEASE_2023_12
+from sqsam_deploy.networks.saliency import TorchSaliency, load_saliency
+from sqsam_deploy.networks.segmentation import SegmentationNetwork
+from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.quantization import build_calibration
 from sqsam_deploy.quantization.prompting import PROMPT_KINDS, draw_prompt
 from tests.tiny_network import TINY
@@ -61,3 +69,66 @@ def test_presets_without_late_fusion_take_two_inputs() -> None:
 def test_an_empty_dataset_is_refused() -> None:
     with pytest.raises(DataError, match="no images to calibrate on"):
         build_calibration(Dataset("nothing", ()), TINY)
+
+
+@pytest.fixture
+def my_photos(tmp_path: Path) -> Path:
+    """Four photos of the bundled sample without masks, one of them in a subfolder, one damaged."""
+    folder = tmp_path / "my-photos"
+    (folder / "trip").mkdir(parents=True)
+    paths = [record.path for record in islice(bundled_dataset("sample"), 4)]
+    for number, path in enumerate(paths):
+        shutil.copyfile(path, folder / ("trip" if number == 1 else "") / path.name)
+    (folder / "damaged.jpg").write_bytes(paths[0].read_bytes()[:2000])
+    (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+def test_a_folder_of_photos_gives_clicks_on_what_is_salient_and_no_prompt(my_photos, capsys):
+    network = SegmentationNetwork(load_checkpoint("nano"))
+    calibration = network.calibration(open_photos(my_photos), seed=0)
+    assert calibration.entry.images == 4
+    assert calibration.entry.prompt_sources == {"saliency": 4}
+    labels = [sample[3].flatten().tolist() for sample in calibration.samples]
+    assert [sum(label == 1 for label in row) for row in labels] == [1, 0, 2, 0, 3, 0, 4, 0]
+    told = capsys.readouterr().err
+    assert "1 photo left out" in told
+    assert "damaged.jpg" in told
+    assert "4 of 4 photos have no objects" in told
+
+
+def test_clicks_on_photos_without_masks_lie_on_their_objects():
+    """The bundled network was trained on other photos; most of its first clicks hit an object."""
+    records = [r for r in bundled_dataset("sample") if len(r.objects) == 1][:8]
+    hits = 0
+    for record in records:
+        (kept,) = (mask for mask in load_annotated(record).masks)
+        clicks = TorchSaliency(load_saliency().model).clicks(load_annotated(record).image)
+        x, y = clicks.scaled_to(kept.shape)[0].round().astype(int)
+        hits += bool(kept[y, x])
+    assert hits > len(records) / 2
+
+
+def test_objects_come_before_saliency():
+    dataset = bundled_dataset("calibration")
+    bare = replace(dataset.images[0], objects=())
+    mixed = replace(dataset, images=(bare, *dataset.images[1:3]))
+    points: list[tuple[int, ...]] = []
+
+    def salient(image):
+        points.append(image.shape)
+        return Prompt()
+
+    entry = build_calibration(mixed, TINY, salient=salient).entry
+    assert entry.prompt_sources == {"saliency": 1, "objects": 2}
+    assert points == [(bare.height, bare.width, 3)]
+
+
+def test_a_folder_without_photos_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"holds no photo .*\.jpg"):
+        open_photos(tmp_path)
+
+
+def test_a_folder_with_masks_keeps_them(tmp_path):
+    folder = bundled_dataset("calibration").images[0].path.parent
+    assert open_photos(folder).object_count == bundled_dataset("calibration").object_count

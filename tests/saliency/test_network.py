@@ -8,9 +8,9 @@ from sqsam_deploy.errors import ArtifactError, CheckpointError, DataError
 from sqsam_deploy.model.description import config_of, describe_saliency
 from sqsam_deploy.model.saliency import SALIENCY, SaliencyNet
 from sqsam_deploy.networks.saliency import load_saliency
+from sqsam_deploy.prompts.saliency import saliency_of_logits
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.saliency import open_saliency
-from sqsam_deploy.saliency.model import saliency_of_logits
 from sqsam_deploy.saliency.network import ArtifactSaliency
 
 

@@ -14,6 +14,7 @@ from sqsam_deploy.model.saliency import SaliencyConfig, SaliencyNet
 from sqsam_deploy.networks.saliency import (
     SaliencyCheckpoint,
     SaliencyNetwork,
+    TorchSaliency,
     fold_saliency,
     square_of,
 )
@@ -24,7 +25,6 @@ from sqsam_deploy.runtimes import read_metadata
 from sqsam_deploy.runtimes.coreml.package import read_package
 from sqsam_deploy.runtimes.registry import all_runtimes
 from sqsam_deploy.saliency import open_saliency
-from sqsam_deploy.saliency.network import TorchSaliency
 from tests.limits import set_limits
 
 #: The bundled network's structure, small enough to be lowered many times.
