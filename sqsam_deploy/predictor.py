@@ -168,7 +168,9 @@ class Predictor:
 
     def _run(self, prompt: Prompt) -> RawPrediction:
         picture = self._current()
-        encoded = encode_prompt(limit_clicks(prompt, self.config), picture.hw, self.config)
+        encoded = encode_prompt(
+            limit_clicks(prompt, self.config.max_clicks), picture.hw, self.config
+        )
         return _sorted_by_iou(self.session.run(picture.square, encoded))
 
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 #: Exit codes by outcome.
 EXIT_CODES = {"passed": 0, "failed": 1, "undecided": 3}
 
-app = make_app("sqsam-parity", "[OPTIONS] DIR")
+app = make_app("sqsam-parity", "[OPTIONS] [DIR]")
 
 
 @app.default
-def parity(request: Annotated[ParityRequest, Parameter(name="*")]) -> int:
+def parity(request: Annotated[ParityRequest | None, Parameter(name="*")] = None) -> int:
     """Compare float and quantized artifacts on the same objects, or score each by itself.
 
     Writes parity.json, parity.html, parity.md, parity-junit.xml and parity-objects.csv, and adds
@@ -30,6 +30,8 @@ def parity(request: Annotated[ParityRequest, Parameter(name="*")]) -> int:
     artifact, 1 an artifact did not pass, 2 wrong usage, 3 undecided (there are too few objects to
     tell) or something could not be read or run.
     """
+    # Without any argument the request itself says what it needs.
+    request = request or ParityRequest()
     with loading():
         from sqsam_deploy.report.parity import evaluate
         from sqsam_deploy.report.parity_text import append_step_summary, print_report

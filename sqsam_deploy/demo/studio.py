@@ -268,7 +268,7 @@ def _cut(photo: _Photo, prompt: Prompt, chosen: int, watch: _Stopwatch) -> Cut:
 
 def _used(prompt: Prompt, config: ModelConfig) -> tuple[bool, ...]:
     """The network takes a few clicks, and that of 2023 none on the background."""
-    kept = kept_clicks(len(prompt.point_labels), config)
+    kept = kept_clicks(len(prompt.point_labels), config.max_clicks)
     takes_background = config.carve_background or config.late_fusion
     return tuple(
         number in kept and (takes_background or bool(label))

@@ -10,6 +10,8 @@ from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.checkpoint.bundled import bundled_by_hash, weights_file
 from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.evaluation.plan import Artifact, Loaded, assign_references, own_references, rank
+from sqsam_deploy.model.config import PRESETS
+from sqsam_deploy.peers import parse_peer, read_peer
 from sqsam_deploy.runtimes.registry import (
     CHECKPOINT_SUFFIXES,
     artifact_suffixes,
@@ -143,6 +145,27 @@ def load(name: str, path: Path) -> Loaded:
     if not path.exists():
         raise ArtifactError(f"{path} does not exist")
     return Loaded(name, path, artifact_sha256(path), _metadata(path))
+
+
+def find_peers(options: Sequence[str]) -> list[Loaded]:
+    """The networks that `--peer NAME=ENCODER.onnx+DECODER.onnx` names.
+
+    Raises:
+        UsageError: An option is not written so, or two files would have one name in the report.
+        ArtifactError: A file is missing, or of no form that is read.
+    """
+    found: dict[str, Loaded] = {}
+    for option in options:
+        name, files = parse_peer(option)
+        if name in PRESETS:
+            raise UsageError(f"--peer {name}=... has the name of a preset: choose another")
+        peer = read_peer(name, files)
+        if peer.name in found:
+            raise UsageError(
+                f"two peers are '{peer.name}': give them different names, or measure them apart"
+            )
+        found[peer.name] = Loaded(peer.name, files[0], peer.weights_sha256, peer)
+    return list(found.values())
 
 
 def _metadata(path: Path) -> ArtifactMetadata:

@@ -18,11 +18,9 @@ from sqsam_deploy.evaluation.noc import simulate_clicks
 from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
 from sqsam_deploy.evaluation.protocols import Query, Scene
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
-from sqsam_deploy.model.config import ModelConfig
-from sqsam_deploy.model.description import config_of
-from sqsam_deploy.predictor import upsample_masks
-from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, limit_clicks, prepare_image
-from sqsam_deploy.runtimes.session import RawPrediction, Session
+from sqsam_deploy.evaluation.segmenters import Segmenter
+from sqsam_deploy.prompts import Prompt
+from sqsam_deploy.runtimes.session import RawPrediction
 
 
 @dataclass(frozen=True)
@@ -68,16 +66,16 @@ class _Answer:
 
 
 class Evaluator:
-    """Runs a plan on images with sessions that are already open.
+    """Runs a plan on images with networks that are already open.
 
     Args:
         plan: What to evaluate.
-        sessions: By artifact name.
+        segmenters: By artifact name.
     """
 
-    def __init__(self, plan: EvaluationPlan, sessions: Mapping[str, Session]) -> None:
+    def __init__(self, plan: EvaluationPlan, segmenters: Mapping[str, Segmenter]) -> None:
         self._plan = plan
-        self._sessions = sessions
+        self._segmenters = segmenters
         self._runtime_seconds = 0.0
 
     def evaluate(self, record: ImageRecord) -> ImageResult:
@@ -98,47 +96,49 @@ class Evaluator:
     def _evaluate(
         self, scene: Scene
     ) -> tuple[tuple[ObjectResult, ...], tuple[ClickingResult, ...], tuple[SegmentResult, ...]]:
-        squares = self._squares(scene)
+        photos = self._photos(scene)
         objects: list[ObjectResult] = []
         segments: list[SegmentResult] = []
         for protocol in self._plan.protocols:
             for query in protocol.queries(scene):
-                answers = self._ask(query.prompt, scene, squares)
+                answers = self._ask(query.prompt, scene, photos)
                 masks = {
                     a.name: self._mask(a, answers[a.name], scene) for a in self._plan.artifacts
                 }
                 objects += self._rows(query, scene, answers, masks)
                 segments += _segments(query, scene, masks)
-        clicking = self._click(scene, squares) if self._plan.clicking else ()
+        clicking = self._click(scene, photos) if self._plan.clicking else ()
         return tuple(objects), tuple(clicking), tuple(segments)
 
     def predict(self, artifact: Artifact, prompt: Prompt, scene: Scene) -> NDArray[np.bool_]:
         """One artifact's first-ranked mask for one prompt, HxW."""
-        square = prepare_image(scene.image, config_of(artifact.metadata))
-        encoded = _encode(prompt, scene, config_of(artifact.metadata))
-        return self._mask(artifact, self._run(artifact, square, encoded), scene)
+        segmenter = self._segmenters[artifact.name]
+        photo = segmenter.prepare(scene.image)
+        encoded = segmenter.encode(prompt, scene.image_hw)
+        return self._mask(artifact, self._run(artifact, photo, encoded), scene)
 
-    def _squares(self, scene: Scene) -> dict[str, NDArray[np.uint8]]:
-        """The image as each preset takes it."""
-        configs = {a.metadata.preset: config_of(a.metadata) for a in self._plan.artifacts}
-        return {name: prepare_image(scene.image, config) for name, config in configs.items()}
+    def _photos(self, scene: Scene) -> dict[str, Any]:
+        """The image as each kind of network takes it."""
+        kinds = {each.input_key: each for each in self._segmenters.values()}
+        return {key: segmenter.prepare(scene.image) for key, segmenter in kinds.items()}
 
-    def _ask(
-        self, prompt: Prompt, scene: Scene, squares: Mapping[str, NDArray[np.uint8]]
-    ) -> dict[str, _Answer]:
-        encoded: dict[str, EncodedPrompt] = {}
-        answers = {}
+    def _ask(self, prompt: Prompt, scene: Scene, photos: Mapping[str, Any]) -> dict[str, _Answer]:
+        encoded: dict[str, Any] = {}
+        answers: dict[str, _Answer] = {}
         for artifact in self._plan.artifacts:
-            preset = artifact.metadata.preset
-            if preset not in encoded:
-                encoded[preset] = _encode(prompt, scene, config_of(artifact.metadata))
-            answers[artifact.name] = self._run(artifact, squares[preset], encoded[preset])
+            segmenter = self._segmenters[artifact.name]
+            key = segmenter.input_key
+            if key not in encoded:
+                encoded[key] = segmenter.encode(prompt, scene.image_hw)
+            answer = self._run(artifact, photos[key], encoded[key])
+            answers[artifact.name] = answer
+            _require_alike(artifact, answer, answers[artifact.reference])
         return answers
 
-    def _run(self, artifact: Artifact, square: NDArray[np.uint8], prompt: EncodedPrompt) -> _Answer:
+    def _run(self, artifact: Artifact, photo: Any, prompt: Any) -> _Answer:
         start = time.perf_counter()
         try:
-            raw = self._sessions[artifact.name].run(square, prompt)
+            raw = self._segmenters[artifact.name].run(photo, prompt)
         except ArtifactError as error:
             raise ArtifactError(f"{artifact.name}: {error}") from error
         self._runtime_seconds += time.perf_counter() - start
@@ -150,9 +150,7 @@ class Evaluator:
     def _mask_at(
         self, artifact: Artifact, answer: _Answer, index: int, scene: Scene
     ) -> NDArray[np.bool_]:
-        logits = upsample_masks(answer.raw.low_res_masks[index][None], scene.image_hw)[0]
-        mask: NDArray[np.bool_] = logits > artifact.metadata.mask_threshold
-        return mask
+        return self._segmenters[artifact.name].mask(answer.raw, index, scene.image_hw)
 
     def _same_mask(
         self,
@@ -192,25 +190,41 @@ class Evaluator:
                 same_mask_iou=mask_iou(self._same_mask(artifact, scene, answers, masks), truth),
                 best_mask=answers[artifact.name].best,
                 predicted_iou=float(answers[artifact.name].raw.iou_predictions.max()),
-                agreement=_agreement(artifact, artifact.reference, answers),
-                sibling_agreement=_agreement(artifact, artifact.sibling, answers),
+                agreement=self._agreement(artifact, artifact.reference, answers),
+                sibling_agreement=self._agreement(artifact, artifact.sibling, answers),
             )
             for artifact in self._plan.artifacts
         ]
 
-    def _click(
-        self, scene: Scene, squares: Mapping[str, NDArray[np.uint8]]
-    ) -> list[ClickingResult]:
+    def _agreement(
+        self, artifact: Artifact, other: str, answers: Mapping[str, _Answer]
+    ) -> float | None:
+        """IoU with another artifact's first-ranked mask, at the network's resolution.
+
+        The same index is taken from both: two masks that trade places are counted apart, as a
+        change of `best_mask`.
+        """
+        if artifact.name == other:
+            return None
+        index = answers[other].best
+        threshold = self._segmenters[artifact.name].mask_threshold
+        mine, theirs = (answers[name].raw.low_res_masks[index] for name in (artifact.name, other))
+        return mask_iou(mine > threshold, theirs > threshold)
+
+    def _click(self, scene: Scene, photos: Mapping[str, Any]) -> list[ClickingResult]:
         results = []
         for item, truth in zip(scene.record.objects, scene.masks, strict=True):
             for artifact in self._plan.artifacts:
-                square = squares[artifact.metadata.preset]
+                segmenter = self._segmenters[artifact.name]
 
                 def predict(
-                    prompt: Prompt, artifact: Artifact = artifact, square: Any = square
+                    prompt: Prompt,
+                    artifact: Artifact = artifact,
+                    segmenter: Segmenter = segmenter,
                 ) -> NDArray[np.bool_]:
-                    encoded = _encode(prompt, scene, config_of(artifact.metadata))
-                    return self._mask(artifact, self._run(artifact, square, encoded), scene)
+                    encoded = segmenter.encode(prompt, scene.image_hw)
+                    answer = self._run(artifact, photos[segmenter.input_key], encoded)
+                    return self._mask(artifact, answer, scene)
 
                 ious = simulate_clicks(predict, truth)
                 results.append(
@@ -243,21 +257,14 @@ def truth_digest(photo: Path, mask: NDArray[np.bool_]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _encode(prompt: Prompt, scene: Scene, config: ModelConfig) -> EncodedPrompt:
-    return encode_prompt(limit_clicks(prompt, config), scene.image_hw, config)
-
-
-def _agreement(artifact: Artifact, other: str, answers: Mapping[str, _Answer]) -> float | None:
-    """IoU with another artifact's first-ranked mask, at the network's resolution.
-
-    The same index is taken from both: two masks that trade places are counted apart, as a change
-    of `best_mask`.
-    """
-    if artifact.name == other:
-        return None
-    index, threshold = answers[other].best, artifact.metadata.mask_threshold
-    mine, theirs = (answers[name].raw.low_res_masks[index] for name in (artifact.name, other))
-    return mask_iou(mine > threshold, theirs > threshold)
+def _require_alike(artifact: Artifact, answer: _Answer, reference: _Answer) -> None:
+    """Refuses to compare masks that do not stand for the same."""
+    own, other = (each.raw.low_res_masks.shape for each in (answer, reference))
+    if own != other:
+        raise ArtifactError(
+            f"{artifact.name} answers with masks of {own}, {artifact.reference} with {other}: "
+            "export both in the same way, or give one another name"
+        )
 
 
 def _segments(

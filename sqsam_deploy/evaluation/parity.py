@@ -17,7 +17,7 @@ from sqsam_deploy.datasets import (
 from sqsam_deploy.datasets.coco import category_names, every_image, is_lvis, read_coco_json
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.detections import coco_limit, lvis_limit, read_detections
-from sqsam_deploy.evaluation.discovery import artifacts_alone, find_artifacts
+from sqsam_deploy.evaluation.discovery import artifacts_alone, find_artifacts, find_peers
 from sqsam_deploy.evaluation.gate import (
     MAX_DRIFT,
     MIN_AGREEMENT,
@@ -25,7 +25,12 @@ from sqsam_deploy.evaluation.gate import (
     SAMPLE_MIN_AGREEMENT,
     parse_limits,
 )
-from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
+from sqsam_deploy.evaluation.plan import (
+    Artifact,
+    EvaluationPlan,
+    assign_references,
+    own_references,
+)
 from sqsam_deploy.evaluation.protocols import (
     DetectorBoxes,
     GroundTruthBoxes,
@@ -126,10 +131,20 @@ def _coco_file(request: ParityRequest, option: str) -> Path:
 
 
 def _artifacts(request: ParityRequest) -> tuple[Artifact, ...]:
+    peers = find_peers(request.peer)
     if request.score:
-        return artifacts_alone(request.directory, request.only)
+        own = artifacts_alone(request.directory, request.only) if request.directory else ()
+        return (*own, *own_references(peers))
+    own = _compared(request) if request.directory else ()
+    # Everything stands behind what it is compared with.
+    return (*own, *assign_references(peers, None))
+
+
+def _compared(request: ParityRequest) -> tuple[Artifact, ...]:
+    assert request.directory is not None, "asked about a directory"
     artifacts = find_artifacts(request.directory, request.only, request.reference)
-    if all(artifact.is_reference for artifact in artifacts) and request.baseline is None:
+    alone = all(artifact.is_reference for artifact in artifacts) and not request.peer
+    if alone and request.baseline is None:
         raise UsageError(
             f"{request.directory} has nothing to compare with {artifacts[0].name}: "
             "add artifacts, or a --baseline, or only --score it"

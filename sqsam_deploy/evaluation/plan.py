@@ -8,6 +8,7 @@ from pathlib import Path
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.protocols import PromptProtocol
+from sqsam_deploy.peers import Peer
 from sqsam_deploy.runtimes.base import EVERYWHERE
 from sqsam_deploy.runtimes.registry import all_runtimes
 
@@ -20,7 +21,7 @@ class Artifact:
         name: Path relative to the evaluated directory: its key in every result.
         path: Where it is.
         sha256: Of its bytes, as in the manifest.
-        metadata: What it says of itself.
+        metadata: What it says of itself, or what the files of a peer show.
         reference: Name of the float artifact it is compared with; its own name for that one.
         sibling: Name of the first artifact of its preset and precision, perhaps itself.
     """
@@ -28,7 +29,7 @@ class Artifact:
     name: str
     path: Path
     sha256: str
-    metadata: ArtifactMetadata
+    metadata: ArtifactMetadata | Peer
     reference: str
     sibling: str
 
@@ -77,7 +78,7 @@ class Loaded:
     name: str
     path: Path
     sha256: str
-    metadata: ArtifactMetadata
+    metadata: ArtifactMetadata | Peer
 
 
 def assign_references(loaded: Sequence[Loaded], reference: str | None) -> tuple[Artifact, ...]:
@@ -88,7 +89,8 @@ def assign_references(loaded: Sequence[Loaded], reference: str | None) -> tuple[
         reference: Name of the reference, or None for the first fp32 one by `rank`.
 
     Raises:
-        UsageError: A preset has no fp32 artifact, or `reference` is of another preset.
+        UsageError: A preset has no fp32 artifact, or `reference` is of another preset. Peers are
+            compared with their own float files, whatever `reference` is.
     """
     presets = dict.fromkeys(item.metadata.preset for item in loaded)
     chosen = {name: _reference(loaded, name, reference) for name in presets}
@@ -117,12 +119,15 @@ def _artifact(item: Loaded, *, reference: str, sibling: str) -> Artifact:
 
 def _reference(loaded: Sequence[Loaded], preset: str, reference: str | None) -> Loaded:
     of_preset = [item for item in loaded if item.metadata.preset == preset]
+    floats = [item for item in of_preset if item.metadata.precision == "fp32"]
+    if isinstance(of_preset[0].metadata, Peer):
+        # A peer of which there is no float file is scored all the same.
+        return (floats or of_preset)[0]
     if reference is not None:
         named = [item for item in of_preset if item.name == reference]
         if not named:
             raise UsageError(f"the reference '{reference}' is not of preset '{preset}'")
         return named[0]
-    floats = [item for item in of_preset if item.metadata.precision == "fp32"]
     if not floats:
         raise UsageError(
             f"no fp32 artifact of preset '{preset}' to compare with: name one with --reference"

@@ -19,7 +19,7 @@ class ParityRequest:
     """Which artifacts are evaluated, on which data, and when the gate passes.
 
     Attributes:
-        directory: Directory with the artifacts.
+        directory: Directory with the artifacts. It can be left out where peers are named.
         dataset: COCO or LVIS file, or a folder of images and masks. Without it, the bundled
             sample of 281 objects.
         images: Directory of the photos of a COCO or LVIS file, where they do not lie beside it.
@@ -43,6 +43,9 @@ class ParityRequest:
         score: Score each artifact by itself: nothing is compared, and nothing can fail.
         reference: Float artifact or checkpoint to compare with. Without it, the fp32 artifact of
             the directory, or else the weights that its manifest names by their SHA-256.
+        peer: Another network to score with the same prompts, as its exporter wrote it:
+            NAME=ENCODER.onnx+DECODER.onnx, or NAME=FILE.onnx. May be given several times; files
+            of one name, such as a float and a quantized pair, are compared.
         only: Name of an artifact to evaluate beside the reference. May be given several times.
             Without it, all are.
         count: Number of images to evaluate, drawn with the seed. Without it, all images.
@@ -54,7 +57,7 @@ class ParityRequest:
         output: Directory of the report. Without it, the directory of the artifacts.
     """
 
-    directory: Annotated[Path, Parameter(metavar="DIR")]
+    directory: Annotated[Path | None, Parameter(metavar="DIR")] = None
     _: KW_ONLY
     dataset: Path | None = None
     images: Annotated[Path | None, Parameter(metavar="DIR")] = None
@@ -71,6 +74,7 @@ class ParityRequest:
     baseline: Path | None = None
     score: bool = False
     reference: Annotated[Path | None, Parameter(metavar="FILE")] = None
+    peer: Annotated[tuple[str, ...], Parameter(metavar="NAME=FILE+FILE")] = ()
     only: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = ()
     count: Annotated[int | None, POSITIVE] = None
     seed: int = 0
@@ -80,8 +84,12 @@ class ParityRequest:
     output: Annotated[Path | None, Parameter(alias="-o", metavar="DIR")] = None
 
     def __post_init__(self) -> None:
-        """Takes paths as text too, and refuses what does not exist or contradicts itself."""
+        """Takes paths as text too, and refuses what is incomplete or contradicts itself."""
         convert_paths(self)
+        if self.directory is None and not self.peer:
+            raise UsageError("name a directory with artifacts, or networks with --peer")
+        if self.directory is None and self.output is None:
+            raise UsageError("without a directory of artifacts the report needs one: --output DIR")
         compared = ("reference", "baseline", "max_drift", "min_agreement")
         given = [name for name in compared if getattr(self, name) is not None]
         if self.score and given:
@@ -105,7 +113,9 @@ class ParityRequest:
     @property
     def report_directory(self) -> Path:
         """Where the report goes."""
-        return self.output or self.directory
+        directory = self.output or self.directory
+        assert directory is not None, "a request without either is refused"
+        return directory
 
     @property
     def box(self) -> bool:

@@ -17,7 +17,7 @@ from sqsam_deploy.evaluation.evaluator import Evaluator, ImageResult
 from sqsam_deploy.evaluation.plan import EvaluationPlan
 from sqsam_deploy.evaluation.results import COLUMNS
 from sqsam_deploy.evaluation.resume_log import JOURNAL_NAME, ResumeLog
-from sqsam_deploy.evaluation.sessions import open_artifact
+from sqsam_deploy.evaluation.segmenters import open_artifact
 
 #: Told the number of images that are done, each time one is.
 Progress = Callable[[int], None]

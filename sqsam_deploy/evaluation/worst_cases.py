@@ -12,7 +12,7 @@ from sqsam_deploy.evaluation.evaluator import Evaluator, open_scene
 from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
 from sqsam_deploy.evaluation.protocols import Query, Scene
 from sqsam_deploy.evaluation.results import ObjectResult
-from sqsam_deploy.evaluation.sessions import open_artifact
+from sqsam_deploy.evaluation.segmenters import open_artifact
 
 #: Objects shown for each artifact.
 SHOWN = 6

@@ -118,21 +118,23 @@ def encode_prompt(prompt: Prompt, image_hw: tuple[int, int], config: ModelConfig
     return EncodedPrompt(maps, coords, labels)
 
 
-def limit_clicks(prompt: Prompt, config: ModelConfig) -> Prompt:
-    """The prompt with at most `config.max_clicks` clicks: the first one and the latest ones.
+def limit_clicks(prompt: Prompt, max_clicks: int) -> Prompt:
+    """The prompt with at most `max_clicks` clicks: the first one and the latest ones.
 
     The first click says which object is meant, the latest ones correct what still is wrong.
     """
-    kept = kept_clicks(len(prompt.point_labels), config)
+    if len(prompt.point_labels) <= max_clicks:
+        return prompt
+    kept = kept_clicks(len(prompt.point_labels), max_clicks)
     return replace(
         prompt, point_coords=prompt.point_coords[kept], point_labels=prompt.point_labels[kept]
     )
 
 
-def kept_clicks(count: int, config: ModelConfig) -> list[int]:
+def kept_clicks(count: int, max_clicks: int) -> list[int]:
     """Positions of the clicks that `limit_clicks` keeps, of so many."""
-    excess = max(count - config.max_clicks, 0)
-    return [*range(min(count, 1)), *range(1 + excess, count)]
+    excess = max(count - max_clicks, 0)
+    return [*range(min(count, 1)), *range(1 + excess, count)][:max_clicks]
 
 
 def _draw_maps(

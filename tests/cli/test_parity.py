@@ -12,7 +12,7 @@ import pytest
 
 from sqsam_deploy.cli import parity
 from sqsam_deploy.errors import UsageError
-from sqsam_deploy.evaluation import discovery, runner, sessions
+from sqsam_deploy.evaluation import discovery, runner, segmenters
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.description import describe
 from sqsam_deploy.runtimes.session import Session
@@ -47,7 +47,7 @@ def artifacts(tmp_path, monkeypatch) -> Path:
         return SESSIONS[path.name]
 
     monkeypatch.setattr(discovery, "_metadata", lambda path: SESSIONS[path.name].metadata)
-    monkeypatch.setattr(sessions, "open_session", open_fake)
+    monkeypatch.setattr(segmenters, "open_session", open_fake)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     directory = tmp_path / "artifacts"
     directory.mkdir()
@@ -194,7 +194,7 @@ def test_a_device_that_is_not_there_is_named(tmp_path):
     (artifact,) = assign_references([loaded], None)
     plan = EvaluationPlan((artifact,), (), clicking=False, threads=1, device="cuda:99")
     with pytest.raises(UsageError, match="--device cuda:99 cannot be used"):
-        sessions.open_artifact(artifact, plan)
+        segmenters.open_artifact(artifact, plan)
 
 
 @pytest.mark.parametrize("text", ["7-clicks", "clicks", "0-click", "1", "box,", "01-click"])

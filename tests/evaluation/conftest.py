@@ -12,6 +12,7 @@ from sqsam_deploy.evaluation.gate import DriftLimits
 from sqsam_deploy.evaluation.plan import EvaluationPlan, Loaded, assign_references
 from sqsam_deploy.evaluation.protocols import GroundTruthBoxes, RandomPoints
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
+from sqsam_deploy.evaluation.segmenters import SessionSegmenter
 from sqsam_deploy.evaluation.summary import Settings, summarize
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.description import describe
@@ -48,6 +49,11 @@ class BoxSession(Session):
 @pytest.fixture
 def sessions() -> dict[str, BoxSession]:
     return {"float": BoxSession(), "int8": BoxSession("int8", shrink=4)}
+
+
+@pytest.fixture
+def segmenters(sessions) -> dict[str, SessionSegmenter]:
+    return {name: SessionSegmenter(session) for name, session in sessions.items()}
 
 
 @pytest.fixture

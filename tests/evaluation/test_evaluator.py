@@ -9,7 +9,9 @@ import torch
 from sqsam_deploy.datasets import Dataset
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.evaluation import evaluator as evaluator_module
+from sqsam_deploy.evaluation import segmenters as segmenters_module
 from sqsam_deploy.evaluation.evaluator import Evaluator, open_scene
+from sqsam_deploy.evaluation.segmenters import SessionSegmenter
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.runtimes.session import Session
 
@@ -31,9 +33,9 @@ def _expected_box_mask(box, image_hw, shrink: int) -> np.ndarray:
     return (torch.nn.functional.interpolate(low_res, image_hw, mode="bilinear")[0, 0] > 0).numpy()
 
 
-def test_ious_are_those_of_the_upsampled_best_mask_with_the_truth(plan, sessions, small_dataset):
+def test_ious_are_those_of_the_upsampled_best_mask_with_the_truth(plan, segmenters, small_dataset):
     record = small_dataset.images[0]
-    result = Evaluator(plan, sessions).evaluate(record)
+    result = Evaluator(plan, segmenters).evaluate(record)
     truths = {item.id: (item.mask(), item.box) for item in record.objects}
     rows = [row for row in result.objects if row.kind == "box"]
     assert len(rows) == 2 * len(record.objects)
@@ -46,8 +48,8 @@ def test_ious_are_those_of_the_upsampled_best_mask_with_the_truth(plan, sessions
         assert row.predicted_iou == pytest.approx(0.8)
 
 
-def test_agreement_is_with_the_reference_at_low_resolution(plan, sessions, small_dataset):
-    result = Evaluator(plan, sessions).evaluate(small_dataset.images[0])
+def test_agreement_is_with_the_reference_at_low_resolution(plan, segmenters, small_dataset):
+    result = Evaluator(plan, segmenters).evaluate(small_dataset.images[0])
     rows = [row for row in result.objects if row.kind == "1-click"]
     # Without a box the float session answers with all 128x128 pixels, int8 with 120x120 of them.
     assert {row.agreement for row in rows if row.artifact == "float"} == {None}
@@ -55,8 +57,8 @@ def test_agreement_is_with_the_reference_at_low_resolution(plan, sessions, small
     assert agreements == pytest.approx([120**2 / 128**2] * len(agreements))
 
 
-def test_every_artifact_is_asked_the_same(plan, sessions, small_dataset):
-    result = Evaluator(plan, sessions).evaluate(small_dataset.images[0])
+def test_every_artifact_is_asked_the_same(plan, sessions, segmenters, small_dataset):
+    result = Evaluator(plan, segmenters).evaluate(small_dataset.images[0])
     prompts = {name: [] for name in sessions}
     for row in result.objects:
         prompts[row.artifact].append((row.object, row.kind, row.prompt))
@@ -64,55 +66,56 @@ def test_every_artifact_is_asked_the_same(plan, sessions, small_dataset):
     assert len(set(prompts["float"])) == len(prompts["float"])
 
 
-def test_prompts_do_not_depend_on_what_was_evaluated_before(plan, sessions, small_dataset):
-    forwards, backwards = Evaluator(plan, sessions), Evaluator(plan, sessions)
+def test_prompts_do_not_depend_on_what_was_evaluated_before(plan, segmenters, small_dataset):
+    forwards, backwards = Evaluator(plan, segmenters), Evaluator(plan, segmenters)
     first = [forwards.evaluate(record) for record in small_dataset]
     second = [backwards.evaluate(record) for record in small_dataset.images[::-1]][::-1]
     assert [r.objects for r in first] == [r.objects for r in second]
 
 
 def test_each_image_is_decoded_once_and_each_prompt_encoded_once(
-    plan, sessions, small_dataset, monkeypatch
+    plan, sessions, segmenters, small_dataset, monkeypatch
 ):
     counts = {"load_annotated": 0, "prepare_image": 0, "encode_prompt": 0}
     for name in counts:
-        original = getattr(evaluator_module, name)
+        module = evaluator_module if name == "load_annotated" else segmenters_module
+        original = getattr(module, name)
 
         def counted(*args, name=name, original=original):
             counts[name] += 1
             return original(*args)
 
-        monkeypatch.setattr(evaluator_module, name, counted)
+        monkeypatch.setattr(module, name, counted)
     record = small_dataset.images[0]
-    Evaluator(plan, sessions).evaluate(record)
+    Evaluator(plan, segmenters).evaluate(record)
     prompts = 3 * len(record.objects)
     assert counts == {"load_annotated": 1, "prepare_image": 1, "encode_prompt": prompts}
     assert sessions["int8"].calls == prompts
 
 
-def test_a_broken_image_is_named_and_the_others_go_on(plan, sessions, small_dataset, tmp_path):
+def test_a_broken_image_is_named_and_the_others_go_on(plan, segmenters, small_dataset, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(small_dataset.images[0].path.read_bytes()[:2000])
     images = (replace(small_dataset.images[0], path=broken), small_dataset.images[1])
-    results = [Evaluator(plan, sessions).evaluate(r) for r in Dataset("two", images)]
+    results = [Evaluator(plan, segmenters).evaluate(r) for r in Dataset("two", images)]
     assert str(broken) in results[0].broken
     assert not results[0].objects
     assert results[1].broken is None
     assert results[1].objects
 
 
-def test_an_object_that_cannot_be_used_does_not_cost_the_others(plan, sessions, small_dataset):
+def test_an_object_that_cannot_be_used_does_not_cost_the_others(plan, segmenters, small_dataset):
     record = small_dataset.images[0]
     other = small_dataset.images[1].objects[0]
     wrong = replace(record.objects[0], source=other.source)
-    evaluator = Evaluator(plan, sessions)
+    evaluator = Evaluator(plan, segmenters)
     mixed = evaluator.evaluate(replace(record, objects=(wrong, *record.objects[1:])))
     assert {row.object for row in mixed.objects} == {item.id for item in record.objects[1:]}
     assert [problem.cost for problem in mixed.problems] == ["object"]
     assert "size" in evaluator.evaluate(replace(record, objects=(wrong,))).broken
 
 
-def test_an_artifact_that_fails_is_named(plan, sessions, small_dataset):
+def test_an_artifact_that_fails_is_named(plan, sessions, segmenters, small_dataset):
     class Failing(Session):
         metadata = sessions["int8"].metadata
 
@@ -120,15 +123,17 @@ def test_an_artifact_that_fails_is_named(plan, sessions, small_dataset):
             masks = np.full((1, NANO.num_masks, NANO.mask_size, NANO.mask_size), np.nan)
             return {"low_res_masks": masks, "iou_predictions": np.zeros((1, NANO.num_masks))}
 
-    evaluator = Evaluator(plan, sessions | {"int8": Failing()})
+    evaluator = Evaluator(plan, segmenters | {"int8": SessionSegmenter(Failing())})
     with pytest.raises(ArtifactError, match=r"^int8: .*not finite"):
         evaluator.evaluate(small_dataset.images[0])
 
 
-def test_simulated_clicking_runs_each_artifact_on_its_own_mistakes(plan, sessions, small_dataset):
+def test_simulated_clicking_runs_each_artifact_on_its_own_mistakes(
+    plan, sessions, segmenters, small_dataset
+):
     record = small_dataset.images[0]
     clicking = replace(plan, protocols=(), clicking=True)
-    result = Evaluator(clicking, sessions).evaluate(record)
+    result = Evaluator(clicking, segmenters).evaluate(record)
     assert [(row.object, row.artifact) for row in result.clicking] == [
         (item.id, name) for item in record.objects for name in sessions
     ]

@@ -31,8 +31,8 @@ def checkpoints(tmp_path_factory):
 
 
 @pytest.fixture
-def fake_sessions(sessions, monkeypatch):
-    monkeypatch.setattr(runner, "open_artifact", lambda artifact, plan: sessions[artifact.name])
+def fake_sessions(sessions, segmenters, monkeypatch):
+    monkeypatch.setattr(runner, "open_artifact", lambda artifact, plan: segmenters[artifact.name])
     return sessions
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sqsam_deploy.datasets import open_dataset, subset
 from sqsam_deploy.evaluation import discovery
-from sqsam_deploy.evaluation import sessions as sessions_module
+from sqsam_deploy.evaluation import segmenters as segmenters_module
 from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.results import read_results
 from sqsam_deploy.report.parity import evaluate
@@ -19,7 +19,7 @@ from sqsam_deploy.report.parity_paper_tables import paper_tables
 def request_for(sessions, tmp_path, monkeypatch, shared):
     """A request about two sessions and ten images of coco_mini."""
     by_stem = lambda path, threads: sessions[path.stem]  # noqa: E731
-    monkeypatch.setattr(sessions_module, "open_session", by_stem)
+    monkeypatch.setattr(segmenters_module, "open_session", by_stem)
     monkeypatch.setattr(discovery, "_metadata", lambda path: sessions[path.stem].metadata)
     for name in sessions:
         (tmp_path / f"{name}.onnx").touch()

@@ -124,16 +124,16 @@ def test_too_many_clicks_are_refused():
 
 
 def test_limiting_keeps_the_first_click_and_the_latest():
-    limited = limit_clicks(clicks(*[(i, 0, 1) for i in range(9)]), NANO)
+    limited = limit_clicks(clicks(*[(i, 0, 1) for i in range(9)]), NANO.max_clicks)
     assert limited.point_coords[:, 0].tolist() == [0, 4, 5, 6, 7, 8]
 
 
 def test_limiting_leaves_a_prompt_that_fits_and_keeps_the_box():
     prompt = clicks((1, 2, 1))
-    assert limit_clicks(prompt, NANO) is prompt
+    assert limit_clicks(prompt, NANO.max_clicks) is prompt
     many = clicks(*[(i, 0, 0) for i in range(9)])
     boxed = Prompt(many.point_coords, many.point_labels, (1, 2, 3, 4))
-    assert limit_clicks(boxed, NANO).box == (1, 2, 3, 4)
+    assert limit_clicks(boxed, NANO.max_clicks).box == (1, 2, 3, 4)
 
 
 def test_labels_and_coordinates_must_match():

@@ -27,6 +27,7 @@ from tests.evaluation.conftest import (  # noqa: F401
     dataset,
     make_report,
     plan,
+    segmenters,
     sessions,
     small_dataset,
 )

@@ -23,11 +23,11 @@ from sqsam_deploy.report.parity_drawings import pictures
 
 
 @pytest.fixture
-def evaluated(plan, sessions, small_dataset, tmp_path, monkeypatch):
+def evaluated(plan, segmenters, small_dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        worst_cases, "open_artifact", lambda artifact, plan: sessions[artifact.name]
+        worst_cases, "open_artifact", lambda artifact, plan: segmenters[artifact.name]
     )
-    monkeypatch.setattr(runner, "open_artifact", lambda artifact, plan: sessions[artifact.name])
+    monkeypatch.setattr(runner, "open_artifact", lambda artifact, plan: segmenters[artifact.name])
     run = run_plan(plan, small_dataset, tmp_path)
     report = summarize(plan, small_dataset, run.images, Settings(DriftLimits(), seed=0))
     objects = collect(plan, run.images).objects

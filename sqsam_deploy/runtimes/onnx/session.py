@@ -50,7 +50,7 @@ def open_session(path: Path, threads: int | None = None) -> OnnxSession:
     metadata = metadata_of(model, path)
     try:
         session = onnxruntime.InferenceSession(
-            model.SerializeToString(), _options(threads), providers=["CPUExecutionProvider"]
+            model.SerializeToString(), session_options(threads), providers=["CPUExecutionProvider"]
         )
     # ONNX Runtime raises a dozen classes of its own that share no base but Exception.
     except Exception as error:
@@ -59,7 +59,8 @@ def open_session(path: Path, threads: int | None = None) -> OnnxSession:
     return OnnxSession(metadata, session)
 
 
-def _options(threads: int | None) -> "onnxruntime.SessionOptions":
+def session_options(threads: int | None) -> "onnxruntime.SessionOptions":
+    """How ONNX Runtime runs a file; None leaves its default number of threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -10,7 +10,7 @@ from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.description import describe
 from sqsam_deploy.quantization import export_fp16, export_fp32
 from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
-from sqsam_deploy.runtimes.onnx.session import _options
+from sqsam_deploy.runtimes.onnx.session import session_options
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_onnx,
     activation_scales_of_program,
@@ -97,7 +97,7 @@ def test_products_are_exact_on_every_processor(
 ) -> None:
     # onnxruntime_session_options_config_keys.h: "use slower U8U8 matrix multiplications".
     monkeypatch.setattr("sqsam_deploy.runtimes.onnx.session.this_one_saturates", lambda: saturates)
-    options = _options(threads=1)
+    options = session_options(threads=1)
     assert options.get_session_config_entry("session.x64quantprecision") == entry
 
 
