@@ -131,22 +131,16 @@ def _coco_file(request: ParityRequest, option: str) -> Path:
 
 
 def _artifacts(request: ParityRequest) -> tuple[Artifact, ...]:
-    peers = find_peers(request.peer)
+    directory, peers = request.directory, find_peers(request.peer)
     if request.score:
-        own = artifacts_alone(request.directory, request.only) if request.directory else ()
+        own = artifacts_alone(directory, request.only) if directory else ()
         return (*own, *own_references(peers))
-    own = _compared(request) if request.directory else ()
-    # Everything stands behind what it is compared with.
-    return (*own, *assign_references(peers, None))
-
-
-def _compared(request: ParityRequest) -> tuple[Artifact, ...]:
-    assert request.directory is not None, "asked about a directory"
-    artifacts = find_artifacts(request.directory, request.only, request.reference)
-    alone = all(artifact.is_reference for artifact in artifacts) and not request.peer
-    if alone and request.baseline is None:
+    own = find_artifacts(directory, request.only, request.reference) if directory else ()
+    # Each stands behind what it is compared with.
+    artifacts = (*own, *assign_references(peers, None))
+    if all(artifact.is_reference for artifact in artifacts) and request.baseline is None:
         raise UsageError(
-            f"{request.directory} has nothing to compare with {artifacts[0].name}: "
+            f"there is nothing to compare with {artifacts[0].name}: "
             "add artifacts, or a --baseline, or only --score it"
         )
     return artifacts

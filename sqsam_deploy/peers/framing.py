@@ -65,7 +65,7 @@ class Padded:
         """See `Framing`."""
         height, width = self.scaled_hw(image_hw)
         scale = np.array([width / image_hw[1], height / image_hw[0]])
-        return (coords * scale).astype(np.float32)
+        return np.asarray(coords * scale, np.float32)
 
     def cut(self, logits: NDArray[np.float32], image_hw: tuple[int, int]) -> NDArray[np.float32]:
         """See `Framing`."""
@@ -150,7 +150,7 @@ class Letterboxed:
         top, left = self.offset(image_hw)
         corners = (boxes - np.array([left, top, left, top])) / self.gain(image_hw)
         height, width = image_hw
-        return np.clip(corners, 0, (width, height, width, height)).astype(np.float32)
+        return np.asarray(np.clip(corners, 0, (width, height, width, height)), np.float32)
 
     def restore(
         self, logits: NDArray[np.float32], image_hw: tuple[int, int]

@@ -46,7 +46,8 @@ def _option(name, files):
 
 
 def test_a_peer_alone_is_scored(pair, tmp_path):
-    done = _parity(_option("Known", pair), "--prompts", "box,1-click,3-clicks", "-o", tmp_path)
+    kinds = "box,1-click,3-clicks"
+    done = _parity(_option("Known", pair), "--score", "--prompts", kinds, "-o", tmp_path)
     assert done.code == 0, done.stderr
     report = json.loads((tmp_path / "parity.json").read_text())
     (name,) = report["artifacts"]
@@ -76,10 +77,16 @@ def test_peers_stand_beside_checkpoints_of_this_project(pair, tmp_path):
     folder = tmp_path / "artifacts"
     folder.mkdir()
     shutil.copy(weights_file(Path("nano")), folder / "nano.safetensors")
-    done = _parity(folder, _option("Known", pair), "--prompts", "1-click")
+    done = _parity(folder, _option("Known", pair), "--score", "--prompts", "1-click")
     assert done.code == 0, done.stderr
     report = json.loads((folder / "parity.json").read_text())
-    assert list(report["artifacts"]) == ["Known fp32", "nano.safetensors"]
+    assert list(report["artifacts"]) == ["nano.safetensors", "Known fp32"]
+
+
+def test_one_file_cannot_be_compared(pair, tmp_path):
+    done = _parity(_option("Known", pair), "-o", tmp_path)
+    assert done.code == 2
+    assert "--score" in done.stderr
 
 
 def test_two_files_of_one_name_and_precision_are_refused(pair, tmp_path):
