@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from sqsam_deploy._internal.requests import POSITIVE
 from sqsam_deploy._internal.terminal import PlainConsole, note, stderr, stdout
 from sqsam_deploy.cli._app import loading, make_app, run
 from sqsam_deploy.evaluation.request import ParityRequest
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 #: Exit codes by outcome.
 EXIT_CODES = {"passed": 0, "failed": 1, "undecided": 3}
 
-app = make_app("sqsam-parity", "[OPTIONS] [DIR]")
+app = make_app("sqsam-parity", "[OPTIONS] [DIR] | COMMAND")
 
 
 @app.default
@@ -42,6 +44,43 @@ def parity(request: Annotated[ParityRequest | None, Parameter(name="*")] = None)
     print_report(outcome.report, stdout())
     append_step_summary(outcome.report)
     return 0 if request.score else EXIT_CODES[outcome.report.outcome]
+
+
+@app.command(name="saliency")
+def score_maps(
+    dataset: Annotated[Path, Parameter(metavar="DIR")],
+    /,
+    *,
+    masks: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    saliency: Annotated[tuple[Path, ...], Parameter(metavar="FILE|DIR")] = (),
+    count: Annotated[int | None, POSITIVE] = None,
+    seed: int = 0,
+) -> None:
+    """Score saliency maps on a set of photos with masks, by the measures of the field.
+
+    Takes ECSSD, DUTS, DUT-OMRON, PASCAL-S, SOD and their kind: photos as JPEG, a PNG of the same
+    stem for each, in folders of any name; or a folder with an index.json.
+
+    Exit codes: 0 scored, 2 wrong usage, 3 something could not be read or run.
+
+    Args:
+        dataset: Folder with the photos and their masks.
+        masks: Folder of the masks, where they are not PNG files beside JPEG photos.
+        saliency: Network to score (an artifact, or any ONNX file), or a folder of maps, one file
+            STEM.png for each photo. May be given several times. Without it, the bundled network.
+        count: Number of photos, drawn with the seed. Without it, all.
+        seed: Seed of the drawn photos.
+    """
+    with loading():
+        from sqsam_deploy.evaluation.saliency_sets import open_saliency_set, score_saliency
+        from sqsam_deploy.report.parity_tables import saliency_table
+        from sqsam_deploy.report.parity_text import print_table
+
+    data = open_saliency_set(dataset, masks, count, seed)
+    sources = saliency or (Path("saliency"),)
+    with _shown(stderr()) as stage:
+        found = score_saliency(data, sources, stage("scoring", data.size))
+    print_table(saliency_table(data.name, sources, found), stdout())
 
 
 def _print_run(outcome: "ParityOutcome") -> None:

@@ -43,6 +43,7 @@ from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.results import ObjectResult, read_results, write_results
 from sqsam_deploy.evaluation.runner import Progress, Run, finish, run_plan
 from sqsam_deploy.evaluation.summary import Settings, collect, summarize, tally_run
+from sqsam_deploy.evaluation.whole_objects import WholeObjects
 from sqsam_deploy.evaluation.worst_cases import WorstCase, worst_objects
 
 RESULTS_NAME = "parity-objects.csv"
@@ -157,6 +158,8 @@ def _protocols(request: ParityRequest) -> Iterator[PromptProtocol]:
         yield DetectorBoxes(read_detections(request.detections, category_names(content), limit))
     if request.saliency is not None:
         yield SaliencyPoints(request.saliency)
+    if request.whole_objects:
+        yield WholeObjects(request.seed)
 
 
 def _settings(request: ParityRequest, plan: EvaluationPlan) -> Settings:

@@ -33,6 +33,8 @@ class ParityRequest:
             also measures AP.
         saliency: Saliency to take clicks from too: a network (an artifact, an ONNX file, or
             saliency, the bundled one), or a folder of maps, one file STEM.png for each image.
+        whole_objects: Also click on parts (the lower third of a person, a mask within a larger
+            one), and compare with the whole object.
         clicking: Also simulate interactive clicking, and report NoC@80, NoC@85 and NoC@90.
         max_drift: Largest loss of mIoU that passes, in points: a number, or numbers by kind of
             prompt as in 0.5,1-click=2. Without it, 1, and 4 on the bundled sample.
@@ -68,6 +70,7 @@ class ParityRequest:
     jitter: Annotated[float, NOT_NEGATIVE] = 0.0
     detections: Annotated[Path | None, Parameter(metavar="FILE")] = None
     saliency: Annotated[Path | None, Parameter(metavar="FILE|DIR")] = None
+    whole_objects: bool = False
     clicking: bool = False
     max_drift: Annotated[str | float | None, Parameter(metavar="POINTS")] = None
     min_agreement: Annotated[float | None, Parameter(validator=Number(gte=0, lt=1))] = None

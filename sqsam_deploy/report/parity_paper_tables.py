@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from sqsam_deploy.benchmark.macs import preset_work
 from sqsam_deploy.evaluation.report import ArtifactReport, MeanIou, ParityReport
+from sqsam_deploy.evaluation.whole_objects import WholeObjects
 from sqsam_deploy.model.config import PRESETS
 from sqsam_deploy.published import BoxRow, published
 from sqsam_deploy.report.page import Table
@@ -20,7 +21,7 @@ _SALIENCY = ("saliency-1", "saliency-3")
 
 def paper_tables(report: ParityReport) -> list[Table]:
     """The tables whose prompts, or whose objects, the run used."""
-    makers = (_table_1, _boxes_table, _table_2, _table_3, _table_4)
+    makers = (_table_1, _boxes_table, _table_2, _table_3, _table_4, _whole_objects_table)
     tables = (make(report) for make in makers)
     return [table for table in tables if table is not None]
 
@@ -98,6 +99,21 @@ def _table_4(report: ParityReport) -> Table | None:
         rows.append((name, _overall(one), _overall(three), count))
     title = f"Table 4: saliency points, large masks, {report.dataset.name}"
     return Table(title, ("", "1 point", "3 points", "images"), tuple(rows))
+
+
+def _whole_objects_table(report: ParityReport) -> Table | None:
+    """A click on a part, for which the paper has figures and no table."""
+    kinds = WholeObjects.kinds
+    if not set(kinds) <= set(report.prompts):
+        return None
+    rows = []
+    for name, artifact in report.artifacts.items():
+        found = [_of_kind(artifact, kind) for kind in kinds]
+        cells = [(_overall(row), f"{row.objects if row else 0}") for row in found]
+        rows.append((name, *(cell for pair in cells for cell in pair)))
+    columns = ("", "lower third of a person", "persons", "nested part", "objects")
+    title = f"Whole objects: a click on a part, mIoU with the whole, {report.dataset.name}"
+    return Table(title, columns, tuple(rows))
 
 
 def _parameters(artifact: ArtifactReport) -> str:

@@ -1,5 +1,9 @@
 """A report as tables of text, which every output draws its own way."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
 from sqsam_deploy.evaluation.gate import overall
 from sqsam_deploy.evaluation.report import (
     ArtifactReport,
@@ -11,6 +15,7 @@ from sqsam_deploy.evaluation.report import (
 )
 from sqsam_deploy.report.page import Table
 from sqsam_deploy.report.parity_paper_tables import paper_tables
+from sqsam_deploy.saliency.measures import SaliencyMeasures
 
 
 def title(report: ParityReport) -> str:
@@ -260,3 +265,15 @@ def signed(points: float) -> str:
     """ "+0.12", and "0.00" without a sign."""
     text = f"{points:+.2f}"
     return text[1:] if float(text) == 0 else text
+
+
+def saliency_table(
+    name: str, sources: Sequence[Path], measures: Sequence[SaliencyMeasures]
+) -> Table:
+    """One row a source of saliency maps, on the data set `name`."""
+    rows = tuple(
+        (f"{source}", *(f"{value:.3f}" for value in list(asdict(found).values())[1:]))
+        for source, found in zip(sources, measures, strict=True)
+    )
+    columns = ("maps", "MAE", "max F", "weighted F", "S", "max E", "mean E")
+    return Table(f"Saliency: {measures[0].images} photos of {name}", columns, rows)

@@ -18,12 +18,17 @@ _MARKS = {"passed": "✅", "failed": "❌", "undecided": "❔"}
 
 def print_report(report: ParityReport, console: PlainConsole) -> None:
     """Prints every table, what went wrong, and the result last, where a reader looks for it."""
-    draw = _draw_rich if console.is_terminal else _draw_plain
     for table in report_tables(report):
-        draw(table, console)
+        print_table(table, console)
     for sentence in problems(report):
         console.print(sentence, soft_wrap=True)
     console.print(headline(report), style=_COLORS[report.outcome], soft_wrap=True)
+
+
+def print_table(table: Table, console: PlainConsole) -> None:
+    """Prints one table, in color on a terminal, in plain text elsewhere."""
+    draw = _draw_rich if console.is_terminal else _draw_plain
+    draw(table, console)
 
 
 def _draw_rich(table: Table, console: PlainConsole) -> None:

@@ -10,13 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from sqsam_deploy.model.saliency import SaliencyConfig
+from sqsam_deploy.saliency.measures import f_measure, precision_recall
 from sqsam_deploy.training.augment import resize_image
 from sqsam_deploy.training.readers import MaskedImage
-
-#: Weight of precision over recall that the saliency literature uses (Achanta et al., CVPR 2009).
-BETA_SQUARED = 0.3
-#: Levels of a stored saliency map, each a threshold of the F-measure.
-LEVELS = 256
 
 #: HxWx3 uint8 RGB to HxW float in [0, 1].
 SaliencyFunction = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -49,28 +45,9 @@ def saliency_scores(predict: SaliencyFunction, photos: Iterable[MaskedImage]) ->
     return SaliencyScores(len(errors), float(np.mean(errors)), max_f_measure(precision, recall))
 
 
-def precision_recall(
-    predicted: NDArray[np.float32], truth: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Precision and recall at every threshold 0..255 of a map in steps of 1/255.
-
-    Args:
-        predicted: HxW in [0, 1].
-        truth: HxW, not empty.
-
-    Returns:
-        2x256. Where no pixel reaches the threshold, precision and recall are 0.
-    """
-    levels = np.clip(np.rint(predicted * (LEVELS - 1)), 0, LEVELS - 1).astype(np.int64)
-    hits = np.bincount(levels[truth], minlength=LEVELS)[::-1].cumsum()[::-1]
-    marked = np.bincount(levels.ravel(), minlength=LEVELS)[::-1].cumsum()[::-1]
-    return np.stack([hits / np.maximum(marked, 1), hits / np.count_nonzero(truth)])
-
-
 def max_f_measure(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> float:
-    """The largest (1 + b) P R / (b P + R), b = 0.3."""
-    above = (1 + BETA_SQUARED) * precision * recall
-    return float((above / np.maximum(BETA_SQUARED * precision + recall, 1e-12)).max())
+    """The largest F-measure over the thresholds."""
+    return float(f_measure(precision, recall).max())
 
 
 def network_map(model: nn.Module, config: SaliencyConfig, device: torch.device) -> SaliencyFunction:
