@@ -76,7 +76,7 @@ def nested_parts(masks: Sequence[Mask]) -> list[Mask | None]:
     inside = coco_mask.iou(rles, rles, [1] * len(rles)) >= INSIDE
     smaller = areas[:, None] <= LARGEST_PART * areas[None, :]
     return [
-        _farthest(masks[index], [masks[part] for part in np.flatnonzero(column)])
+        _farthest(masks[index], [masks[part] for part in np.flatnonzero(column).tolist()])
         for index, column in enumerate((inside & smaller).T)
     ]
 

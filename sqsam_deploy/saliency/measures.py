@@ -94,7 +94,7 @@ def precision_recall(saliency: NDArray[np.floating], truth: Mask) -> NDArray[np.
         2x256. Where no pixel reaches the threshold both are 0; so is recall of an empty truth.
     """
     hits, marked = _marked(saliency, truth)
-    return np.stack([hits / np.maximum(marked, 1), hits / max(np.count_nonzero(truth), 1)])
+    return np.stack([hits / np.maximum(marked, 1), hits / max(int(truth.sum()), 1)])
 
 
 def _marked(
@@ -196,8 +196,8 @@ def e_measure(saliency: Map, truth: Mask) -> NDArray[np.float64]:
     hits, marked = _marked(saliency, truth)
     total, inside = truth.size, int(truth.sum())
     if inside in (0, total):
-        right = marked if inside else total - marked
-        return right / (total - 1 + _TINY)
+        right: NDArray[np.float64] = (marked if inside else total - marked) / (total - 1 + _TINY)
+        return right
     x, y = marked / total, inside / total
     kinds = (
         (hits, 1 - x, 1 - y),
