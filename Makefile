@@ -4,7 +4,7 @@ VENV ?= .venv
 OUTPUT ?= artifacts
 WEIGHTS ?= paper
 
-.PHONY: export test quick checks fuzz wheel
+.PHONY: export test quick checks fuzz wheel docs
 
 # The main job: bundled weights to int8 artifacts for three runtimes. WEIGHTS=nano is the first try.
 export: $(VENV)/.installed
@@ -27,6 +27,10 @@ fuzz: $(VENV)/.installed-dev
 # The file that others install: dist/sqsam_deploy-VERSION-py3-none-any.whl.
 wheel: $(VENV)/.installed
 	$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+
+# The documents as a site, links checked, without a network: build/site/index.html.
+docs: $(VENV)/.installed-dev
+	$(VENV)/bin/python docs/site.py
 
 checks: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check

@@ -48,7 +48,7 @@ class Predictor:
     The vocabulary is that of segment-anything's `SamPredictor`. An image is resized once, in
     `set_image`; its saliency is computed once, when it is first asked for.
 
-    Example:
+    Examples:
         >>> predictor = Predictor(open_session(Path("artifacts/nano-int8.onnx")))
         >>> predictor.set_image(image)
         >>> mask = predictor.predict_auto().masks[0]
@@ -57,7 +57,12 @@ class Predictor:
     """
 
     def __init__(self, session: Session, saliency: SaliencyModel | None = None) -> None:
-        """Args: `saliency` picks the clicks of `predict_auto`; None opens the bundled network."""
+        """Takes an open artifact.
+
+        Args:
+            session: Any artifact or checkpoint, from `open_session`.
+            saliency: Picks the clicks of `predict_auto`; None opens the bundled network.
+        """
         self.session = session
         self.config = config_of(session.metadata)
         self._saliency = saliency
