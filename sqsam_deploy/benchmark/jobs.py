@@ -7,8 +7,9 @@ from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.result import Memory, MemoryUse, Stage
 
 #: "artifact" is one of this project's files, "network" is torch with random weights, "plain" is
-#: a runtime's file of any network, fed with random numbers.
-JobKind = Literal["artifact", "network", "plain"]
+#: a runtime's file of any network, fed with random numbers, "peer" one file of a peer of the SAM
+#: family, fed as the peer feeds it.
+JobKind = Literal["artifact", "network", "plain", "peer"]
 
 
 class Job(Frozen):
@@ -19,6 +20,7 @@ class Job(Frozen):
         target: Path of the file, or name of the preset of a "network".
         metadata: Of an "artifact", from its manifest: reading it from the file would leave traces
             in the memory that is measured.
+        peer: All files of a "peer", of which `target` is one.
         threads: CPU threads.
         photos: Photos of the bundled sample that inputs are made from.
     """
@@ -26,6 +28,7 @@ class Job(Frozen):
     kind: JobKind
     target: str
     metadata: ArtifactMetadata | None = None
+    peer: tuple[str, ...] = ()
     threads: int
     photos: int = 8
 

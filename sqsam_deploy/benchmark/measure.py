@@ -172,6 +172,7 @@ class _Run:
             kind=item.target.kind,
             target=item.target.target,
             metadata=item.target.metadata,
+            peer=item.target.peer,
             threads=item.threads,
             photos=self._plan.photos,
         )

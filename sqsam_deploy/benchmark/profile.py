@@ -18,7 +18,7 @@ from sqsam_deploy.runtimes.registry import runtime_of_metadata, runtimes_for
 
 def can_profile(job: Job) -> bool:
     """Whether the runtime has a tool for it."""
-    return job.kind != "network" and _runtime(job).profiler is not None
+    return job.kind in ("artifact", "plain") and _runtime(job).profiler is not None
 
 
 def take_profile(job: Job, count: int) -> Profile:

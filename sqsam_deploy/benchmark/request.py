@@ -25,6 +25,8 @@ class BenchRequest:
         peak: Also measure the peak rate of this processor.
         profile: Also profile each artifact by operator.
         peers: Directory of other networks, written by benchmarks/peers/build.py.
+        peer: Another network, as its exporter wrote it: NAME=ENCODER.onnx+DECODER.onnx, or
+            NAME=FILE.onnx. Encoder and decoder are rows of their own. May be given several times.
     """
 
     directories: Annotated[tuple[Path, ...], Parameter(metavar="DIR")]
@@ -36,6 +38,7 @@ class BenchRequest:
     peak: Annotated[bool, Parameter(negative="--no-peak")] = True
     profile: Annotated[bool, Parameter(negative="--no-profile")] = True
     peers: Annotated[Path | None, Parameter(metavar="DIR")] = None
+    peer: Annotated[tuple[str, ...], Parameter(metavar="NAME=FILE+FILE")] = ()
 
     def __post_init__(self) -> None:
         """Takes paths as text too."""

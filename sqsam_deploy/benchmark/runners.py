@@ -1,4 +1,4 @@
-"""The three kinds of subject a worker can load and run, each timing its own stages."""
+"""The four kinds of subject a worker can load and run, each timing its own stages."""
 
 import time
 from collections.abc import Mapping
@@ -15,9 +15,10 @@ from sqsam_deploy.benchmark.jobs import Job
 from sqsam_deploy.benchmark.photos import Photo, load_photos
 from sqsam_deploy.benchmark.result import Stage
 from sqsam_deploy.model.description import config_of
+from sqsam_deploy.peers import file_inputs, read_peer
 from sqsam_deploy.prompts.binding import bind_inputs
 from sqsam_deploy.runtimes.base import RawRunner
-from sqsam_deploy.runtimes.registry import runtime_of_metadata, runtimes_for
+from sqsam_deploy.runtimes.registry import find_runtime, runtime_of_metadata, runtimes_for
 from sqsam_deploy.runtimes.session import Session
 
 StageTimes = dict[Stage, float]
@@ -37,6 +38,8 @@ def make_runner(job: Job) -> Runner:
     """The runner of a job, with libraries imported and inputs prepared."""
     if job.kind == "plain":
         return PlainRunner(Path(job.target), job.threads)
+    if job.kind == "peer":
+        return PeerRunner(job, load_photos(job.photos))
     _limit_torch(job.threads)
     if job.kind == "network":
         return NetworkRunner(job.target, load_photos(job.photos))
@@ -155,4 +158,27 @@ class PlainRunner:
             self._feeds = self._network.random_inputs()
         start = time.perf_counter()
         self._network.run(self._feeds)
+        return {"inference": (time.perf_counter() - start) * 1e3}
+
+
+class PeerRunner:
+    """One file of a peer, fed with photos and prompts as the peer feeds it."""
+
+    def __init__(self, job: Job, photos: list[Photo]) -> None:
+        self._path, self._threads = Path(job.target), job.threads
+        peer = read_peer("peer", [Path(file) for file in job.peer])
+        self._feeds = [file_inputs(peer, self._path, p.image, p.prompt) for p in photos]
+        self._runtime = find_runtime(peer.runtime)
+        self._network: RawRunner
+        import_module(self._runtime.library)
+
+    def load(self) -> None:
+        """Opens the file."""
+        self._network = self._runtime.raw_runner(self._path, self._threads)
+
+    def run(self, index: int) -> StageTimes:
+        """One inference."""
+        feeds = self._feeds[index % len(self._feeds)]
+        start = time.perf_counter()
+        self._network.run(feeds)
         return {"inference": (time.perf_counter() - start) * 1e3}

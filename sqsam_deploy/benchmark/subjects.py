@@ -14,6 +14,8 @@ from sqsam_deploy.benchmark.jobs import JobKind
 from sqsam_deploy.benchmark.result import NotMeasured, Subject
 from sqsam_deploy.benchmark.roofline import PeakKernel
 from sqsam_deploy.errors import ArtifactError, UsageError
+from sqsam_deploy.peers import Peer, parse_peer, read_peer
+from sqsam_deploy.peers.graphs import content_sha256, external_files, read_graph
 from sqsam_deploy.runtimes.registry import runtime_of_metadata, runtimes_for
 
 PEERS_NAME = "peers.json"
@@ -27,6 +29,7 @@ class RunnableSubject:
     kind: JobKind
     target: str
     metadata: ArtifactMetadata | None = None
+    peer: tuple[str, ...] = ()
 
 
 class PeerEntry(Frozen):
@@ -160,6 +163,36 @@ def _peer(directory: Path, entry: PeerEntry) -> RunnableSubject:
         random_weights=True,
     )
     return RunnableSubject(subject, "plain", str(path))
+
+
+def exported_peer_targets(option: str) -> list[RunnableSubject]:
+    """The files of a peer that its own exporter wrote, each by itself.
+
+    Args:
+        option: `NAME=ENCODER.onnx+DECODER.onnx`, or `NAME=FILE.onnx`.
+
+    Raises:
+        UsageError: It is not written so.
+        ArtifactError: A file is missing, or of no form that is read.
+    """
+    peer = read_peer(*parse_peer(option))
+    parts = ("image encoder", "mask decoder") if len(peer.files) == 2 else ("whole network",)
+    return [_exported(peer, path, part) for path, part in zip(peer.files, parts, strict=True)]
+
+
+def _exported(peer: Peer, path: Path, part: str) -> RunnableSubject:
+    graph = read_graph(path)
+    subject = Subject(
+        name=f"{peer.preset} {path.name}",
+        role="peer",
+        runtime=peer.runtime,
+        precision=graph.precision,
+        scope=part,
+        sha256=content_sha256([path]),
+        bytes=sum(file.stat().st_size for file in (path, *external_files(path))),
+        parameters=graph.parameters or None,
+    )
+    return RunnableSubject(subject, "peer", str(path), peer=tuple(map(str, peer.files)))
 
 
 def peak_target(kernel: PeakKernel) -> RunnableSubject:

@@ -17,6 +17,7 @@ from sqsam_deploy.benchmark.roofline import build_peak_kernels
 from sqsam_deploy.benchmark.subjects import (
     RunnableSubject,
     artifact_targets,
+    exported_peer_targets,
     network_target,
     peak_target,
     peer_targets,
@@ -118,6 +119,8 @@ def _targets(request: BenchRequest) -> tuple[list[RunnableSubject], list[NotMeas
         targets += [network_target(name) for name in _presets(targets)]
     if request.peers is not None:
         targets += peer_targets(request.peers)
+    for option in request.peer:
+        targets += exported_peer_targets(option)
     return targets, left_out
 
 

@@ -5,12 +5,12 @@ read from their signatures alone. `open_peer` loads it. docs/peers.md has the fo
 """
 
 from sqsam_deploy.peers.instances import InstanceSegmenter
-from sqsam_deploy.peers.pairs import PairSegmenter
+from sqsam_deploy.peers.pairs import PairSegmenter, file_inputs
 from sqsam_deploy.peers.peer import Decoder, Peer, parse_peer, read_peer
 
 PeerSegmenter = PairSegmenter | InstanceSegmenter
 
-__all__ = ["Peer", "PeerSegmenter", "open_peer", "parse_peer", "read_peer"]
+__all__ = ["Peer", "PeerSegmenter", "file_inputs", "open_peer", "parse_peer", "read_peer"]
 
 
 def open_peer(peer: Peer, threads: int | None = None) -> PeerSegmenter:

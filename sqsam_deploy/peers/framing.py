@@ -65,7 +65,8 @@ class Padded:
         """See `Framing`."""
         height, width = self.scaled_hw(image_hw)
         scale = np.array([width / image_hw[1], height / image_hw[0]])
-        return np.asarray(coords * scale, np.float32)
+        frame: NDArray[np.float32] = (coords * scale).astype(np.float32)
+        return frame
 
     def cut(self, logits: NDArray[np.float32], image_hw: tuple[int, int]) -> NDArray[np.float32]:
         """See `Framing`."""

@@ -115,14 +115,15 @@ def content_sha256(paths: Sequence[Path]) -> str:
     """
     digest = hashlib.sha256()
     for path in paths:
-        for file in (path, *_external_files(path)):
+        for file in (path, *external_files(path)):
             if not file.is_file():
                 raise ArtifactError(f"{path} keeps weights in {file}, which does not exist")
             digest.update(hash_file(file).encode())
     return digest.hexdigest()
 
 
-def _external_files(path: Path) -> list[Path]:
+def external_files(path: Path) -> list[Path]:
+    """The files beside one that hold its weights; there is none where it holds them itself."""
     from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
     external = filter(uses_external_data, _weights(read_model(path).graph))

@@ -1,13 +1,14 @@
 """An encoder and a decoder that takes points: SAM, MobileSAM, EdgeSAM, NanoSAM, EfficientSAM."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.peers.framing import Letterboxed
-from sqsam_deploy.peers.graphs import GraphRunner, Tensor
+from sqsam_deploy.peers.framing import Framing, Letterboxed
+from sqsam_deploy.peers.graphs import GraphRunner, Tensor, read_graph
 from sqsam_deploy.peers.peer import Decoder, Peer
 from sqsam_deploy.prompts import Prompt, limit_clicks
 from sqsam_deploy.prompts.encoding import (
@@ -16,7 +17,7 @@ from sqsam_deploy.prompts.encoding import (
     FOREGROUND,
     PADDING,
 )
-from sqsam_deploy.runtimes.session import RawPrediction
+from sqsam_deploy.runtimes.session import RawPrediction, random_array
 
 #: Masks of SAM's decoder where it returns all: the one for several prompts, and three for one.
 _ALL_MASKS = 4
@@ -78,7 +79,7 @@ class PairSegmenter:
     @property
     def input_key(self) -> str:
         """Equal for two segmenters that take a photo and a prompt in the same way."""
-        points = (self._names.batched, self._names.points)
+        points = (self._names.batched, self._names.points, self._names.most_points)
         return repr((self._peer.preset, self._framing, points))
 
     def prepare(self, image: NDArray[np.uint8]) -> Photo:
@@ -91,30 +92,7 @@ class PairSegmenter:
         Without a box SAM's decoders expect one point of padding. EfficientSAM knows no background
         clicks, which are left out, and takes 6 points, a box's corners among them.
         """
-        coords, labels = self._points(prompt)
-        clicks = int((labels < BOX_CORNER).sum())
-        several = clicks + (prompt.box is not None) > 1
-        missing = 0 if prompt.box is not None else 1
-        if self._names.points is not None:
-            missing = max(self._names.points - len(labels), 0)
-        elif self._names.batched:
-            missing = 0
-        coords = np.pad(self._framing.points(coords, image_hw), ((0, missing), (0, 0)))
-        labels = np.pad(labels, (0, missing), constant_values=PADDING)
-        return Points(coords, labels, several)
-
-    def _points(self, prompt: Prompt) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        if self._names.batched:
-            kept = prompt.point_labels == FOREGROUND
-            prompt = Prompt(prompt.point_coords[kept], prompt.point_labels[kept], prompt.box)
-        if self._names.points is not None:
-            corners = 0 if prompt.box is None else 2
-            prompt = limit_clicks(prompt, max(self._names.points - corners, 0))
-        coords, labels = prompt.point_coords, prompt.point_labels.astype(np.float32)
-        if prompt.box is None:
-            return coords, labels
-        box = np.asarray(prompt.box, np.float32).reshape(2, 2)
-        return np.append(coords, box, 0), np.append(labels, [BOX_CORNER, BOX_OPPOSITE_CORNER])
+        return list_points(self._names, self._framing, prompt, image_hw)
 
     def run(self, photo: Photo, points: Points) -> PeerPrediction:
         """All masks that answer a prompt, with their predicted IoUs.
@@ -126,15 +104,7 @@ class PairSegmenter:
             ArtifactError: A file cannot be run, or returns what it should not.
         """
         names = self._names
-        axes = (None, None) if names.batched else (None,)
-        feeds: dict[str, NDArray[np.generic]] = {
-            names.embeddings: self._embed(photo),
-            names.coords: points.coords[axes].astype(np.float32),
-            names.labels: points.labels[axes].astype(np.float32),
-        }
-        feeds |= {tensor.name: _zeros(tensor) for tensor in names.constants}
-        if names.size_dtype is not None:
-            feeds["orig_im_size"] = np.array(photo.image_hw, names.size_dtype)
+        feeds = decoder_inputs(names, self._embed(photo), points, photo.image_hw)
         masks = names.masks or names.low_res_masks
         assert masks is not None, "a decoder has one of the two"
         scores, logits = self._decoder.run(feeds, [names.scores, masks])
@@ -166,6 +136,80 @@ class PairSegmenter:
             )
         mask: NDArray[np.bool_] = logits[0] > self.mask_threshold
         return mask
+
+
+def list_points(
+    names: Decoder, framing: Framing, prompt: Prompt, image_hw: tuple[int, int]
+) -> Points:
+    """A prompt as a decoder takes it; see `PairSegmenter.encode`."""
+    coords, labels = _kept_points(names, prompt)
+    clicks = int((labels < BOX_CORNER).sum())
+    several = clicks + (prompt.box is not None) > 1
+    if names.points is not None:
+        missing = names.points - len(labels)
+    else:
+        # EfficientSAM's graph pads by itself, with coordinates that count.
+        missing = int(prompt.box is None and not names.batched)
+    coords = np.pad(framing.points(coords, image_hw), ((0, missing), (0, 0)))
+    return Points(coords, np.pad(labels, (0, missing), constant_values=PADDING), several)
+
+
+def _kept_points(names: Decoder, prompt: Prompt) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    if names.batched:
+        kept = prompt.point_labels == FOREGROUND
+        prompt = Prompt(prompt.point_coords[kept], prompt.point_labels[kept], prompt.box)
+    corners = 0 if prompt.box is None else 2
+    if names.most_points is not None:
+        prompt = limit_clicks(prompt, max(names.most_points - corners, 0))
+    coords, labels = prompt.point_coords, prompt.point_labels.astype(np.float32)
+    if prompt.box is None:
+        return coords, labels
+    box = np.asarray(prompt.box, np.float32).reshape(2, 2)
+    return np.append(coords, box, 0), np.append(labels, [BOX_CORNER, BOX_OPPOSITE_CORNER])
+
+
+def decoder_inputs(
+    names: Decoder, embedding: NDArray[np.generic], points: Points, image_hw: tuple[int, int]
+) -> dict[str, NDArray[np.generic]]:
+    """All inputs of a decoder by name.
+
+    Args:
+        names: The decoder.
+        embedding: The encoder's output.
+        points: The prompt.
+        image_hw: Height and width of the photo.
+    """
+    axes = (None, None) if names.batched else (None,)
+    feeds: dict[str, NDArray[np.generic]] = {
+        names.embeddings: embedding,
+        names.coords: points.coords[axes].astype(np.float32),
+        names.labels: points.labels[axes].astype(np.float32),
+    }
+    feeds |= {tensor.name: _zeros(tensor) for tensor in names.constants}
+    if names.size_dtype is not None:
+        feeds["orig_im_size"] = np.array(image_hw, names.size_dtype)
+    return feeds
+
+
+def file_inputs(
+    peer: Peer, file: Path, image: NDArray[np.uint8], prompt: Prompt
+) -> list[NDArray[np.generic]]:
+    """What one file of a peer is fed for a photo and a prompt, in the order of its inputs.
+
+    A decoder gets random numbers of the embedding's size.
+    """
+    image_hw = (image.shape[0], image.shape[1])
+    feeds: dict[str, NDArray[np.generic]] = {peer.image_input: peer.framing.tensor(image)}
+    inputs = read_graph(file).inputs
+    if isinstance(peer.decoder, Decoder) and file == peer.files[-1]:
+        assert not isinstance(peer.framing, Letterboxed), "read_peer gives this form its framing"
+        points = list_points(peer.decoder, peer.framing, prompt, image_hw)
+        embedding = inputs[peer.decoder.embeddings]
+        given = feeds.get(embedding.name)
+        if given is None:
+            given = random_array(embedding.shape, np.dtype(embedding.dtype))
+        feeds = decoder_inputs(peer.decoder, given, points, image_hw)
+    return [feeds[name] for name in inputs]
 
 
 def _zeros(tensor: Tensor) -> NDArray[np.generic]:

@@ -27,7 +27,8 @@ class Decoder:
         coords: Input for the points' coordinates.
         labels: Input for their labels.
         batched: Whether points have an axis for queries behind the batch (EfficientSAM).
-        points: Number of points where it is fixed; the rest is padded.
+        points: Number of points where it is fixed; missing ones are padded with label -1.
+        most_points: The most points that it looks at, or None for any number.
         constants: Shape and element type of the inputs that stay zero: no earlier mask.
         size_dtype: Element type of `orig_im_size`, or None where it is no input.
         masks: Output with logits at the photo's size, where there is no smaller one.
@@ -40,6 +41,7 @@ class Decoder:
     labels: str
     batched: bool
     points: int | None
+    most_points: int | None
     constants: tuple[Tensor, ...]
     size_dtype: str | None
     masks: str | None
@@ -187,7 +189,8 @@ def read_decoder(graph: Graph) -> Decoder | None:
         coords=coords.name,
         labels=labels.name,
         batched=batched,
-        points=_EFFICIENT_SAM_POINTS if batched and points is None else points,
+        points=points,
+        most_points=_EFFICIENT_SAM_POINTS if batched and points is None else points,
         constants=tuple(t for t in graph.inputs.values() if "mask_input" in t.name),
         size_dtype=None if size is None else size.dtype,
         masks=masks,

@@ -93,6 +93,16 @@ class PreparedData:
         bits = np.unpackbits(self._masks[start : start + packed], count=count)
         return bits.reshape(entry.height, entry.width)
 
+    def background(self, number: int) -> NDArray[np.uint8]:
+        """HxW uint8, 1 where none of the photo's objects is."""
+        entry = self.images[number]
+        count = entry.height * entry.width
+        packed = (count + 7) // 8
+        every = self._masks[entry.masks : entry.masks + len(entry.nested) * packed]
+        occupied = np.bitwise_or.reduce(every.reshape(-1, packed), axis=0)
+        bits = np.unpackbits(~occupied, count=count)
+        return bits.reshape(entry.height, entry.width)
+
     def masked_image(self, number: int) -> MaskedImage:
         """The photo as a reader would give it."""
         entry = self.images[number]

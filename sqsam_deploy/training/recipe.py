@@ -1,12 +1,21 @@
 """Everything a training run is made of, as data: optimizer, losses, prompts, augmentation."""
 
 import hashlib
+import math
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from sqsam_deploy.artifact.documents import first_problem
 from sqsam_deploy.errors import UsageError
+
+#: Of every dataclass here: a key that does not exist is refused.
+_CHECKED = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,10 @@ class PromptMix:
         background: Probability of one or two honest background clicks beside the object.
         exact_box: Share of the boxes that are not jittered.
         box_noise: Standard deviation of a box edge's jitter, in box sides; cut at two deviations.
+        box_noise_pixels: The most pixels of the prepared photo by which an edge moves.
     """
+
+    __pydantic_config__ = _CHECKED
 
     one_click: float = 0.27
     several_clicks: float = 0.29
@@ -35,6 +47,7 @@ class PromptMix:
     background: float = 0.15
     exact_box: float = 0.4
     box_noise: float = 0.05
+    box_noise_pixels: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -49,9 +62,12 @@ class Augmentation:
         colour: Largest relative change of brightness, contrast and saturation.
         grey: Probability of a sample without colour.
         min_target_pixels: Smallest object, in pixels of the low-resolution mask.
+        largest: Largest object, as a share of the photo.
         pasting: Share of the scenes with an object of another photo in front (arXiv 2012.07177).
             Photos with one object each teach a network to ignore the clicks.
     """
+
+    __pydantic_config__ = _CHECKED
 
     merging: float = 1.0
     cropping: float = 0.5
@@ -60,6 +76,7 @@ class Augmentation:
     colour: float = 0.3
     grey: float = 0.05
     min_target_pixels: int = 16
+    largest: float = 1.0
     pasting: float = 0.0
 
 
@@ -76,6 +93,8 @@ class LossWeights:
         selected: Weight of the loss of the mask with the highest predicted IoU, the one that
             counts; without it the best of the masks is right far more often than the chosen one.
     """
+
+    __pydantic_config__ = _CHECKED
 
     focal: float = 20.0
     dice: float = 1.0
@@ -102,6 +121,8 @@ class Optimization:
         frozen_norms: Whether every BatchNorm keeps its statistics. A small batch has too few
             values for those of a 1x1 map.
     """
+
+    __pydantic_config__ = _CHECKED
 
     samples: int
     batch_size: int
@@ -140,8 +161,11 @@ class TrainingRecipe:
         start: Name of the recipe whose weights this one starts from; None for random ones.
         growth: How those weights become this network's; None where they are of the same network.
         initial_weights: Name of the bundled weights to start from where none are given.
+        needs_weights: Whether the run is of no use from random weights, and they must be given.
         validation_share: Share of the data's groups that is held out.
     """
+
+    __pydantic_config__ = _CHECKED
 
     preset: str
     optimization: Optimization
@@ -154,6 +178,7 @@ class TrainingRecipe:
     start: str | None = None
     growth: Growth | None = None
     initial_weights: str | None = None
+    needs_weights: bool = False
     validation_share: float = 0.04
 
 
@@ -170,6 +195,8 @@ class SaliencyRecipe:
         validation_share: Share of the data's groups that is held out.
     """
 
+    __pydantic_config__ = _CHECKED
+
     preset: str
     optimization: Optimization
     photo_side: int = 512
@@ -180,128 +207,100 @@ class SaliencyRecipe:
 
 AnyRecipe = TrainingRecipe | SaliencyRecipe
 
-_AUGMENTATION = Augmentation(merging=0.5, cropping=0.6, pasting=0.5)
-
-RECIPES: dict[str, AnyRecipe] = {
-    # Somebody's own photos, few of them: the encoder keeps what it has learnt from many, no norm
-    # moves, and the rate is too low to undo anything.
-    "fine-tune": TrainingRecipe(
-        preset="paper",
-        optimization=Optimization(
-            samples=600,
-            batch_size=6,
-            learning_rate=1e-4,
-            warmup_samples=60,
-            ema_decay=0.95,
-            trained=("decoder.*", "transformer.*", "mask_head.*", "*_token", "mask_tokens"),
-            frozen_norms=True,
-        ),
-        photo_side=1024,
-        objects_per_image=2,
-        augmentation=_AUGMENTATION,
-        initial_weights="paper",
-        validation_share=0.2,
-    ),
-    "nano": TrainingRecipe(
-        preset="nano",
-        optimization=Optimization(
-            samples=320_000, batch_size=32, learning_rate=1.5e-3, warmup_samples=8_000
-        ),
-        augmentation=_AUGMENTATION,
-    ),
-    # A second, shorter decay from the weights of "nano", with more of the hardest prompt.
-    "nano-refine": TrainingRecipe(
-        preset="nano",
-        optimization=Optimization(
-            samples=110_000, batch_size=32, learning_rate=1e-3, warmup_samples=2_000
-        ),
-        photo_side=640,
-        prompts=PromptMix(
-            one_click=0.34, several_clicks=0.27, box=0.24, box_and_clicks=0.10, nothing=0.05
-        ),
-        augmentation=_AUGMENTATION,
-        start="nano",
-    ),
-    # A rate of 7e-4 undid for 10,000 samples what widening had kept (docs/training.md).
-    "paper-512": TrainingRecipe(
-        preset="paper-512",
-        optimization=Optimization(
-            samples=54_000, batch_size=32, learning_rate=3e-4, warmup_samples=2_000
-        ),
-        photo_side=640,
-        augmentation=_AUGMENTATION,
-        start="nano",
-        growth="widened",
-    ),
-    "paper-fit": TrainingRecipe(
-        preset="paper",
-        optimization=Optimization(
-            samples=2_560,
-            batch_size=16,
-            learning_rate=2e-3,
-            warmup_samples=160,
-            ema_decay=0.99,
-            trained=(
-                "encoder.patch_embedding.*",
-                "encoder.stem.*",
-                "encoder.levels.0.*",
-                "decoder.levels.7.*",
-                "mask_head.mask_mlps.*.out.*",
-            ),
-        ),
-        photo_side=640,
-        objects_per_image=2,
-        augmentation=_AUGMENTATION,
-        start="paper-512",
-        growth="deepened",
-    ),
-    "paper": TrainingRecipe(
-        preset="paper",
-        optimization=Optimization(
-            samples=200_000,
-            batch_size=16,
-            learning_rate=1.5e-4,
-            warmup_samples=320,
-            frozen_norms=True,
-        ),
-        photo_side=640,
-        objects_per_image=2,
-        augmentation=_AUGMENTATION,
-        start="paper-fit",
-    ),
-    # arXiv 2312.06736, section 4: effective batch 256, 5e-4, linear decay, 8 masks an image; from
-    # random weights, for GPUs. 4 masks an image here, because most photos hold fewer.
-    "paper-scratch": TrainingRecipe(
-        preset="paper",
-        optimization=Optimization(
-            samples=600_000, batch_size=256, learning_rate=5e-4, warmup_samples=20_000
-        ),
-        photo_side=1024,
-        objects_per_image=4,
-        augmentation=_AUGMENTATION,
-    ),
-    "saliency": SaliencyRecipe(
-        preset="saliency",
-        optimization=Optimization(
-            samples=200_000, batch_size=32, learning_rate=1.5e-3, warmup_samples=3_000
-        ),
-        augmentation=Augmentation(merging=0.0, cropping=0.5, min_crop=0.6, colour=0.35),
-    ),
+#: What `sqsam-train --without` leaves out, by the part of the recipe that holds its probability.
+AUGMENTATIONS: dict[str, Literal["augmentation", "prompts"]] = {
+    "merging": "augmentation",
+    "outlier": "prompts",
+    "cropping": "augmentation",
+    "pasting": "augmentation",
+    "flipping": "augmentation",
+    "colour": "augmentation",
+    "grey": "augmentation",
 }
 
 
+def _load(tables: Mapping[str, Any], name: str) -> AnyRecipe:
+    """A recipe from its table; raises pydantic's error for a key that is wrong."""
+    table = _based(tables, name)
+    if table.pop("task", "prompts") == "saliency":
+        return TypeAdapter(SaliencyRecipe).validate_python(table)
+    return TypeAdapter(TrainingRecipe).validate_python(table)
+
+
+def _based(tables: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A table over the one that it names as its `base`."""
+    table = dict(tables[name])
+    base = table.pop("base", None)
+    return table if base is None else _merged(_based(tables, base), table)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**below, **above}
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            merged[key] = _merged(below[key], value)
+    return merged
+
+
+_TABLES: dict[str, Any] = tomllib.loads(
+    (files("sqsam_deploy.training") / "recipes.toml").read_text(encoding="utf-8")
+)
+RECIPES: dict[str, AnyRecipe] = {name: _load(_TABLES, name) for name in _TABLES}
+
+
 def recipe(name: str) -> AnyRecipe:
-    """The recipe called `name`.
+    """The recipe called `name`, or that of a TOML file.
 
     Raises:
-        UsageError: No recipe has that name.
+        UsageError: No recipe has that name, or the file is none.
     """
-    try:
+    if name in RECIPES:
         return RECIPES[name]
-    except KeyError:
-        raise UsageError(
-            f"no training recipe for '{name}': choose one of {', '.join(RECIPES)}"
-        ) from None
+    if name.endswith(".toml"):
+        return read_recipe(Path(name))
+    raise UsageError(
+        f"no training recipe for '{name}': choose one of {', '.join(RECIPES)}, or a .toml file"
+    )
+
+
+def read_recipe(path: Path) -> AnyRecipe:
+    """A recipe from a file of its own: the keys of a table of `recipes.toml`.
+
+    Raises:
+        UsageError: The file is missing, no TOML, or holds a key or value that no recipe has.
+    """
+    table = _read_toml(path)
+    base = table.get("base")
+    if base is not None and base not in _TABLES:
+        raise UsageError(f"{path}: base: there is no recipe '{base}', but {', '.join(_TABLES)}")
+    try:
+        return _load({**_TABLES, str(path): table}, str(path))
+    except ValidationError as error:
+        raise UsageError(f"{path}: {first_problem(error)}") from None
+
+
+def without(plan: AnyRecipe, names: str) -> AnyRecipe:
+    """A recipe that leaves augmentations out.
+
+    Args:
+        plan: The recipe.
+        names: Keys of `AUGMENTATIONS`, joined by commas.
+
+    Raises:
+        UsageError: There is no such augmentation, or the recipe has none of that kind.
+    """
+    for name in (word.strip() for word in names.split(",")):
+        part = AUGMENTATIONS.get(name)
+        if part is None:
+            known = ", ".join(AUGMENTATIONS)
+            raise UsageError(f"--without: there is no augmentation '{name}', but {known}")
+        if part == "augmentation":
+            plan = replace(plan, augmentation=replace(plan.augmentation, **{name: 0}))
+        elif isinstance(plan, TrainingRecipe):
+            plan = replace(plan, prompts=replace(plan.prompts, **{name: 0}))
+        else:
+            raise UsageError(f"--without {name}: a recipe for saliency has no prompts")
+    return plan
 
 
 def fingerprint(plan: AnyRecipe) -> str:
@@ -329,13 +328,17 @@ def read_shares(path: Path) -> SourceWeights:
     Raises:
         UsageError: The file is missing or no such file.
     """
-    try:
-        shares = tomllib.loads(path.read_text(encoding="utf-8")).get("shares")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as TOML: {error}") from None
+    shares = _read_toml(path).get("shares")
     if not isinstance(shares, dict) or not shares:
         raise UsageError(f"{path} has no table [shares] with a number for each data source")
     for name, share in shares.items():
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1e9:
             raise UsageError(f"{path}: the share of '{name}' is {share!r}, not a number from 0 on")
     return tuple((name, float(share)) for name, share in shares.items())
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as TOML: {error}") from None

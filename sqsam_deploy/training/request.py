@@ -22,7 +22,8 @@ class TrainRequest:
         output: Folder of the run. A run that was interrupted continues from here.
         preset: Recipe: fine-tune (trained weights on your own photos), paper (from nothing, in
             stages), or one network or stage: nano, nano-refine, paper-512, paper-fit,
-            paper-scratch, saliency.
+            paper-scratch, saliency; the paper's own for a GPU cluster: squeezesam,
+            salient-squeezesam, salient-squeezesam-fine-tuned; or a TOML file.
         evaluation: Photos and masks on which the finished weights are scored.
         cache: Folder in which decoded photos are kept between runs.
         initial_weights: Weights of the same network to train on, bundled ones by name or a file.
@@ -31,6 +32,8 @@ class TrainRequest:
             network are run.
         shares: TOML file whose table [shares] gives each data source its share of the samples.
             Without it, every photo counts the same.
+        without: Augmentations to leave out, joined by commas: merging, outlier, cropping, pasting,
+            flipping, colour, grey.
         samples: Number of samples of each stage. Without it, the recipe's.
         batch_size: Number of samples of one step, over all processes. Without it, the recipe's.
         learning_rate: Peak learning rate. Without it, the recipe's.
@@ -57,6 +60,7 @@ class TrainRequest:
     initial_weights: Annotated[Path | None, Parameter(metavar="NAME|FILE")] = None
     grow_from: Annotated[Path | None, Parameter(metavar="NAME|FILE")] = None
     shares: Annotated[Path | None, Parameter(metavar="FILE")] = None
+    without: Annotated[str | None, Parameter(metavar="NAMES")] = None
     samples: Annotated[int | None, POSITIVE] = None
     batch_size: Annotated[int | None, POSITIVE] = None
     learning_rate: Annotated[float | None, NOT_NEGATIVE] = None
@@ -78,11 +82,13 @@ class TrainRequest:
         """The recipe of a stage, or of the preset, with what this request changes in it.
 
         Raises:
-            UsageError: There is no such recipe, or the file of the shares is none.
+            UsageError: There is no such recipe or augmentation, or a file is none.
         """
-        from sqsam_deploy.training.recipe import read_shares, recipe
+        from sqsam_deploy.training.recipe import read_shares, recipe, without
 
         usual = recipe(stage or self.preset)
+        if self.without is not None:
+            usual = without(usual, self.without)
         shares = read_shares(self.shares) if self.shares else usual.source_weights
         given = {
             "samples": self.samples,

@@ -21,7 +21,7 @@ from sqsam_deploy.training import augment
 from sqsam_deploy.training.augment import Window
 from sqsam_deploy.training.prepared import PreparedData
 from sqsam_deploy.training.recipe import SourceWeights, TrainingRecipe
-from sqsam_deploy.training.simulate import draw_prompt, draws_nothing
+from sqsam_deploy.training.simulate import Target, draw_prompt, draws_nothing
 
 #: Most objects of one photo to choose from; unpacking SA-1B's hundred would take 0.1 s.
 MAX_OBJECTS = 16
@@ -74,10 +74,28 @@ def collate(samples: list[Sample]) -> Batch:
 
 @dataclass(frozen=True)
 class Scene:
-    """An augmented photo and its objects, before anything is resized."""
+    """An augmented photo and its objects, before anything is resized.
+
+    Attributes:
+        image: HxWx3 uint8 RGB.
+        masks: HxW uint8 each, the objects to choose from.
+        background: HxW uint8, 1 where none of all objects of the photo is.
+    """
 
     image: NDArray[np.uint8]
     masks: list[NDArray[np.uint8]]
+    background: NDArray[np.uint8]
+
+    def cut(self, window: Window, masks: list[NDArray[np.uint8]]) -> "Scene":
+        """A part of the photo, with the objects that are left of it."""
+        cut = [window.cut(mask) for mask in masks]
+        return Scene(window.cut(self.image), cut, window.cut(self.background))
+
+    def mirrored(self) -> "Scene":
+        """Left and right exchanged."""
+        mirror = augment.mirror
+        masks = [mirror(mask) for mask in self.masks]
+        return Scene(mirror(self.image), masks, mirror(self.background))
 
 
 class SampleSource:
@@ -114,28 +132,30 @@ class SampleSource:
     def _draw_scene(self, rng: np.random.Generator) -> Scene:
         options = self._recipe.augmentation
         number = int(self._numbers[rng.choice(len(self._numbers), p=self._shares)])
-        image, masks = self._data.image(number), self._draw_objects(number, rng)
+        masks = self._draw_objects(number, rng)
+        scene = Scene(self._data.image(number), masks, self._data.background(number))
         if options.pasting and rng.random() < options.pasting:
-            image, masks = self._paste(image, masks, rng)
+            scene = self._paste(scene, rng)
         if rng.random() < options.cropping:
-            hw = (image.shape[0], image.shape[1])
-            around = augment.bounding_window(masks[0])
+            hw = (scene.image.shape[0], scene.image.shape[1])
+            around = augment.bounding_window(scene.masks[0])
             window = augment.centre_crop(hw, around, options.min_crop, rng)
-            if self._visible(masks[0], window):
-                image = window.cut(image)
-                masks = [window.cut(mask) for mask in masks if self._visible(mask, window)]
-        if rng.random() < options.flipping:
-            image, masks = augment.mirror(image), [augment.mirror(mask) for mask in masks]
-        return Scene(image, masks)
+            visible = [mask for mask in scene.masks if self._visible(mask, window)]
+            if self._visible(scene.masks[0], window):
+                scene = scene.cut(window, visible)
+        return scene.mirrored() if rng.random() < options.flipping else scene
 
-    def _paste(
-        self, image: NDArray[np.uint8], masks: list[NDArray[np.uint8]], rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]:
+    def _paste(self, scene: Scene, rng: np.random.Generator) -> Scene:
         other = int(self._numbers[rng.choice(len(self._numbers), p=self._shares)])
         mask = self._data.mask(other, int(rng.integers(len(self._data.images[other].nested))))
         if not augment.can_be_pasted(mask):
-            return image, masks
-        return augment.paste(image, masks, self._data.image(other), mask, rng)
+            return scene
+        image, masks = augment.paste(scene.image, scene.masks, self._data.image(other), mask, rng)
+        # What is pasted is an object, and hides what was behind it.
+        background = scene.background.copy()
+        for each in masks:
+            background &= 1 - each
+        return Scene(image, masks, background)
 
     def _draw_objects(self, number: int, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
         """Masks of the photo in random order; the first is the one to crop around."""
@@ -147,7 +167,11 @@ class SampleSource:
         masks = [self._data.mask(number, int(which)) for which in chosen]
         whole = Window(0, 0, masks[0].shape[1], masks[0].shape[0])
         # A photo with nothing but specks still has to give a sample.
-        return [mask for mask in masks if self._visible(mask, whole)] or masks
+        return [mask for mask in masks if self._counts(mask, whole)] or masks
+
+    def _counts(self, mask: NDArray[np.uint8], whole: Window) -> bool:
+        largest = self._recipe.augmentation.largest * mask.size
+        return self._visible(mask, whole) and bool(np.count_nonzero(mask) <= largest)
 
     def _visible(self, mask: NDArray[np.uint8], window: Window) -> bool:
         target_pixels = self._config.mask_size**2 / (window.height * window.width)
@@ -162,7 +186,7 @@ class SampleSource:
             mask, prompt = max(scene.masks, key=np.count_nonzero), Prompt()
         else:
             mask = scene.masks[0 if first else int(rng.integers(len(scene.masks)))]
-            prompt = draw_prompt(mask, mix, rng)
+            prompt = draw_prompt(Target(mask, scene.background), mix, rng)
         encoded = encode_prompt(prompt, (mask.shape[0], mask.shape[1]), self._config)
         return Sample(pixels, encoded, augment.resize_target(mask, self._config.mask_size))
 

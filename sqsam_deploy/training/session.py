@@ -122,7 +122,8 @@ def plan_stages(
 
     Raises:
         CheckpointError: A weights file is missing, damaged or of no known network.
-        UsageError: The recipe is unknown, does not grow from that network, or both are given.
+        UsageError: The recipe is unknown, does not grow from that network, or needs weights and has
+            none, or both are given.
     """
     plan = recipe(name)
     if initial_weights and grow_from:
@@ -130,6 +131,10 @@ def plan_stages(
     source: Path | str | None = grow_from or initial_weights
     if source is None and isinstance(plan, TrainingRecipe):
         source = plan.initial_weights
+        if source is None and plan.needs_weights:
+            raise UsageError(
+                f"recipe '{name}' trains weights on: name them, --initial-weights FILE"
+            )
     if grow_from is not None:
         names = _stages_after(name, grow_from)
     else:

@@ -1,6 +1,7 @@
 """Prompts a user could have given for an object, drawn from its mask."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +19,33 @@ from sqsam_deploy.prompts.sampling import (
 from sqsam_deploy.training.recipe import PromptMix
 
 
-def draw_prompt(mask: NDArray[np.uint8], mix: PromptMix, rng: np.random.Generator) -> Prompt:
+@dataclass(frozen=True)
+class Target:
+    """An object to ask for.
+
+    Attributes:
+        mask: HxW uint8, 0 or 1, not empty.
+        background: HxW uint8, 1 where the photo shows none of its objects.
+    """
+
+    mask: NDArray[np.uint8]
+    background: NDArray[np.uint8]
+
+
+def draw_prompt(target: Target, mix: PromptMix, rng: np.random.Generator) -> Prompt:
     """A prompt for one object. The empty prompt is left to `draws_nothing`.
 
     Args:
-        mask: HxW uint8, 0 or 1, not empty.
+        target: The object.
         mix: How often each kind is drawn.
         rng: Source of randomness.
     """
+    mask = target.mask
     kinds: list[tuple[float, Callable[[], Prompt]]] = [
-        (mix.one_click, lambda: _clicks_prompt(mask, 1, mix, rng)),
-        (mix.several_clicks, lambda: _clicks_prompt(mask, int(rng.integers(2, 6)), mix, rng)),
+        (mix.one_click, lambda: _clicks_prompt(target, 1, mix, rng)),
+        (mix.several_clicks, lambda: _clicks_prompt(target, int(rng.integers(2, 6)), mix, rng)),
         (mix.box, lambda: Prompt(box=draw_box(mask, mix, rng))),
-        (mix.box_and_clicks, lambda: _box_and_clicks(mask, mix, rng)),
+        (mix.box_and_clicks, lambda: _box_and_clicks(target, mix, rng)),
     ]
     shares = np.array([share for share, _ in kinds])
     return kinds[rng.choice(len(kinds), p=shares / shares.sum())][1]()
@@ -41,12 +56,11 @@ def draws_nothing(mix: PromptMix, rng: np.random.Generator) -> bool:
     return bool(rng.random() < mix.nothing)
 
 
-def _clicks_prompt(
-    mask: NDArray[np.uint8], count: int, mix: PromptMix, rng: np.random.Generator
-) -> Prompt:
+def _clicks_prompt(target: Target, count: int, mix: PromptMix, rng: np.random.Generator) -> Prompt:
+    mask = target.mask
     points, labels = [draw_clicks(mask, count, rng)], [FOREGROUND] * count
     if count >= 2 and rng.random() < mix.outlier:
-        outlier = draw_clicks(1 - mask, 1, rng)
+        outlier = draw_clicks(target.background, 1, rng)
         points.append(outlier)
         labels += [FOREGROUND] * len(outlier)
     # Six clicks are the most a prompt takes.
@@ -57,9 +71,9 @@ def _clicks_prompt(
     return Prompt(np.concatenate(points), np.array(labels, np.int64))
 
 
-def _box_and_clicks(mask: NDArray[np.uint8], mix: PromptMix, rng: np.random.Generator) -> Prompt:
-    clicks = _clicks_prompt(mask, int(rng.integers(1, 4)), mix, rng)
-    return Prompt(clicks.point_coords, clicks.point_labels, draw_box(mask, mix, rng))
+def _box_and_clicks(target: Target, mix: PromptMix, rng: np.random.Generator) -> Prompt:
+    clicks = _clicks_prompt(target, int(rng.integers(1, 4)), mix, rng)
+    return Prompt(clicks.point_coords, clicks.point_labels, draw_box(target.mask, mix, rng))
 
 
 def draw_clicks(mask: NDArray[np.uint8], count: int, rng: np.random.Generator) -> Points:
@@ -94,4 +108,9 @@ def draw_box(mask: NDArray[np.uint8], mix: PromptMix, rng: np.random.Generator) 
     if rng.random() < mix.exact_box:
         return exact
     height, width = mask.shape
-    return jitter_box(exact, box_sides(exact), mix.box_noise, (width, height), rng)
+    moved = jitter_box(exact, box_sides(exact), mix.box_noise, (width, height), rng)
+    most = mix.box_noise_pixels
+    x0, y0, x1, y1 = (
+        min(max(edge, start - most), start + most) for edge, start in zip(moved, exact, strict=True)
+    )
+    return x0, y0, x1, y1

@@ -11,15 +11,19 @@ from sqsam_deploy.artifact.manifest import (
     file_entries,
     write_manifest,
 )
+from sqsam_deploy.benchmark.jobs import Job
+from sqsam_deploy.benchmark.runners import make_runner
 from sqsam_deploy.benchmark.subjects import (
     PEERS_NAME,
     artifact_targets,
+    exported_peer_targets,
     network_target,
     peer_targets,
 )
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.config import preset
 from sqsam_deploy.model.description import describe
+from tests.peers.exported import sam
 
 AGREEMENT = Agreement(
     images=1,
@@ -113,3 +117,16 @@ def test_a_directory_without_peers_is_refused(tmp_path, content, message):
         (tmp_path / PEERS_NAME).write_text(content)
     with pytest.raises(ArtifactError, match=message):
         peer_targets(tmp_path)
+
+
+def test_the_files_of_an_exported_peer_are_subjects_of_their_own(tmp_path):
+    files = sam(tmp_path)
+    encoder, decoder = exported_peer_targets("SAM=" + "+".join(map(str, files)))
+    assert (encoder.subject.name, decoder.subject.name) == ("SAM encoder.onnx", "SAM decoder.onnx")
+    assert (encoder.subject.scope, decoder.subject.scope) == ("image encoder", "mask decoder")
+    assert encoder.subject.bytes == files[0].stat().st_size
+    for target in (encoder, decoder):
+        runner = make_runner(Job(kind="peer", target=target.target, peer=target.peer, threads=1))
+        runner.load()
+        assert runner.run(0)["inference"] > 0  # a box
+        assert runner.run(1)["inference"] > 0  # three clicks

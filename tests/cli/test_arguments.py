@@ -220,8 +220,9 @@ def test_bench_run_with_every_option(start: Callable[..., Called]) -> None:
     from sqsam_deploy.benchmark.suite import measurement_plan
 
     words = ("--threads", "1", "--rounds", 4, "--processes", 2, "--no-torch", "--no-peak")
-    words += ("--no-profile", "--peers", "others", "-o", "results")
+    words += ("--no-profile", "--peers", "others", "-o", "results", "--peer", "A=a.onnx+b.onnx")
     (request,), _ = start("bench", "benchmark.suite.run_suite", "a", *words)
+    assert request.peer == ("A=a.onnx+b.onnx",)
     assert (request.torch, request.peak, request.peers) == (False, False, Path("others"))
     plan = measurement_plan(request)
     assert plan.threads == (1,)

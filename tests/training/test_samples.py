@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import NANO
@@ -88,6 +89,38 @@ def test_without_a_prompt_the_target_is_the_largest_object(
     ]
     for target in batch.target.float().mean(dim=(1, 2)).tolist():
         assert min(abs(target - area) for area in largest) < 0.005
+
+
+def test_outliers_lie_on_none_of_the_photos_objects(
+    data: PreparedData, recipe: TrainingRecipe
+) -> None:
+    """Through the whole way of a sample: the photo, a mirrored one, one whose parts are dropped."""
+    mix = PromptMix(0.0, 1.0, 0.0, 0.0, nothing=0.0, outlier=1.0, background=0.0)
+    plain = replace(recipe.augmentation, cropping=0.0, pasting=0.0, merging=1.0)
+    recipe = replace(recipe, prompts=mix, augmentation=plain, objects_per_image=4)
+    several = [n for n in range(len(data)) if len(data.images[n].nested) > 2]
+    assert several
+    seen = 0
+    for number in several:
+        objects = data.masked_image(number).masks.any(axis=0)
+        np.testing.assert_array_equal(data.background(number), 1 - objects.astype(np.uint8))
+        height, width = objects.shape
+        source = SampleSource(data, [number], recipe, NANO)
+        for sample in source.scene_samples(number):
+            mirrored = _is_mirrored(sample.image, data.image(number))
+            x, y = sample.prompt.point_coords[sample.prompt.point_labels == 1][-1]
+            column = int(np.clip(np.rint(x * width / NANO.image_size), 0, width - 1))
+            row = int(np.clip(np.rint(y * height / NANO.image_size), 0, height - 1))
+            assert not objects[row, width - 1 - column if mirrored else column]
+            seen += 1
+    assert seen >= 8
+
+
+def _is_mirrored(square: np.ndarray, photo: np.ndarray) -> bool:
+    """Whether a sample shows its photo with left and right exchanged."""
+    small = np.asarray(Image.fromarray(photo).resize((256, 256))).astype(float)
+    straight, turned = (np.abs(square - side).mean() for side in (small, small[:, ::-1]))
+    return bool(turned < straight)
 
 
 def test_objects_of_one_image_share_it(data: PreparedData, recipe: TrainingRecipe) -> None:

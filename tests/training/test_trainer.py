@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from sqsam_deploy.errors import CheckpointError, UsageError
 from sqsam_deploy.training.distributed import Processes
 from sqsam_deploy.training.log import read_rows
-from sqsam_deploy.training.recipe import RECIPES, TrainingRecipe
+from sqsam_deploy.training.recipe import RECIPES
 from sqsam_deploy.training.session import (
     DataOptions,
     Reports,
@@ -184,13 +184,6 @@ def test_warm_start_takes_what_fits_and_refuses_nothing() -> None:
     assert (model[0].weight == 1).all() and not (model[1].weight == 1).any()
     with pytest.raises(UsageError, match="none of the initial weights"):
         warm_start(model, {"other": torch.ones(1)})
-
-
-def test_recipes_follow_the_paper() -> None:
-    paper = RECIPES["paper-scratch"]
-    assert isinstance(paper, TrainingRecipe)
-    assert (paper.optimization.batch_size, paper.optimization.learning_rate) == (256, 5e-4)
-    assert paper.losses.focal / paper.losses.dice == 20
 
 
 def test_initial_weights_of_another_preset_are_refused(finished: Path) -> None:
