@@ -328,7 +328,37 @@ def front_table(result: BenchmarkResult, scores: Scores) -> Table:
     )
     threads = most_threads(result)
     title = f"{result.device.name}, {threads} threads, {result.created[:10]}"
-    return Table(title, columns, tuple(rows), 3, (*scores.notes(), *_FRONT_NOTES))
+    notes = (*_faster_notes(result), _click_note(result), *scores.notes(), *_FRONT_NOTES)
+    return Table(title, columns, tuple(rows), 3, notes)
+
+
+def _faster_notes(result: BenchmarkResult) -> list[str]:
+    """Of each precision of `paper`: the peers that take less time, or that none was measured."""
+    notes = []
+    for mine in (item for item in fastest(result) if _is_ours(item.subject)):
+        precision, time = mine.subject.precision, summary_of(mine).median.value
+        peers = [
+            item
+            for item in fastest(result)
+            if item.subject.role == "peer" and item.subject.precision == precision
+        ]
+        faster = [network_name(p.subject) for p in peers if summary_of(p).median.value < time]
+        if not peers:
+            notes.append(f"At {precision} no other network was measured.")
+        elif faster:
+            notes.append(f"Faster than SqueezeSAM at {precision}: {', '.join(faster)}.")
+        else:
+            notes.append(f"At {precision} SqueezeSAM is the fastest.")
+    return notes
+
+
+def _click_note(result: BenchmarkResult) -> str:
+    mine = [item for item in fastest(result) if _is_ours(item.subject)]
+    times = (f"{number(summary_of(m).median.value)} ms at {m.subject.precision}" for m in mine)
+    return (
+        f"A click of SqueezeSAM is a run of the whole network: {', '.join(times)}. A network with "
+        "an image encoder runs that once a photo, and a smaller decoder at each click."
+    )
 
 
 def fastest(result: BenchmarkResult) -> list[Measurement]:

@@ -165,6 +165,22 @@ def test_the_front_table_holds_each_network_and_precision_once_by_time(run):
     assert rows[2][7].startswith("50")
 
 
+def test_notes_say_at_each_precision_who_is_faster(run):
+    faster = subject(
+        "EdgeSAM .onnx", "peer", runtime="onnx", precision="fp32", preset=None, scope="encoder"
+    )
+    measured = (*run.measurements, measurement(faster, 100))
+    notes = front_table(result(*measured), Scores()).notes
+    named = {
+        precision: next(note for note in notes if f"at {precision}" in note.lower())
+        for precision in ("int8", "fp32")
+    }
+    assert "EdgeSAM (encoder)" in named["fp32"]
+    assert "SAM ViT-H" not in named["fp32"]
+    assert "no other network" in named["int8"]
+    assert any("60.0 ms at int8, 180 ms at fp32" in note for note in notes)
+
+
 def test_figure_1_puts_dots_where_the_times_are(run, tmp_path):
     """On a logarithmic axis the distance of two dots is the logarithm of their times' ratio."""
     write_result(tmp_path / "results" / "a.json", run)
