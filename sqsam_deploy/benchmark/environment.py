@@ -79,8 +79,11 @@ def _last_cache() -> int | None:
 
 
 def _highest_frequency() -> int | None:
-    """MHz; None where the system does not say, as most virtual machines do not."""
-    return int(_FREQUENCY.read_text()) // 1000 if _FREQUENCY.exists() else None
+    """MHz; a virtual machine states one, its nominal one; None where the system does not say."""
+    if _FREQUENCY.exists():
+        return int(_FREQUENCY.read_text()) // 1000
+    found = re.search(r"^cpu MHz\s*:\s*([\d.]+)$", _cpuinfo(), re.MULTILINE)
+    return round(float(found[1])) if found and "hypervisor" in _cpu_flags() else None
 
 
 def usable_cores() -> int:

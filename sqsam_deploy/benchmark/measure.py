@@ -77,7 +77,7 @@ class _Subject:
     rounds: dict[Stage, list[tuple[float, ...]]] = field(default_factory=dict)
     processes: list[int] = field(default_factory=list)
     processor_seconds: float = 0.0
-    memory: Memory | None = None
+    memory: list[Memory] = field(default_factory=list)
     profile: Profile | None = None
 
     @property
@@ -155,8 +155,9 @@ class _Run:
                 f"round {index + 1} of {rounds}"
             )
             self._round(process, index, running)
-        last = process == self._plan.processes - 1
-        self._each(running, self._read_at_the_end if last else lambda item: None)
+        self._each(running, lambda item: item.memory.append(item.process.memory()))
+        if process == self._plan.processes - 1:
+            self._each(running, self._profile)
 
     def _each(self, running: list[_Subject], act: Callable[[_Subject], object]) -> None:
         """Does something with every subject; one that fails is dropped."""
@@ -196,9 +197,8 @@ class _Run:
         if shares is not None:
             self._shares.append(shares)
 
-    def _read_at_the_end(self, item: _Subject) -> None:
-        """Memory, and a profile at the last number of threads, when no more samples are wanted."""
-        item.memory = item.process.memory()
+    def _profile(self, item: _Subject) -> None:
+        """At the last number of threads, when no more samples are wanted."""
         job, plan = item.process.job, self._plan
         wanted = plan.profiled and item.threads == plan.threads[-1]
         if wanted and item.target.subject.role != "peak" and can_profile(job):
@@ -274,7 +274,7 @@ def _finished(item: _Subject) -> Measurement:
             stage: Timing(rounds=tuple(rounds), processes=processes)
             for stage, rounds in item.rounds.items()
         },
-        memory=item.memory,
+        memory=tuple(item.memory),
         profile=item.profile,
     )
 

@@ -198,6 +198,7 @@ class Measurement(Frozen):
         stages: Steady state; "inference" is always there.
         thermal: States before, between and after; None where the device has no such reading.
         low_power: Whether the system saved power at the time; None where it cannot.
+        memory: Reading of each process; earlier files have one process's alone.
     """
 
     subject: Subject
@@ -206,12 +207,19 @@ class Measurement(Frozen):
     first: tuple[Milliseconds, ...] = ()
     warm_up: tuple[Milliseconds, ...] = ()
     stages: dict[Stage, Timing]
-    memory: Memory | None = None
+    memory: tuple[Memory, ...] | Memory | None = None
     profile: Profile | None = None
     bounds: Bounds | None = None
     thermal: tuple[ThermalState, ...] | None = None
     low_power: bool | None = None
     noise: Noise | None = None
+
+    @property
+    def memory_readings(self) -> tuple[Memory, ...]:
+        """Memory of each process that was read."""
+        if self.memory is None or isinstance(self.memory, tuple):
+            return self.memory or ()
+        return (self.memory,)
 
     @property
     def inference(self) -> Timing:
@@ -249,7 +257,8 @@ class Device(Frozen):
         features: Instructions that matter here, int8 ones first.
         virtual: Whether it is a virtual machine.
         cache: Bytes of the last level of cache that the first core sees; None where unknown.
-        frequency: Highest frequency of the first core in MHz; None where unknown.
+        frequency: Highest frequency of the first core in MHz, of a virtual machine the nominal one;
+            None where unknown.
     """
 
     kind: DeviceKind

@@ -59,6 +59,19 @@ def estimate_of_values(values: Sequence[float]) -> Estimate | None:
     return estimate_of_logs(_logs(values)) if values else None
 
 
+def estimate_of_mean(values: Sequence[float]) -> Estimate:
+    """Mean of independent amounts, such as bytes of processes, with Student's interval."""
+    from scipy.stats import t
+
+    amounts = np.asarray(values, float)
+    mean = float(amounts.mean())
+    if len(amounts) == 1:
+        return Estimate(value=mean, low=mean, high=mean)
+    error = float(amounts.std(ddof=1)) / math.sqrt(len(amounts))
+    reach = float(t.ppf((1 + CONFIDENCE) / 2, len(amounts) - 1)) * error
+    return Estimate(value=mean, low=mean - reach, high=mean + reach)
+
+
 def paired_ratio(numerator: Timing, denominator: Timing) -> Estimate:
     """Ratio of two subjects that took turns: of each process where there are several, else round.
 

@@ -88,8 +88,8 @@ def measure_pairs(
         ArtifactError: A directory cannot be used, or they share no artifact.
     """
     sides = {label: artifact_targets(path)[0] for label, path in ((FIRST, before), (SECOND, after))}
-    known = {target.subject.name for target in sides["A"]}
-    shared = [t.subject.name for t in sides["B"] if t.subject.name in known]
+    known = {target.subject.name for target in sides[FIRST]}
+    shared = [t.subject.name for t in sides[SECOND] if t.subject.name in known]
     if not shared:
         raise ArtifactError(f"{before} and {after} have no artifact of the same name")
     targets = [

@@ -3,10 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from sqsam_deploy.benchmark.noise import WIDEST_INTERVAL
 from sqsam_deploy.benchmark.quality import PROMPTS, Scores
-from sqsam_deploy.benchmark.rates import gmac_per_second, kernel_rate, share_of_best_kernel
+from sqsam_deploy.benchmark.rates import (
+    arithmetic_bound,
+    gmac_per_second,
+    kernel_rate,
+    share_of_best_kernel,
+)
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
+    Device,
     Estimate,
     Measurement,
     Memory,
@@ -14,11 +21,18 @@ from sqsam_deploy.benchmark.result import (
     Subject,
     Summary,
 )
-from sqsam_deploy.benchmark.statistics import estimate_of_values, summarize, typical
+from sqsam_deploy.benchmark.statistics import (
+    estimate_of_mean,
+    estimate_of_values,
+    summarize,
+    typical,
+)
 from sqsam_deploy.published import BoxRow, published
 from sqsam_deploy.runtimes.registry import all_runtimes
 
 NONE = "-"
+#: What follows a number that should not be believed.
+NOISY = " (noisy)"
 
 
 @dataclass(frozen=True)
@@ -95,26 +109,29 @@ def _latency_row(item: Measurement, among: Sequence[Measurement]) -> tuple[str, 
         share(share_of_best_kernel(item, among)),
         of_values(item.first),
         of_values(item.load),
-        megabytes(item.memory.peak if item.memory else None),
-        megabytes(item.memory.loaded if item.memory else None),
-        *_unique(item.memory),
+        of_bytes([memory.peak for memory in item.memory_readings]),
+        of_bytes([memory.loaded for memory in item.memory_readings]),
+        *_unique(item.memory_readings),
         megabytes(item.subject.bytes),
     )
 
 
-def _unique(memory: Memory | None) -> tuple[str, str]:
-    """Growth of the pages of this process alone by loading and the first inference."""
-    if memory is None or not (memory.before_loading and memory.after_loading):
-        return NONE, NONE
-    start, first = memory.before_loading.uss, memory.after_first
-    loaded = megabytes(max(memory.after_loading.uss - start, 0))
-    return loaded, megabytes(max(first.uss - start, 0)) if first else NONE
+def _unique(readings: Sequence[Memory]) -> tuple[str, str]:
+    """Growth of the pages of one process alone by loading and the first inference."""
+    growth = [
+        (after.uss - memory.before_loading.uss, first.uss - memory.before_loading.uss)
+        for memory in readings
+        if memory.before_loading
+        and (after := memory.after_loading)
+        and (first := memory.after_first)
+    ]
+    return of_bytes([loaded for loaded, _ in growth]), of_bytes([first for _, first in growth])
 
 
 def marked(item: Measurement) -> str:
     """The typical time with its interval, and a mark where it should not be believed."""
     noisy = item.noise is not None and not item.noise.believable
-    return interval(summary_of(item).median) + (" (noisy)" if noisy else "")
+    return interval(summary_of(item).median) + (NOISY if noisy else "")
 
 
 def of_values(values: Sequence[float]) -> str:
@@ -122,7 +139,21 @@ def of_values(values: Sequence[float]) -> str:
     estimate = estimate_of_values(values)
     if estimate is None:
         return NONE
-    return interval(estimate) if len(values) > 2 else number(estimate.value)
+    return believed(estimate) if len(values) > 2 else number(estimate.value)
+
+
+def of_bytes(values: Sequence[int]) -> str:
+    """The mean of several processes in MB, with an interval where there are three or more."""
+    if not values:
+        return NONE
+    estimate = estimate_of_mean([value / 1e6 for value in values])
+    return believed(estimate) if len(values) > 2 else number(estimate.value)
+
+
+def believed(estimate: Estimate) -> str:
+    """An estimate with its interval, marked noisy where the interval is too wide to claim it."""
+    wide = estimate.relative_half_width > WIDEST_INTERVAL
+    return interval(estimate) + (NOISY if wide else "")
 
 
 def share(estimate: Estimate | None) -> str:
@@ -154,12 +185,23 @@ def _peak_notes(result: BenchmarkResult) -> list[str]:
     notes = []
     for setup in dict.fromkeys(item.setup for item in result.measurements):
         rates = {p: kernel_rate(result.measurements, p, setup) for p in ("fp32", "int8")}
-        known = [f"{precision} {rate:.0f} GMAC/s" for precision, rate in rates.items() if rate]
+        known = [
+            f"{precision} {rate:.0f} GMAC/s{_bound_text(result.device, precision, setup)}"
+            for precision, rate in rates.items()
+            if rate
+        ]
         if known:
             notes.append(
                 f"Fastest kernel of the same run, {setup_text(setup)}: {', '.join(known)}."
             )
     return notes
+
+
+def _bound_text(device: Device, precision: str, setup: Setup) -> str:
+    bound = arithmetic_bound(device, precision, setup.threads or 1)
+    if bound is None:
+        return ""
+    return f" (arithmetic bound at {device.frequency} MHz: {bound:.0f})"
 
 
 def _doubt_notes(result: BenchmarkResult) -> list[str]:
@@ -191,7 +233,7 @@ _STAGES = ("preprocess", "inference", "postprocess", "total")
 def _stage_cell(item: Measurement, stage: str) -> str:
     for name, timing in item.stages.items():
         if name == stage:
-            return interval(typical(timing))
+            return believed(typical(timing))
     return NONE
 
 

@@ -1,3 +1,5 @@
+import json
+import shutil
 import time
 from pathlib import Path
 
@@ -6,9 +8,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from sqsam_deploy.benchmark.compare import compare_interleaved
 from sqsam_deploy.benchmark.macs import preset_work
 from sqsam_deploy.benchmark.measure import MeasurementPlan, measure, step_count, turn_length
 from sqsam_deploy.benchmark.subjects import RunnableSubject
+from sqsam_deploy.benchmark.suite import measure_pairs
 from sqsam_deploy.errors import ArtifactError, UsageError
 from tests.benchmark.results import subject
 
@@ -62,14 +66,16 @@ def test_every_subject_has_every_round_and_every_process(run):
 
 def test_memory_holds_the_weights_and_never_more_than_the_peak(run):
     for item in run[0].measurements:
-        assert item.memory.loaded <= item.memory.peak
-        assert item.memory.before <= item.memory.peak
+        assert len(item.memory) == 2
+        for memory in item.memory:
+            assert memory.loaded <= memory.peak
+            assert memory.before <= memory.peak
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux counts them")
 def test_memory_is_read_before_loading_after_and_after_the_first_inference(run):
     for item in run[0].measurements:
-        memory = item.memory
+        memory = item.memory[0]
         readings = (memory.before_loading, memory.after_loading, memory.after_first, memory.at_end)
         for reading in readings:
             assert 0 < reading.uss <= reading.pss <= reading.rss
@@ -105,6 +111,30 @@ def test_nothing_measured_is_an_error(tmp_path):
     target = RunnableSubject(subject("x.onnx", runtime="onnx"), "plain", str(tmp_path / "x.onnx"))
     with pytest.raises(ArtifactError, match=r"nothing could be measured: .*x\.onnx"):
         measure([target], MeasurementPlan(threads=(1,), rounds=3, processes=1))
+
+
+def test_a_pair_of_directories_takes_turns_and_names_its_sides(nano_export, tmp_path):
+    after = shutil.copytree(nano_export, tmp_path / "after")
+    manifest = json.loads((after / "manifest.json").read_text())
+    kept = ("nano-int8.onnx", "nano-int8.pte")
+    manifest["artifacts"] = [row for row in manifest["artifacts"] if row["path"] in kept]
+    (after / "manifest.json").write_text(json.dumps(manifest))
+    plan = MeasurementPlan(threads=(1,), rounds=3, processes=3, photos=1, profiled=0)
+    measured, names = measure_pairs(nano_export, after, plan)
+    assert sorted(names) == [(f"A/{name}", f"B/{name}") for name in kept]
+    assert {item.subject.name for item in measured.measurements} == set(chain(*names))
+    rows = compare_interleaved(measured, names)
+    assert [row.name for row in rows] == [second.removeprefix("B/") for _, second in names]
+    assert all(row.ratio.low < row.ratio.value < row.ratio.high for row in rows)
+
+
+def test_directories_without_a_common_artifact_are_not_compared(nano_export, tmp_path):
+    other = shutil.copytree(nano_export, tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["artifacts"] = []
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="no artifact"):
+        measure_pairs(nano_export, other, MeasurementPlan(threads=(1,)))
 
 
 def test_two_subjects_of_one_name_are_refused(products):

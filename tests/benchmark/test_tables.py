@@ -6,12 +6,22 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from sqsam_deploy.benchmark.quality import Scores, read_scores
-from sqsam_deploy.benchmark.rates import gmac_per_second, share_of_best_kernel
+from sqsam_deploy.benchmark.rates import (
+    arithmetic_bound,
+    gmac_per_second,
+    share_of_best_kernel,
+)
 from sqsam_deploy.benchmark.ratios import find_ratios
 from sqsam_deploy.benchmark.readme import write_readme
-from sqsam_deploy.benchmark.result import NotMeasured
+from sqsam_deploy.benchmark.result import Device, Memory, NotMeasured, Timing
 from sqsam_deploy.benchmark.resultfile import write_result
-from sqsam_deploy.benchmark.tables import front_table, latency_table, number, paper_table
+from sqsam_deploy.benchmark.tables import (
+    front_table,
+    latency_table,
+    number,
+    paper_table,
+    stage_table,
+)
 from sqsam_deploy.errors import ArtifactError
 from tests.benchmark.results import measurement, result, subject
 
@@ -63,6 +73,52 @@ def test_rate_and_share_of_peak_by_hand(run):
     assert share.value == pytest.approx(0.883, rel=0.01)
     assert share.low < share.value < share.high
     assert share_of_best_kernel(run.measurements[0], run.measurements) is None
+
+
+def _device(*features, frequency=2000):
+    return Device(
+        kind="cpu", name="X", system="Linux", cores=2, features=features, frequency=frequency
+    )
+
+
+@pytest.mark.parametrize(
+    ("features", "precision", "threads", "gmacs"),
+    [
+        # Two dot-product units of 512 bits: 2 x 64 bytes a cycle.
+        (("AVX512-VNNI", "AVX512F", "FMA"), "int8", 2, 512),
+        (("AVX512-VNNI", "AVX512F", "FMA"), "fp32", 2, 128),
+        # A tile product is 16 x 16 x 64 in 16 cycles.
+        (("AVX512-VNNI", "AMX-INT8"), "int8", 1, 2048),
+        (("FMA",), "fp32", 4, 64),
+        (("FMA",), "int8", 1, None),
+    ],
+)
+def test_arithmetic_bound_is_units_times_lanes_times_cycles(features, precision, threads, gmacs):
+    assert arithmetic_bound(_device(*features), precision, threads) == gmacs
+
+
+def test_no_bound_where_the_frequency_is_unknown():
+    assert arithmetic_bound(_device("FMA", frequency=None), "fp32", 1) is None
+
+
+def test_every_time_and_size_that_varies_too_much_is_marked():
+    item = measurement(
+        subject(),
+        10,
+        load=(10.0, 20.0, 15.0),
+        first=(10.0, 10.1, 10.05),
+        memory=tuple(Memory(before=0, loaded=size, peak=200_000_000) for size in (1, 10**8, 10**7)),
+    )
+    jumping = Timing(rounds=((1.0,), (5.0,), (2.0,)))
+    item = item.model_copy(update={"stages": {**item.stages, "total": jumping}})
+    table = latency_table(result(item))
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert "noisy" in row["load ms"]
+    assert "noisy" in row["RSS by loading MB"]
+    assert "noisy" not in row["first ms"]
+    assert row["RSS peak MB"] == "200 (200-200)"
+    stages = stage_table(result(item))
+    assert "noisy" in dict(zip(stages.columns, stages.rows[0], strict=True))["all ms"]
 
 
 def test_ratios_are_those_a_reader_asks_for(run):

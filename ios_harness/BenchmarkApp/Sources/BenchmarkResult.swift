@@ -45,7 +45,7 @@ struct Measurement: Encodable {
     let first: [Double]
     let warmUp: [Double]
     let stages: [String: Timing]
-    let memory: Memory
+    let memory: [Memory]
     let thermal: [String]
     let lowPower: Bool
 }

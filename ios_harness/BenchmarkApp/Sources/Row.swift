@@ -33,11 +33,7 @@ final class Row {
             first: turns.map(\.first),
             warmUp: turns.flatMap(\.warmUp),
             stages: ["inference": Timing(rounds: turns.map(\.samples))],
-            memory: Memory(
-                before: turns[0].memory.before,
-                loaded: turns[0].memory.loaded,
-                peak: turns.map(\.memory.peak).max() ?? 0
-            ),
+            memory: turns.map(\.memory),
             thermal: turns.flatMap(\.thermal),
             lowPower: turns.contains(where: \.savedPower)
         )

@@ -21,11 +21,7 @@ _ONNX_DTYPES: dict[str, type[np.generic]] = {
 
 
 class OnnxNetwork:
-    """ONNX Runtime on the CPU, all optimizations on.
-
-    Its threads sleep between two inferences instead of spinning: where torch or another process
-    works in turns with it on as many cores, spinning threads take each other's time.
-    """
+    """ONNX Runtime on the CPU, all optimizations on."""
 
     def __init__(self, path: Path, threads: int, profile_prefix: str | None = None) -> None:
         import onnxruntime
@@ -33,7 +29,6 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if profile_prefix is not None:
             options.enable_profiling = True
             options.profile_file_prefix = profile_prefix
