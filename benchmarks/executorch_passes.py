@@ -11,6 +11,7 @@ import io
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -87,7 +88,7 @@ def _leave(graph: object) -> int:
     return 0
 
 
-def _feed(meta: object) -> torch.Tensor:
+def _feed(meta: Any) -> torch.Tensor:
     dtype = torch.int8 if meta.dtype() == 1 else torch.float32
     return torch.randint(0, 4, meta.sizes()).to(dtype)
 

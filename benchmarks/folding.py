@@ -12,7 +12,6 @@ folding buys beyond what the runtime does alone.
 """
 
 import argparse
-import io
 import json
 import statistics
 import time
@@ -104,6 +103,7 @@ def _random_model(config: ModelConfig) -> SqueezeSAM:
         if isinstance(norm, nn.BatchNorm2d):
             nn.init.uniform_(norm.weight, 0.5, 1.5)
             nn.init.normal_(norm.bias, std=0.2)
+            assert norm.running_mean is not None and norm.running_var is not None
             nn.init.uniform_(norm.running_mean, 0.0, 0.5)
             nn.init.uniform_(norm.running_var, 0.5, 1.5)
     return model
@@ -119,13 +119,11 @@ def _in_onnxruntime(network: nn.Module, inputs: tuple[Tensor, ...], threads: int
 
     program = torch.export.export(network, inputs)
     onnx_program = torch.onnx.export(program, dynamo=True, verbose=False, optimize=False)
-    buffer = io.BytesIO()
-    onnx_program.save(buffer)
+    assert onnx_program is not None
+    model = onnx_program.model_proto.SerializeToString()
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        buffer.getvalue(), settings, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
     feeds = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
     return lambda: session.run(None, feeds)

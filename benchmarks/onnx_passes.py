@@ -72,7 +72,8 @@ class Subject:
 def _feed(value: onnxruntime.NodeArg) -> np.ndarray:
     dtype = np.uint8 if value.type == "tensor(uint8)" else np.float32
     top = 4 if value.name == "point_labels" else 256
-    return np.random.default_rng(0).integers(0, top, value.shape).astype(dtype)
+    drawn: np.ndarray = np.random.default_rng(0).integers(0, top, value.shape).astype(dtype)
+    return drawn
 
 
 def main() -> None:
@@ -87,7 +88,7 @@ def main() -> None:
     variants = {"all passes": INT8_PIXEL_PASSES, "no pass": ()}
     for each in INT8_PIXEL_PASSES:
         rest = tuple(other for other in INT8_PIXEL_PASSES if other is not each)
-        variants[f"without {each.name}"] = rest
+        variants[f"without {type(each).__name__}"] = rest
     subjects = {
         name: Subject(options.graph, passes, options.threads) for name, passes in variants.items()
     }

@@ -57,7 +57,7 @@ def main() -> None:
     targets = targets_for(runtimes, options.precision or ["fp32", "fp16", "int8"])
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / f"random-{options.preset}.safetensors"
-        save_checkpoint(calibrated_network(options.preset), weights, {"licence": "random weights"})
+        save_checkpoint(calibrated_network(options.preset), weights, {"license": "random weights"})
         PRECISIONS.update(
             {name: dataclasses.replace(entry, limit=0.0) for name, entry in PRECISIONS.items()}
         )

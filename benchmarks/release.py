@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from sqsam_deploy.artifact.files import hash_file
@@ -31,7 +32,7 @@ from sqsam_deploy.release.request import PublishRequest, PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import FolderStore, open_store
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "release"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
 def main() -> None:
@@ -57,9 +58,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def synthetic_export(directory: Path, scale: int) -> Path:
     """The tests' synthetic export, with artifacts so many times larger."""
-    from export_builder import ExportBuilder
-
-    return ExportBuilder(scale)(directory)
+    builder = import_module("tests.release.export_builder").ExportBuilder(scale)
+    made: Path = builder(directory)
+    return made
 
 
 def measure(folder: Path, url: str, rounds: int, runtime: str | None) -> None:

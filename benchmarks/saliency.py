@@ -83,7 +83,8 @@ def _scores(record: ImageRecord, predictor: Predictor, seed: int) -> Iterator[fl
 def _at_size(area: NDArray[np.bool_], image_hw: tuple[int, int]) -> NDArray[np.bool_]:
     """An area of the saliency map on the photo, its edge interpolated as a mask's is."""
     logits = np.where(area, 1, -1).astype(np.float32)[None]
-    return upsample_masks(logits, image_hw)[0] > 0
+    inside: NDArray[np.bool_] = upsample_masks(logits, image_hw)[0] > 0
+    return inside
 
 
 def pairs(directory: Path, only: list[str]) -> Iterator[tuple[Path, Path | None]]:
@@ -114,8 +115,8 @@ def table(options: argparse.Namespace) -> None:
 
 def as_markdown(rows: list[Row]) -> str:
     """Mean IoU in points."""
-    names = ("`--auto`", "its first click", "its first 3", "blob alone", "threshold alone")
-    names = ("artifact", *names, "1 random click", "3 random clicks")
+    of_saliency = ("`--auto`", "its first click", "its first 3", "blob alone", "threshold alone")
+    names = ("artifact", *of_saliency, "1 random click", "3 random clicks")
     lines = [f"| {' | '.join(names)} |", f"|---{'|---:' * (len(names) - 1)}|"]
     for row in rows:
         values = list(row.__dict__.values())[2:]
@@ -224,7 +225,7 @@ def draw_sheet(shown: list[Case], path: Path) -> None:
 
 
 def _save(figure: "Figure", path: Path, dpi: int) -> None:
-    """As a PNG of 256 colours: half the size, and no difference to the eye."""
+    """As a PNG of 256 colors: half the size, and no difference to the eye."""
     from matplotlib import pyplot
     from PIL import Image
 

@@ -57,10 +57,15 @@ def run_process(name: str, *arguments: object, **options: Any) -> subprocess.Com
         arguments: As in `run_command`.
         options: Of `subprocess.run`: `cwd`, `env`, `timeout`.
     """
+    command = process_line(name, *arguments)
+    return subprocess.run(command, capture_output=True, text=True, **{"timeout": 1200, **options})
+
+
+def process_line(name: str, *arguments: object) -> list[str]:
+    """The command line of that process."""
     module, function = _entry_point(name)
     entry = f"from {module} import {function}; {function}()"
-    command = [sys.executable, "-c", entry, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, **{"timeout": 1200, **options})
+    return [sys.executable, "-c", entry, *map(str, arguments)]
 
 
 def _entry_point(name: str) -> tuple[str, str]:
@@ -68,3 +73,11 @@ def _entry_point(name: str) -> tuple[str, str]:
     scripts = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["scripts"]
     module, function = scripts[f"sqsam-{name}"].split(":")
     return module, function
+
+
+def elsewhere(folder: Path) -> dict[str, str]:
+    """An environment with another home, temporary folder, user name and order of hashes."""
+    for name in ("home", "temporary"):
+        (folder / name).mkdir()
+    changed = {"HOME": str(folder / "home"), "TMPDIR": str(folder / "temporary")}
+    return os.environ | changed | {"PYTHONHASHSEED": "77", "USER": "someone", "LOGNAME": "someone"}

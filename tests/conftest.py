@@ -1,6 +1,8 @@
+import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from sqsam_deploy._internal.terminal import show_notices
 from tests.commands import run_process
@@ -52,8 +54,16 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def nano_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`nano` and its saliency network as int8 artifacts for three runtimes, made once a session."""
-    output = tmp_path_factory.mktemp("export") / "artifacts"
-    done = run_process("export", "--checkpoint", "nano", "--int8", "-o", output)
-    assert done.returncode == 0, done.stderr
+    """`nano` and its saliency network as int8 artifacts for three runtimes, made once a session.
+
+    Of several processes that test (pytest-xdist) one makes it for all.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    output = folder / "nano-export" / "artifacts"
+    with FileLock(folder / "nano-export.lock"):
+        if not output.exists():
+            done = run_process("export", "--checkpoint", "nano", "--int8", "-o", output)
+            assert done.returncode == 0, done.stderr
     return output

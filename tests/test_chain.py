@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.datasets import bundled_dataset
-from tests.commands import run_command, run_process
+from sqsam_deploy.runtimes import read_metadata
+from tests.commands import elsewhere, run_command, run_process
 
 #: Far below what the weights reach on the bundled sample with a box (0.75): the floor of "works".
 LEAST_BOX_MIOU = 70.0
@@ -24,14 +26,29 @@ def verified(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="module")
-def pulled(nano_export: Path, verified: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def measured(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The result file of a short benchmark of the export."""
+    folder = tmp_path_factory.mktemp("bench")
+    done = run_process(
+        *("bench", nano_export, "--threads", "1", "--rounds", "3", "--processes", "1"),
+        *("--no-torch", "--no-peak", "--no-profile", "--output", folder),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (file,) = folder.glob("*.json")
+    return file
+
+
+@pytest.fixture(scope="module")
+def pulled(
+    nano_export: Path, verified: Path, measured: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The release of that export, published to a folder and pulled from there."""
     folder = tmp_path_factory.mktemp("release")
     store = folder / "store"
     parity = verified / "parity.json"
     done = run_command(
         *("publish", nano_export, store, "--version", "1.0.0", "--name", "cutter"),
-        *("--parity", parity, "--tag", "stable"),
+        *("--parity", parity, "--bench", measured, "--tag", "stable"),
     )
     assert done.code == 0, done.stdout + done.stderr
     environment = {"XDG_CACHE_HOME": str(folder / "cache")}
@@ -75,6 +92,12 @@ def test_a_pulled_artifact_cuts_an_object_out(
     assert np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth) > 0.5
 
 
+def test_pulled_artifacts_describe_themselves_as_exported(nano_export: Path, pulled: Path) -> None:
+    exported = {entry.path: entry.metadata for entry in read_manifest(nano_export).artifacts}
+    verify_files(pulled, read_manifest(pulled))
+    assert {name: read_metadata(pulled / name) for name in exported} == exported
+
+
 def test_a_pulled_artifact_says_what_it_is(pulled: Path) -> None:
     done = run_command("inspect", pulled / "nano-int8.mlpackage")
     assert done.code == 0, done.stderr
@@ -82,14 +105,28 @@ def test_a_pulled_artifact_says_what_it_is(pulled: Path) -> None:
     assert "int8" in done.stdout
 
 
-def test_a_pulled_release_is_measured(pulled: Path, tmp_path: Path) -> None:
-    done = run_process(
-        *("bench", pulled, "--threads", "1", "--rounds", "3", "--processes", "1"),
-        *("--no-torch", "--no-peak", "--no-profile", "--output", tmp_path),
-    )
+def test_a_release_states_the_drift_and_the_latencies_that_were_measured(
+    pulled: Path, verified: Path, measured: Path
+) -> None:
+    release = json.loads((pulled / "release.json").read_text(encoding="utf-8"))
+    assert release["name"] == "cutter"
+    assert release["verification"]["status"] == "passed"
+    stated = {artifact["path"]: artifact for artifact in release["artifacts"]}
+    parity = json.loads((verified / "parity.json").read_text(encoding="utf-8"))["artifacts"]
+    rows = json.loads(measured.read_text(encoding="utf-8"))["measurements"]
+    summaries = {row["subject"]["name"]: row["stages"]["inference"]["summary"] for row in rows}
+    for name in ("nano-int8.pte", "nano-int8.onnx"):
+        (latency,) = stated[name]["latency"]
+        assert latency["median"] == summaries[name]["median"]["value"] > 0
+        assert stated[name]["drift"]["mean"] == parity[name]["drift"]["mean"]
+    card = (pulled / "README.md").read_text(encoding="utf-8")
+    assert f"{summaries['nano-int8.onnx']['median']['value']:.1f}" in card
+
+
+def test_a_pulled_release_is_built_again_to_the_same_bytes(pulled: Path, tmp_path: Path) -> None:
+    done = run_process("export", "--check-reproducible", pulled, env=elsewhere(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
-    (file,) = tmp_path.glob("*.json")
-    rows = json.loads(file.read_text(encoding="utf-8"))["measurements"]
-    measured = {row["subject"]["name"]: row["stages"]["inference"]["summary"] for row in rows}
-    assert {"nano-int8.pte", "nano-int8.onnx"} <= measured.keys()
-    assert all(summary["median"]["value"] > 0 for summary in measured.values())
+    count = len(read_manifest(pulled).all_files())
+    assert count > 12
+    assert f"all {count} files" in done.stdout
+    assert "differs" not in done.stdout

@@ -1,7 +1,7 @@
 """The SAM family a user would consider, from maintained packages, with random weights.
 
 Where a package holds the image encoder only, the encoder is measured, without neck and mask
-decoder: a difference in the peer's favour.
+decoder: a difference in the peer's favor.
 """
 
 from collections.abc import Callable

@@ -17,7 +17,7 @@ WIDEST_INTERVAL = 0.05
 MOST_FOREIGN = 0.10
 #: Share of the processor that the hypervisor may give away.
 MOST_STOLEN = 0.02
-#: Change from the first third of the rounds to the last: throttling, or a neighbour that came.
+#: Change from the first third of the rounds to the last: throttling, or a neighbor that came.
 MOST_DRIFT = 0.10
 
 _STAT = Path("/proc/stat")

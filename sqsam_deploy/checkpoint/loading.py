@@ -31,7 +31,7 @@ class Checkpoint:
         name: The file's name.
         sha256: Of the file's bytes, lower-case hex.
         metadata: What the file says of itself (safetensors only).
-        licence: The licence note among the metadata.
+        license: The license note among the metadata.
     """
 
     model: SqueezeSAM
@@ -39,7 +39,7 @@ class Checkpoint:
     name: str
     sha256: str
     metadata: dict[str, str]
-    licence: str | None
+    license: str | None
 
 
 def load_checkpoint(source: str | PathLike[str] = DEFAULT) -> Checkpoint:
@@ -74,7 +74,7 @@ def build_checkpoint(state: StateFile, path: Path) -> Checkpoint:
         name=path.name,
         sha256=_sha256(path),
         metadata=state.metadata,
-        licence=state.metadata.get("licence") or state.metadata.get("license"),
+        license=state.license,
     )
 
 

@@ -47,6 +47,11 @@ class StateFile:
     format: FileFormat
     layout: LayoutName
 
+    @property
+    def license(self) -> str | None:
+        """The license note among the metadata; files of earlier versions spell it `licence`."""
+        return self.metadata.get("license") or self.metadata.get("licence")
+
 
 def read_state_file(path: Path) -> StateFile:
     """Reads a file of either format, recognized by its content, not by its name.

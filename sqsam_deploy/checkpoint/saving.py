@@ -14,7 +14,7 @@ def save_checkpoint(model: SqueezeSAM, path: Path, metadata: Mapping[str, str]) 
     Args:
         model: The network; its dtype is kept.
         path: The `.safetensors` file to write.
-        metadata: What the file shall say of itself; `licence` is shown by every command. The
+        metadata: What the file shall say of itself; `license` is shown by every command. The
             preset and the package version are added.
     """
     from safetensors.torch import save

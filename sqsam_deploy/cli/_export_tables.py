@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqsam_deploy.artifact.manifest import Manifest
     from sqsam_deploy.pipeline.reproducibility import FileComparison, Reproduction
     from sqsam_deploy.recipes import Recipe
+    from sqsam_deploy.runtimes.base import Runtime
 
 
 def show_recipes(recipes: "Sequence[Recipe]") -> None:
@@ -32,6 +33,21 @@ def _builds(recipe: "Recipe") -> str:
     for target in recipe.targets:
         precisions.setdefault(target.runtime, []).append(target.precision)
     return ", ".join(f"{runtime} {' '.join(names)}" for runtime, names in precisions.items())
+
+
+def show_runtimes(runtimes: "Sequence[Runtime]") -> None:
+    """Name, what it is, and precisions of each runtime."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("runtime", no_wrap=True)
+    table.add_column("what it is")
+    table.add_column("files")
+    table.add_column("precisions")
+    table.add_column("built without --runtime")
+    for runtime in runtimes:
+        usual = "yes" if runtime.is_default else "no"
+        precisions = " ".join(runtime.precisions)
+        table.add_row(runtime.name, runtime.title, runtime.ending, precisions, usual)
+    stdout().print(table)
 
 
 def show_artifacts(manifest: "Manifest", output: Path) -> None:

@@ -38,6 +38,7 @@ def export(
     *,
     request: Annotated[ExportRequest, Parameter(name="*")] = ExportRequest(),  # noqa: B008
     list_recipes: bool = False,
+    list_runtimes: bool = False,
     check_reproducible: Annotated[Path | None, Parameter(metavar="DIR")] = None,
 ) -> None:
     """Turn trained SqueezeSAM weights into artifacts for mobile runtimes.
@@ -51,6 +52,7 @@ def export(
 
     Args:
         list_recipes: Show the recipes that come with the package.
+        list_runtimes: Show the runtimes there are, those of other installed packages included.
         check_reproducible: Build the export in this directory again, from the weights and photos
             that its manifest names, and compare every byte.
     """
@@ -59,6 +61,8 @@ def export(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if list_recipes:
         _list_recipes()
+    elif list_runtimes:
+        _list_runtimes()
     elif check_reproducible is not None:
         _check_reproducible(check_reproducible, request)
     else:
@@ -70,6 +74,13 @@ def _list_recipes() -> None:
     from sqsam_deploy.recipes import bundled_recipes
 
     show_recipes(bundled_recipes())
+
+
+def _list_runtimes() -> None:
+    from sqsam_deploy.cli._export_tables import show_runtimes
+    from sqsam_deploy.runtimes.registry import all_runtimes
+
+    show_runtimes(all_runtimes())
 
 
 def _export(request: ExportRequest) -> None:

@@ -1,7 +1,7 @@
 """Simulated clicking and the number of clicks it takes (NoC).
 
 RITM's rules (Sofiiuk et al., "Reviving Iterative Training with Mask Guidance for Interactive
-Segmentation", arXiv 2102.06583, section 4): the next click goes to the centre of the larger of
+Segmentation", arXiv 2102.06583, section 4): the next click goes to the center of the larger of
 the two error regions, missed object or false object, that is to the maximum of its distance
 transform; 20 clicks at most.
 
@@ -30,7 +30,7 @@ Predict = Callable[[Prompt], NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class Click:
-    """One simulated click, on the centre of pixel (x, y)."""
+    """One simulated click, on the center of pixel (x, y)."""
 
     x: int
     y: int

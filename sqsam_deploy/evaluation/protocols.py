@@ -140,7 +140,7 @@ class DetectorBoxes:
 class SaliencyPoints:
     """The saliency start's points on the large object that it means (Table 4).
 
-    The points are those of `Predictor.auto_prompt`, in its order: the centre of the blob, then of
+    The points are those of `Predictor.auto_prompt`, in its order: the center of the blob, then of
     its sections top left and top right.
 
     Attributes:

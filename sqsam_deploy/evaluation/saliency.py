@@ -33,7 +33,7 @@ def salient_object(
     Args:
         masks: HxW each.
         saliency_mask: HxW, the thresholded saliency, all blobs of it.
-        points: 5x2, (x, y) in pixels, whose centres are at integers.
+        points: 5x2, (x, y) in pixels, whose centers are at integers.
 
     Returns:
         Index into `masks`.

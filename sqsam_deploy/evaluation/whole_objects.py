@@ -61,7 +61,7 @@ def lower_third(mask: Mask, category: str) -> Mask | None:
 
 
 def nested_parts(masks: Sequence[Mask]) -> list[Mask | None]:
-    """For each mask the one within it that lies farthest from its centre, cut to it; or None.
+    """For each mask the one within it that lies farthest from its center, cut to it; or None.
 
     Args:
         masks: HxW each, none of them empty.
@@ -84,7 +84,7 @@ def nested_parts(masks: Sequence[Mask]) -> list[Mask | None]:
 def _farthest(whole: Mask, parts: Sequence[Mask]) -> Mask | None:
     if not parts:
         return None
-    centre = np.array(innermost_pixel(whole)[1])
-    centres = [np.array(innermost_pixel(part)[1]) for part in parts]
-    distances = [float(np.hypot(*(found - centre))) for found in centres]
+    center = np.array(innermost_pixel(whole)[1])
+    centers = [np.array(innermost_pixel(part)[1]) for part in parts]
+    distances = [float(np.hypot(*(found - center))) for found in centers]
     return parts[int(np.argmax(distances))] & whole

@@ -35,7 +35,7 @@ class PointEncoder(nn.Module):
         Returns:
             BxNxC.
         """
-        # SAM moves a point to its pixel's centre and maps the square to [-1, 1].
+        # SAM moves a point to its pixel's center and maps the square to [-1, 1].
         unit = (point_coords + 0.5) * (2.0 / self.image_size) - 1.0
         angles = (unit @ self.frequencies) * (2.0 * math.pi)
         position = torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)

@@ -50,13 +50,13 @@ class SaliencyCheckpoint:
         model: float32, in eval mode.
         name: The file's name.
         sha256: Of the file's bytes, lower-case hex.
-        licence: The licence note among the file's metadata.
+        license: The license note among the file's metadata.
     """
 
     model: SaliencyNet
     name: str
     sha256: str
-    licence: str | None
+    license: str | None
 
     @property
     def config(self) -> SaliencyConfig:
@@ -78,7 +78,7 @@ def load_saliency(source: Path | str = "saliency") -> SaliencyCheckpoint:
     tensors = match_keys(state.tensors, shapes, SALIENCY.name, path)
     model.load_state_dict(as_float32(tensors, path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return SaliencyCheckpoint(model.eval(), path.name, digest, state.metadata.get("licence"))
+    return SaliencyCheckpoint(model.eval(), path.name, digest, state.license)
 
 
 def square_of(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -154,7 +154,7 @@ class SaliencyNetwork(Network):
         self._size = checkpoint.config.image_size
         self.name = checkpoint.config.name
         self.weights = WeightsEntry(
-            name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.licence
+            name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.license
         )
 
     def fold(self) -> FoldedNetwork:

@@ -38,7 +38,7 @@ class SegmentationNetwork(Network):
         self._checkpoint = checkpoint
         self.name = checkpoint.config.name
         self.weights = WeightsEntry(
-            name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.licence
+            name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.license
         )
 
     def fold(self) -> FoldedNetwork:

@@ -36,8 +36,8 @@ class ExportRequest:
         fp16: Build half-precision artifacts.
         fp32: Build single-precision artifacts.
         every: Build artifacts of all precisions.
-        runtime: Runtime to build for: executorch, coreml, onnx, or executorch-coreml (a .pte file
-            with the Core ML delegate). May be given several times. Without it, the first three.
+        runtime: Runtime to build for, by its name (--list-runtimes shows them). May be given
+            several times. Without it, those that it marks.
     """
 
     targets: Annotated[tuple[Target, ...], NO_OPTION] = ()
@@ -87,5 +87,7 @@ class ExportRequest:
         from sqsam_deploy.pipeline.targets import default_runtimes, parse_runtimes, targets_for
 
         flags: dict[PrecisionName, bool] = {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}
+        # The package that brings a runtime may bring a precision, too.
+        runtimes = parse_runtimes(self.runtime) or default_runtimes()
         wanted = [name for name in PRECISIONS if self.every or flags.get(name)]
-        return targets_for(parse_runtimes(self.runtime) or default_runtimes(), wanted or ["int8"])
+        return targets_for(runtimes, wanted or ["int8"])

@@ -89,7 +89,7 @@ class EncodedPrompt:
 def encode_prompt(prompt: Prompt, image_hw: tuple[int, int], config: ModelConfig) -> EncodedPrompt:
     """Scales a prompt to the input square, draws its maps and lists its points.
 
-    Discs hold the pixels whose centre lies within `config.click_radius` of a click; the box's
+    Discs hold the pixels whose center lies within `config.click_radius` of a click; the box's
     edges belong to it; without a box its channel is all marked.
 
     Args:

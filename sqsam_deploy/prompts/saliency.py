@@ -20,8 +20,8 @@ class SaliencyClicks:
     """The five clicks of a saliency map and what they were read from.
 
     Attributes:
-        point_coords: 5x2 float32, (x, y) in pixels of the map, pixel centres at integers: the
-            blob's centre of mass, then those of its sections: top left, top right, bottom left,
+        point_coords: 5x2 float32, (x, y) in pixels of the map, pixel centers at integers: the
+            blob's center of mass, then those of its sections: top left, top right, bottom left,
             bottom right. Each lies in a pixel of the blob.
         blob: HxW bool.
         threshold: Lowest saliency that belongs to a blob (Otsu).
@@ -54,9 +54,9 @@ def saliency_clicks(saliency_map: NDArray[np.floating]) -> SaliencyClicks:
     Otsu's threshold cuts the map into blobs (8-connected). The blob with the highest saliency is
     taken; among blobs that share it the one where it occurs more often, then the larger one, then
     the one that comes first from top to bottom, left to right. A horizontal and a vertical line
-    through its centre of mass cut it into four sections. The clicks are the centres of mass of the
+    through its center of mass cut it into four sections. The clicks are the centers of mass of the
     blob and of the sections (a section without area has the blob's own); a click outside the blob
-    moves to the centre of the blob's nearest pixel.
+    moves to the center of the blob's nearest pixel.
 
     A pixel is a unit square that the two lines may cut, so a blob of one pixel has four sections
     too, and a map whose every pixel is repeated k times k times gives the same clicks, enlarged (a
@@ -151,34 +151,34 @@ def _clicks_on(blob: NDArray[np.bool_]) -> NDArray[np.float32]:
     rows, columns = np.nonzero(blob)
     top, left = rows.min(), columns.min()
     cropped = blob[top : rows.max() + 1, left : columns.max() + 1]
-    moved = [_moved_inside(x, y, cropped) for x, y in _centres_of_mass(cropped)]
+    moved = [_moved_inside(x, y, cropped) for x, y in _centers_of_mass(cropped)]
     clicks: NDArray[np.float32] = (np.array(moved) + np.array([left, top])).astype(np.float32)
     return clicks
 
 
-def _centres_of_mass(blob: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    """(x, y) of the blob's own centre of mass and of its four sections."""
+def _centers_of_mass(blob: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """(x, y) of the blob's own center of mass and of its four sections."""
     area = float(blob.sum())
-    centre_x = float(blob.sum(axis=0) @ np.arange(blob.shape[1])) / area
-    centre_y = float(blob.sum(axis=1) @ np.arange(blob.shape[0])) / area
-    centres = [(centre_x, centre_y)]
-    for row_shares, row_middles in _halves(blob.shape[0], centre_y):
-        for column_shares, column_middles in _halves(blob.shape[1], centre_x):
+    center_x = float(blob.sum(axis=0) @ np.arange(blob.shape[1])) / area
+    center_y = float(blob.sum(axis=1) @ np.arange(blob.shape[0])) / area
+    centers = [(center_x, center_y)]
+    for row_shares, row_middles in _halves(blob.shape[0], center_y):
+        for column_shares, column_middles in _halves(blob.shape[1], center_x):
             by_column = (row_shares @ blob) * column_shares
             by_row = (blob @ column_shares) * row_shares
             section = float(by_column.sum())
             if section <= area * _TIE:
-                centres.append(centres[0])
+                centers.append(centers[0])
                 continue
             x, y = by_column @ column_middles / section, by_row @ row_middles / section
-            centres.append((float(x), float(y)))
-    return centres
+            centers.append((float(x), float(y)))
+    return centers
 
 
 def _halves(count: int, line: float) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """The part of each unit square on one side of a line: its share, and its middle.
 
-    Squares are centred at 0 ... count - 1.
+    Squares are centerd at 0 ... count - 1.
     """
     positions = np.arange(count, dtype=np.float64)
     before = np.clip(line - positions + 0.5, 0, 1)
@@ -192,7 +192,7 @@ def _moved_inside(x: float, y: float, blob: NDArray[np.bool_]) -> tuple[float, f
     if blob[min(row, blob.shape[0] - 1), min(column, blob.shape[1] - 1)]:
         return x, y
     rows, columns = np.nonzero(blob)
-    # To the pixel's square, not to its centre: the resolution does not change which one is nearest.
+    # To the pixel's square, not to its center: the resolution does not change which one is nearest.
     across = np.maximum(np.abs(columns - x) - 0.5, 0)
     down = np.maximum(np.abs(rows - y) - 0.5, 0)
     distances = across**2 + down**2

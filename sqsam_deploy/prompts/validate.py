@@ -22,7 +22,7 @@ def validate_prompt(
 ) -> Prompt:
     """A prompt from `SamPredictor.predict`'s arguments.
 
-    Points labelled -1 are dropped; a point outside the image, but not by more than the image's own
+    Points labeled -1 are dropped; a point outside the image, but not by more than the image's own
     size, moves to its edge; a box is cut at the image and its corners may come in any order.
 
     Args:

@@ -30,7 +30,7 @@ class Share:
     """A piece of a bar.
 
     Attributes:
-        kind: Names it, and its colour.
+        kind: Names it, and its color.
         percent: Of the bar's full width.
         text: What a reader sees who points at it.
     """

@@ -163,7 +163,7 @@ def _object_score(values: NDArray[np.float64]) -> float:
 
 
 def _region_score(saliency: Map, truth: Mask) -> float:
-    """Similarity of the four parts that the truth's centre cuts a photo into, by their areas."""
+    """Similarity of the four parts that the truth's center cuts a photo into, by their areas."""
     rows, columns = np.nonzero(truth)
     row, column = int(np.round(rows.mean())) + 1, int(np.round(columns.mean())) + 1
     score = 0.0

@@ -143,12 +143,7 @@ def prepare(
     temporary.mkdir(parents=True)
     try:
         _write(progress(items), temporary, max_side)
-        try:
-            temporary.replace(folder)
-        except OSError:
-            # Another run has put the same photos there meanwhile.
-            if not folder.is_dir():
-                raise
+        temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return PreparedData(folder)

@@ -1,7 +1,8 @@
 """Learning rate and weight averaging as functions of the progress."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def learning_rate(peak: float, warmup: float, progress: float) -> float:
@@ -36,7 +37,8 @@ class WeightAverage:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         current = model.state_dict()
         floats = [name for name, value in current.items() if value.is_floating_point()]
-        averaged: list[Tensor] = [self.weights[name] for name in floats]
-        torch._foreach_lerp_(averaged, [current[name] for name in floats], 1 - decay)
+        averaged = [self.weights[name] for name in floats]
+        follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        follow(averaged, [current[name] for name in floats], self.updates)
         for name in current.keys() - set(floats):
             self.weights[name].copy_(current[name])

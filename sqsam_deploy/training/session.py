@@ -1,13 +1,13 @@
 """A whole run: data, task, training, and the scores that go into the weights' metadata."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from sqsam_deploy.artifact.provenance import git_revision
 from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.model.config import PRESETS
@@ -210,7 +210,7 @@ def train(
 
 
 def evaluate(
-    trainer: Trainer, task: Task, folder: Path, output: Path, licence: str, device: torch.device
+    trainer: Trainer, task: Task, folder: Path, output: Path, license: str, device: torch.device
 ) -> ScoreTable:
     """Scores the averaged weights and writes them into the weights' metadata.
 
@@ -228,24 +228,9 @@ def evaluate(
         **trainer.metadata(),
         "scores": scores,
         "evaluation_data": folder.name,
-        "git_revision": git_revision(),
-        "licence": licence,
+        "git_revision": git_revision() or "unknown",
+        "license": license,
     }
     save_weights(output / WEIGHTS_FILE, trainer.averaged_weights(), metadata)
     (output / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     return scores
-
-
-def git_revision() -> str:
-    """The commit of the checkout this package runs from, or "unknown" for an installed copy."""
-    try:
-        # An installed copy may lie inside the checkout of some other project.
-        _git("ls-files", "--error-unmatch", Path(__file__).name)
-        return _git("rev-parse", "HEAD")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -20,7 +20,7 @@ def test_without_a_name_it_is_paper() -> None:
 def test_nano_by_its_name() -> None:
     checkpoint = load_checkpoint("nano")
     assert checkpoint.config.name == "nano"
-    assert checkpoint.licence
+    assert checkpoint.license
     assert open_session(Path("nano")).metadata.weights_sha256 == checkpoint.sha256
 
 

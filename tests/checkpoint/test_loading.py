@@ -38,14 +38,17 @@ def _assert_holds(path: Path, state: State) -> None:
     assert all(torch.equal(loaded[key], state[key]) for key in state)
 
 
-def test_safetensors_comes_back_with_metadata_and_hash(model: SqueezeSAM, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["license", "licence"])
+def test_safetensors_comes_back_with_metadata_and_hash(
+    key: str, model: SqueezeSAM, tmp_path: Path
+) -> None:
     path = tmp_path / "weights.safetensors"
-    save_checkpoint(model, path, {"licence": "CC0-1.0", "epochs": "3"})
+    save_checkpoint(model, path, {key: "CC0-1.0", "epochs": "3"})
     checkpoint = load_checkpoint(path)
     assert checkpoint.config == NANO
     assert checkpoint.name == "weights.safetensors"
     assert checkpoint.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert checkpoint.licence == "CC0-1.0"
+    assert checkpoint.license == "CC0-1.0"
     assert checkpoint.metadata["epochs"] == "3"
     assert not checkpoint.model.training
     assert list(tmp_path.iterdir()) == [path]

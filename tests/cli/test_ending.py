@@ -136,9 +136,10 @@ def test_a_pipe_that_nobody_reads_is_quiet() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_explains_every_option(verb: str) -> None:
-    shown = run_command(verb, "-h")
+    wide = {"COLUMNS": "400"}
+    shown = run_command(verb, "-h", environment=wide)
     assert shown.code == 0
-    assert shown.stdout == run_command(verb, "--help").stdout
+    assert shown.stdout == run_command(verb, "--help", environment=wide).stdout
     assert f"Usage: sqsam-{verb} " in shown.stdout
     assert "Exit codes" in shown.stdout
     rows = [line.strip("│ ") for line in shown.stdout.splitlines() if line.startswith("│")]

@@ -1,6 +1,11 @@
 import hashlib
 import json
+import os
 import resource
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +16,7 @@ from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.predictor import Predictor
 from sqsam_deploy.runtimes import open_session
 from tests.cli.conftest import Run
+from tests.commands import process_line
 
 ARTIFACTS = {
     "nano-int8.pte": "executorch",
@@ -132,6 +138,40 @@ def test_no_room_for_the_files(command: Run, tmp_path: Path) -> None:
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="artifacts appear one by one where it forks")
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_an_interrupted_export_leaves_what_was_there(
+    how: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    """Ctrl-C reaches every process of a terminal's group, a kill only the one that is killed."""
+    out, temporary = tmp_path / "project" / "out", tmp_path / "temporary"
+    for folder in (out, temporary):
+        folder.mkdir(parents=True)
+    earlier = {"manifest.json": b"{}", "nano-fp32.onnx": b"the artifact of last week"}
+    for name, content in earlier.items():
+        (out / name).write_bytes(content)
+    line = process_line("export", "--checkpoint", "nano", "--fp32", "--runtime", "onnx", "-o", out)
+    running = subprocess.Popen(
+        line,
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not list(out.parent.glob(".out*/*.onnx")):
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.01)
+    os.killpg(running.pid, how) if how == signal.SIGINT else running.send_signal(how)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == code, said
+    assert "Traceback" not in said
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == earlier
+    if how == signal.SIGINT:
+        assert [path.name for path in out.parent.iterdir()] == ["out"]
+        assert list(temporary.glob("sqsam-*")) == []
 
 
 def test_a_network_that_int8_ruins_is_refused(command: Run, tmp_path: Path) -> None:

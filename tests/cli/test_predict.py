@@ -68,7 +68,7 @@ def test_auto_is_the_same_as_the_clicks_that_saliency_picks(
 ):
     auto = run(weights, photo, "--auto", "--saliency", brightness, "-o", tmp_path / "auto")
     assert auto.code == 0, auto.error
-    # The bright square is 50..69 x 20..39: its centre and those of its quarters.
+    # The bright square is 50..69 x 20..39: its center and those of its quarters.
     clicks = [(59.5, 29.5), (54.5, 24.5), (64.5, 24.5), (54.5, 34.5), (64.5, 34.5)]
     options = [part for x, y in clicks for part in ("--click", f"{x},{y}")]
     by_hand = run(weights, photo, *options, "-o", tmp_path / "hand")

@@ -125,7 +125,7 @@ class Page:
         return np.asarray(Image.open(io.BytesIO(bytes(self.browser.execute_async_script(script)))))
 
     def pixel(self, x, y):
-        """Colour of the drawing at a point of the photo."""
+        """Color of the drawing at a point of the photo."""
         script = """
             const canvas = document.getElementById("photo");
             const [x, y] = [arguments[0] * canvas.width / 400, arguments[1] * canvas.height / 300];

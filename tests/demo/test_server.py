@@ -37,7 +37,7 @@ def test_an_upload_starts_by_itself(client, photo):
     assert answer.status_code == 201
     body = answer.json()
     assert (body["width"], body["height"]) == (400, 300)
-    # The middle quarter of the photo, its centre and the centres of its quarters.
+    # The middle quarter of the photo, its center and the centers of its quarters.
     clicks = [(p["x"], p["y"], p["label"]) for p in body["points"]]
     expected = [(199.5, 149.5), (174.5, 130.75), (224.5, 130.75), (174.5, 168.25), (224.5, 168.25)]
     np.testing.assert_allclose(clicks, [(*p, 1) for p in expected], atol=1e-3)

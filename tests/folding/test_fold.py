@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import FoldedModel, example_inputs, fold
 from sqsam_deploy.model.config import NANO, PAPER, RELEASE_2023_12, ModelConfig
 from sqsam_deploy.model.description import default_inputs
@@ -28,6 +29,10 @@ def _prompts(width: int, height: int) -> list[Prompt]:
     box = (width * 0.2, height * 0.1, width * 0.9, height * 0.8)
     labels = np.array([1, 0])
     return [Prompt(clicks, labels), Prompt(box=box), Prompt(clicks, labels, box), Prompt()]
+
+
+def _photos() -> list[Path]:
+    return [record.path for record in bundled_dataset("sample")]
 
 
 def _real_inputs(photo: Path, prompt_index: int, config: ModelConfig) -> list[Tensor]:
@@ -56,10 +61,10 @@ def _differences(model: SqueezeSAM, folded: FoldedModel, inputs: list[Tensor]) -
     ],
     ids=lambda value: getattr(value, "name", str(value)),
 )
-def test_equals_the_original_on_real_photos(config: ModelConfig, photos: int, shared: Path) -> None:
+def test_equals_the_original_on_real_photos(config: ModelConfig, photos: int) -> None:
     model = _hard_model(config)
     folded = fold(model)
-    for index, photo in enumerate(sorted((shared / "data" / "eval").glob("*.jpg"))[:photos]):
+    for index, photo in enumerate(_photos()[:photos]):
         masks, ious = _differences(model, folded, _real_inputs(photo, index % 4, config))
         assert masks < 1e-4
         assert ious < 1e-4
@@ -84,10 +89,9 @@ def _small_release() -> SqueezeSAM:
 
 
 @pytest.mark.parametrize("prompt_index", range(4))
-def test_norms_behind_relu_are_exact_on_real_photos(prompt_index: int, shared: Path) -> None:
+def test_norms_behind_relu_are_exact_on_real_photos(prompt_index: int) -> None:
     model = _small_release()
-    photo = sorted((shared / "data" / "eval").glob("*.jpg"))[prompt_index]
-    inputs = _real_inputs(photo, prompt_index, model.config)
+    inputs = _real_inputs(_photos()[prompt_index], prompt_index, model.config)
     assert max(_differences(model, fold(model), inputs)) < 1e-4
 
 

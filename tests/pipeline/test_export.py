@@ -17,12 +17,13 @@ from sqsam_deploy.networks.precisions import PRECISIONS
 from sqsam_deploy.networks.saliency import SaliencyCheckpoint
 from sqsam_deploy.pipeline import export as module
 from sqsam_deploy.pipeline.export import export, step_count
+from sqsam_deploy.pipeline.reproducibility import same_layers
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target
 from tests.limits import set_limits
 from tests.tiny_network import TINY, tiny_model
 
-TARGETS = (Target("coreml", "fp32"), Target("onnx", "fp32"), Target("executorch", "fp32"))
+TARGETS = (Target("coreml", "int8"), Target("onnx", "int8"), Target("executorch", "int8"))
 SALIENCY = SaliencyConfig("saliency", image_size=64, widths=(8, 8, 8, 8))
 
 
@@ -46,11 +47,13 @@ def small_networks():
         yield
 
 
-def _export(request: ExportRequest, count: int) -> Manifest:
-    steps = Counter()
+def _export(request: ExportRequest, count: int, threads: int = 1) -> Manifest:
+    steps, before = Counter(), torch.get_num_threads()
+    torch.set_num_threads(threads)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "worker_count", lambda: count)
         manifest = export(request, steps)
+    torch.set_num_threads(before)
     assert steps.count == step_count(request)
     return manifest
 
@@ -69,24 +72,39 @@ def _hashes(directory: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
-def test_side_by_side_gives_the_same_bytes_and_manifest(in_turn, tmp_path):
+@pytest.mark.parametrize(
+    ("count", "threads"),
+    [
+        pytest.param(
+            2, 1, marks=pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
+        ),
+        (1, 3),
+    ],
+    ids=["side by side", "three threads"],
+)
+def test_any_number_of_processes_and_threads_gives_the_same_bytes(
+    in_turn, tmp_path, count, threads
+):
     output, manifest = in_turn
-    actual = _export(ExportRequest(TARGETS, tmp_path / "out", with_saliency=True), 2)
+    actual = _export(ExportRequest(TARGETS, tmp_path / "out", with_saliency=True), count, threads)
     expected = [target.file_name("nano") for target in TARGETS]
     expected += [target.file_name("saliency") for target in TARGETS]
     assert [entry.path for entry in actual.artifacts] == expected
     assert _without_measurements(actual) == _without_measurements(manifest)
     hashes, again = _hashes(output), _hashes(tmp_path / "out")
-    # The manifest holds measurements: logits in float can differ in their last digit.
-    del hashes["manifest.json"], again["manifest.json"]
+    # Measurements in float can differ in their last digit: the agreement's, and the layers'.
+    for name in ("manifest.json", "quantization.json"):
+        del hashes[name], again[name]
+    layers = (folder / "quantization.json" for folder in (output, tmp_path / "out"))
+    assert same_layers(*(path.read_bytes() for path in layers))
     assert again == hashes
 
 
 def _without_measurements(manifest: Manifest) -> Manifest:
     entries = [entry.model_copy(update={"agreement": None}) for entry in manifest.artifacts]
     # Somebody may commit between the two exports.
-    return manifest.model_copy(update={"artifacts": tuple(entries), "git_revision": None})
+    changed = {"artifacts": tuple(entries), "git_revision": None, "extra_files": ()}
+    return manifest.model_copy(update=changed)
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from sqsam_deploy.datasets.images import read_image
+from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import NANO, RELEASE_2023_12
 from sqsam_deploy.prompts import prepare_image
 
 
 @pytest.fixture(scope="module")
-def photo(shared):
-    return read_image(shared / "data" / "eval" / "coco_000000000073.jpg")
+def photo():
+    return load_image(next(iter(bundled_dataset("sample"))))
 
 
 def interpolated(image: np.ndarray, size: int, antialias: bool) -> np.ndarray:

@@ -78,12 +78,12 @@ def test_an_enlarged_map_gives_the_enlarged_clicks(saliency, factor):
     assert (large.blob == np.kron(small.blob, np.ones((factor, factor), bool))).all()
     expected = (small.point_coords.astype(np.float64) + 0.5) * factor - 0.5
     assert np.abs(large.point_coords - expected).max() <= factor / 2 + 1e-4
-    # The centre of mass itself does not move at all, unless it had to go to another pixel.
-    if small.blob[pixel_of(ndimage_centre(small.blob)[None])].all():
+    # The center of mass itself does not move at all, unless it had to go to another pixel.
+    if small.blob[pixel_of(ndimage_center(small.blob)[None])].all():
         np.testing.assert_allclose(large.point_coords[0], expected[0], atol=1e-4)
 
 
-def ndimage_centre(blob: np.ndarray) -> np.ndarray:
+def ndimage_center(blob: np.ndarray) -> np.ndarray:
     return np.array(ndimage.center_of_mass(blob)[::-1])
 
 
@@ -98,9 +98,9 @@ def test_scaling_and_shifting_the_map_changes_nothing(saliency, scale, shift):
 @given(maps)
 def test_first_click_is_scipys_centre_of_mass_where_that_is_on_the_blob(saliency):
     found = saliency_clicks(saliency)
-    centre = ndimage_centre(found.blob)
-    assume(found.blob[pixel_of(centre[None])].all())
-    np.testing.assert_allclose(found.point_coords[0], centre, atol=1e-4)
+    center = ndimage_center(found.blob)
+    assume(found.blob[pixel_of(center[None])].all())
+    np.testing.assert_allclose(found.point_coords[0], center, atol=1e-4)
 
 
 @quick
@@ -111,9 +111,9 @@ def test_sections_are_those_of_a_finely_sampled_blob(saliency):
     fine = np.kron(found.blob, np.ones((factor, factor), bool))
     rows, columns = np.nonzero(fine)
     x, y = (columns + 0.5) / factor - 0.5, (rows + 0.5) / factor - 0.5
-    centre = x.mean(), y.mean()
+    center = x.mean(), y.mean()
     sections = [
-        (a, b) for b in (y < centre[1], y >= centre[1]) for a in (x < centre[0], x >= centre[0])
+        (a, b) for b in (y < center[1], y >= center[1]) for a in (x < center[0], x >= center[0])
     ]
     compared = 0
     for click, (across, down) in zip(found.point_coords[1:], sections, strict=True):
@@ -135,7 +135,7 @@ def test_a_rectangle_is_clicked_at_its_centre_and_the_centres_of_its_quarters():
 
 
 def test_clicks_of_an_l_shape_worked_out_by_hand():
-    # Unit squares at (0,0), (0,1), (0,2), (1,2), (2,2): centre of mass (0.6, 1.4), which lies in
+    # Unit squares at (0,0), (0,1), (0,2), (1,2), (2,2): center of mass (0.6, 1.4), which lies in
     # pixel (1, 1), outside; the nearest squares are (0,1) and (1,2), at 0.1 each.
     saliency = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 1]], np.float32)
     found = saliency_clicks(saliency)
@@ -184,7 +184,7 @@ def test_a_ring_is_not_clicked_in_its_hole():
     saliency[5:10, 6:11] = 0
     found = saliency_clicks(saliency)
     assert found.blob[pixel_of(found.point_coords)].all()
-    # All four sides are equally near to the centre (8, 7): the uppermost pixel is taken.
+    # All four sides are equally near to the center (8, 7): the uppermost pixel is taken.
     np.testing.assert_array_equal(found.point_coords[0], (8, 4))
 
 

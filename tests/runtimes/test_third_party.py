@@ -1,7 +1,8 @@
-"""A runtime that another package brings goes through every command, no file here changed.
+"""A runtime and a precision of another package go through every command, no file here changed.
 
-The runtime is `torch.export.save`'s `.pt2`, run by torch. It is installed as packages are: a module
-and a `.dist-info` directory with its entry point, on the path of every process.
+The runtime is `torch.export.save`'s `.pt2`, run by torch; the precision has weights that are
+rounded to bfloat16. They are installed as packages are: a module and a `.dist-info` directory with
+its entry point, on the path of every process.
 """
 
 import json
@@ -23,8 +24,23 @@ from dataclasses import dataclass
 
 from sqsam_deploy.artifact.metadata import METADATA_KEY, stored_metadata
 from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.networks.precisions import PRECISIONS, Precision, Program
 from sqsam_deploy.runtimes.base import Runtime
 from sqsam_deploy.runtimes.session import Session
+
+
+def rounded(folded, samples, keep_float):
+    import copy
+
+    from sqsam_deploy.quantization import trace_network
+
+    module = copy.deepcopy(folded.module)
+    for weight in module.parameters():
+        weight.data = weight.data.bfloat16().float()
+    return Program(trace_network(module, folded.example))
+
+
+PRECISIONS["bf16-weights"] = Precision("bf16-weights", 0.97, rounded)
 
 
 def load(path):
@@ -77,7 +93,7 @@ RUNTIME = Pt2(
     name="pt2",
     title="exported program",
     ending=".pt2",
-    layouts={"fp32": ("nchw-float32",)},
+    layouts={"fp32": ("nchw-float32",), "bf16-weights": ("nchw-float32",)},
     library="torch",
     distributions=("torch",),
     systems=frozenset(("Linux", "macOS", "Windows")),
@@ -85,6 +101,23 @@ RUNTIME = Pt2(
 """
 ENTRY_POINTS = "[sqsam_deploy.runtimes]\npt2 = pt2_runtime:RUNTIME\n"
 NAME = "nano-fp32.pt2"
+ROUNDED = "nano-bf16-weights.pt2"
+RECIPE = """
+summary = "What the other package brings, and an artifact of this one"
+saliency = false
+
+[[artifact]]
+runtime = "onnx"
+precision = "fp32"
+
+[[artifact]]
+runtime = "pt2"
+precision = "fp32"
+
+[[artifact]]
+runtime = "pt2"
+precision = "bf16-weights"
+"""
 
 
 def _run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -110,12 +143,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def exported(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("export") / "out"
-    _run(
-        *("export", "--checkpoint", "nano", "--fp32", "--runtime", "pt2", "--runtime", "onnx"),
-        *("--no-saliency", "--output", output),
-    )
-    return output
+    folder = tmp_path_factory.mktemp("export")
+    (folder / "both.toml").write_text(RECIPE, encoding="utf-8")
+    words = ("--checkpoint", "nano", "--recipe", folder / "both.toml", "--output", folder / "out")
+    _run("export", *words)
+    return folder / "out"
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +160,8 @@ def pulled(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     report = json.loads((folder / "parity.json").read_text(encoding="utf-8"))
     assert report["artifacts"][NAME]["runtime"] == "pt2"
+    assert report["artifacts"][ROUNDED]["precision"] == "bf16-weights"
+    assert report["artifacts"][ROUNDED]["passed"]
     _run(
         *("publish", exported, folder / "store", "--version", "1.0.0", "--name", "cutter"),
         *("--parity", folder / "parity.json"),
@@ -145,7 +179,23 @@ def test_the_export_has_compared_and_explained_it(exported: Path) -> None:
     (entry,) = [entry for entry in entries if entry["path"] == NAME]
     assert entry["agreement"]["mean_mask_iou"] > 0.999
     assert "exported program" in entry["agreement"]["executor"]
-    assert NAME in (exported / "report.html").read_text(encoding="utf-8")
+    page = (exported / "report.html").read_text(encoding="utf-8")
+    assert NAME in page and ROUNDED in page
+
+
+def test_its_precision_costs_what_rounding_the_weights_costs(exported: Path) -> None:
+    entries = json.loads((exported / "manifest.json").read_text(encoding="utf-8"))["artifacts"]
+    found = {entry["path"]: entry for entry in entries}
+    assert found[ROUNDED]["metadata"]["precision"] == "bf16-weights"
+    assert 0.97 < found[ROUNDED]["agreement"]["mean_mask_iou"] < 1
+    assert found[ROUNDED]["sha256"] != found[NAME]["sha256"]
+
+
+def test_it_is_listed_among_the_runtimes(installed: Path) -> None:
+    said = _run("export", "--list-runtimes").stdout
+    (row,) = [line for line in said.splitlines() if line.strip().startswith("pt2 ")]
+    assert "exported program" in row and "fp32 bf16-weights" in row
+    assert "executorch-coreml" in said
 
 
 def test_inspect_shows_it(exported: Path) -> None:
@@ -155,7 +205,8 @@ def test_inspect_shows_it(exported: Path) -> None:
 
 
 def test_what_comes_back_from_a_store_is_it_alone(exported: Path, pulled: Path) -> None:
-    assert (pulled / NAME).read_bytes() == (exported / NAME).read_bytes()
+    for name in (NAME, ROUNDED):
+        assert (pulled / name).read_bytes() == (exported / name).read_bytes()
     assert not (pulled / "nano-fp32.onnx").exists()
 
 
@@ -175,9 +226,10 @@ def test_bench_measures_it(pulled: Path, tmp_path: Path) -> None:
         *("--no-torch", "--no-peak", "--output", tmp_path),
     )
     (file,) = tmp_path.glob("*.json")
-    (row,) = json.loads(file.read_text(encoding="utf-8"))["measurements"]
-    assert (row["subject"]["name"], row["subject"]["runtime"]) == (NAME, "pt2")
-    assert row["stages"]["inference"]["summary"]["median"]["value"] > 0
+    rows = json.loads(file.read_text(encoding="utf-8"))["measurements"]
+    subjects = {(row["subject"]["name"], row["subject"]["precision"]) for row in rows}
+    assert subjects == {(NAME, "fp32"), (ROUNDED, "bf16-weights")}
+    assert all(row["stages"]["inference"]["summary"]["median"]["value"] > 0 for row in rows)
 
 
 def test_a_release_for_phones_does_not_take_it(exported: Path, pulled: Path) -> None:

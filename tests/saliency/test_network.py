@@ -39,9 +39,9 @@ class Brightness(Session):
         return {"saliency_logits": red[None, None] - 128}
 
 
-def test_weights_are_loaded_with_their_hash_and_licence(weights):
+def test_weights_are_loaded_with_their_hash_and_license(weights):
     checkpoint = load_saliency(weights)
-    assert checkpoint.licence == "CC0-1.0"
+    assert checkpoint.license == "CC0-1.0"
     assert not checkpoint.model.training
     assert checkpoint.config == SALIENCY
     assert len(checkpoint.sha256) == 64

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from sqsam_deploy.datasets import bundled_dataset
+
 
 @pytest.fixture(scope="session")
 def train_index(shared: Path) -> list[dict[str, Any]]:
@@ -14,14 +16,15 @@ def train_index(shared: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def photo_folder(
-    shared: Path, train_index: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Eight COCO photos and four of ECSSD in this project's layout."""
-    coco = [entry for entry in train_index if entry["dataset"].startswith("COCO")][:8]
-    ecssd = [entry for entry in train_index if entry["dataset"] == "ECSSD"][:4]
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve bundled photos, four of them under the name of another dataset."""
+    source = next(iter(bundled_dataset("sample"))).path.parent
+    entries = json.loads((source / "index.json").read_text())[:12]
+    for index, entry in enumerate(entries):
+        entry["dataset"] = "COCO train2017" if index < 8 else "ECSSD"
+        entry["masks"] = [item["file"] for item in entry["objects"]]
     folder = tmp_path_factory.mktemp("photos")
-    write_folder(folder, shared / "data/train", coco + ecssd)
+    write_folder(folder, source, entries)
     return folder
 
 

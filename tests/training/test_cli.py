@@ -49,7 +49,7 @@ def test_run_writes_weights_log_curve_and_scores(
     # Only ECSSD's photos count.
     assert scores["network"]["images"] == 4
     assert scores == json.loads((output / "scores.json").read_text())
-    assert metadata["licence"] == "for tests"
+    assert metadata["license"] == "for tests"
     rows = read_rows(output / "log.csv")
     assert [row.step for row in rows] == [2, 4]
     assert 0 < rows[-1].values["val_mae"] < 1

@@ -426,14 +426,14 @@ function drawDot(point, radius) {
 
 function drawPointer(size) {
   const [x, y] = toCanvas(pointer);
-  for (const [colour, width] of [["#000", size / 3], ["#fff", size / 7]]) {
+  for (const [color, width] of [["#000", size / 3], ["#fff", size / 7]]) {
     pen.beginPath();
     pen.moveTo(x - size, y);
     pen.lineTo(x + size, y);
     pen.moveTo(x, y - size);
     pen.lineTo(x, y + size);
     pen.lineWidth = width;
-    pen.strokeStyle = colour;
+    pen.strokeStyle = color;
     pen.stroke();
   }
 }

@@ -42,9 +42,9 @@ def test_inputs_are_the_tensors_that_the_artifact_declares(export: Path, tmp_pat
             spec.name: np.fromfile(tmp_path / path, spec.dtype).reshape(spec.shape)
             for spec, path in zip(artifact.inputs, paths, strict=True)
         }
-        # A stretched photo keeps its mean colour, up to the weights of its borders.
-        colour = photo.image.reshape(-1, 3).mean(0)
-        assert values["image"][0].mean((1, 2)) == pytest.approx(colour, abs=3)
+        # A stretched photo keeps its mean color, up to the weights of its borders.
+        color = photo.image.reshape(-1, 3).mean(0)
+        assert values["image"][0].mean((1, 2)) == pytest.approx(color, abs=3)
         assert set(np.unique(values["prompt_maps"])) == {0, 255}
 
 
@@ -70,8 +70,8 @@ def test_image_input_is_interleaved_bytes(tmp_path: Path) -> None:
     [paths] = plan.artifacts[0].feeds
     assert plan.artifacts[0].inputs[0].layout == "image"
     pixels = np.fromfile(tmp_path / "bundle" / paths[0], np.uint8).reshape(size, size, 3)
-    colour = load_photos(1)[0].image.reshape(-1, 3).mean(0)
-    assert pixels.mean((0, 1)) == pytest.approx(colour, abs=3)
+    color = load_photos(1)[0].image.reshape(-1, 3).mean(0)
+    assert pixels.mean((0, 1)) == pytest.approx(color, abs=3)
 
 
 def test_artifacts_share_inputs(export: Path, tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""The two full-size presets as int8, for both runtimes of phone processors: quantized once."""
+
+import runpy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
+from sqsam_deploy.checkpoint.saving import save_checkpoint
+from sqsam_deploy.datasets import bundled_dataset, load_image
+from sqsam_deploy.folding import fold
+from sqsam_deploy.model.config import RELEASE_2023_12
+from sqsam_deploy.model.network import SqueezeSAM
+from sqsam_deploy.networks.segmentation import SegmentationNetwork
+from sqsam_deploy.prompts import Prompt, encode_prompt, prepare_image
+from sqsam_deploy.quantization import build_calibration, quantize
+from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
+from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
+from sqsam_deploy.runtimes.torch import TorchSession
+from tests.conftest import SHARED
+from tests.runtimes.quantized_parameters import of_onnx, of_pte
+
+pytestmark = pytest.mark.full
+
+RUNTIMES = {"executorch": (EXECUTORCH, "pte", of_pte), "onnx": (ONNX, "onnx", of_onnx)}
+#: What the paper gives for its 12.5 million parameters, with a little room for the file's frame.
+LARGEST_FILE = {"paper": 12.9e6, "release-2023-12": 10.6e6}
+#: Ratio of the power of the float network's logits to that of the difference, in decibel: trained
+#: weights, and a formula's.
+LEAST_RATIO = {"paper": 25.0, "release-2023-12": 10.0}
+
+
+@dataclass(frozen=True)
+class Built:
+    """One preset, and the logits of the float network and of each artifact, kxpromptsxsxs."""
+
+    name: str
+    weights: int
+    files: dict[str, Path]
+    logits: dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module", params=["paper", "release-2023-12"])
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp(request.param)
+    checkpoint = load_checkpoint("paper") if request.param == "paper" else _released(folder)
+    network = SegmentationNetwork(checkpoint)
+    folded = fold(checkpoint.model)
+    kinds = (torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.Linear)
+    modules = [module for module in folded.network.modules() if isinstance(module, kinds)]
+    calibration = build_calibration(bundled_dataset("calibration"), checkpoint.config, size=4)
+    program = quantize(folded, calibration).program
+    files, logits = {}, {"float": _logits(TorchSession(checkpoint), checkpoint)}
+    for name, (runtime, suffix, _) in RUNTIMES.items():
+        metadata = network.describe(
+            runtime=name,
+            precision="int8",
+            layout=runtime.layouts["int8"][0],
+            deployment_target=None,
+        )
+        files[name] = folder / f"int8.{suffix}"
+        runtime.lower(program, metadata, files[name])
+        logits[name] = _logits(runtime.open_session(files[name]), checkpoint)
+    return Built(request.param, sum(m.weight.numel() for m in modules), files, logits)
+
+
+def _released(folder: Path) -> Checkpoint:
+    """The weights of the reference's formula, or random ones where the reference is missing."""
+    path = folder / "released.pt"
+    if not SHARED.is_dir():
+        torch.manual_seed(0)
+        save_checkpoint(SqueezeSAM(RELEASE_2023_12).eval(), path, {})
+        return load_checkpoint(path)
+    fill = runpy.run_path(str(SHARED / "reference" / "formula_weights.py"))["formula_state_dict"]
+    state = fill(SHARED / "reference" / "released_layout_b.json")
+    torch.save({"model": {k: torch.from_numpy(np.asarray(v)) for k, v in state.items()}}, path)
+    return load_checkpoint(path)
+
+
+def _logits(session, checkpoint: Checkpoint) -> np.ndarray:
+    """All masks for a box and for a click on the largest object of a photo."""
+    record = next(iter(bundled_dataset("sample")))
+    largest = max(record.objects, key=lambda item: item.area)
+    left, top, right, bottom = largest.box
+    click = np.array([[(left + right) / 2, (top + bottom) / 2]], np.float32)
+    image = prepare_image(load_image(record), checkpoint.config)
+    prompts = (Prompt(box=largest.box), Prompt(click, np.ones(1, np.int64)))
+    size = (record.height, record.width)
+    encoded = [encode_prompt(prompt, size, checkpoint.config) for prompt in prompts]
+    return np.stack([session.run(image, prompt).low_res_masks for prompt in encoded])
+
+
+def _ratio(expected: np.ndarray, actual: np.ndarray) -> float:
+    noise = np.square(expected - actual, dtype=np.float64).sum()
+    return float(10 * np.log10(np.square(expected, dtype=np.float64).sum() / noise))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_weight_is_in_the_file_as_int8(built: Built, runtime: str) -> None:
+    read = RUNTIMES[runtime][2]
+    parameters = read(built.files[runtime])
+    assert {parameter.values.dtype for parameter in parameters} == {np.dtype(np.int8)}
+    assert sum(parameter.values.size for parameter in parameters) >= 0.99 * built.weights
+    assert built.files[runtime].stat().st_size <= LARGEST_FILE[built.name]
+
+
+def test_the_delegate_leaves_nothing_to_the_interpreter(built: Built) -> None:
+    groups = EXECUTORCH.inspect(built.files["executorch"]).operators
+    assert not [group.operators for group in groups if group.is_costly and group.total]
+    assert sum(group.total for group in groups if group.title == "calls of the delegate") == 1
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_logits_are_those_of_the_float_network(built: Built, runtime: str) -> None:
+    assert built.logits["float"].std() > 0.1
+    print(
+        built.name,
+        runtime,
+        _ratio(built.logits["float"], built.logits[runtime]),
+        _ratio(built.logits["onnx"], built.logits["executorch"]),
+        built.files[runtime].stat().st_size,
+    )
+    assert _ratio(built.logits["float"], built.logits[runtime]) >= LEAST_RATIO[built.name]
+
+
+def test_both_runtimes_give_the_same_masks(built: Built) -> None:
+    """They round at the same places: what they differ in is far less than what int8 costs."""
+    first, second = (built.logits[name] for name in RUNTIMES)
+    assert _ratio(first, second) >= LEAST_RATIO[built.name] + 3
+    assert ((first > 0) == (second > 0)).mean() > 0.99
