@@ -47,7 +47,7 @@ def pulled(
     store = folder / "store"
     parity = verified / "parity.json"
     done = run_command(
-        *("publish", nano_export, store, "--version", "1.0.0", "--name", "cutter"),
+        *("publish", nano_export, store, "--release", "1.0.0", "--name", "cutter"),
         *("--parity", parity, "--bench", measured, "--tag", "stable"),
     )
     assert done.code == 0, done.stdout + done.stderr

@@ -13,6 +13,7 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
+    TimeRemainingColumn,
 )
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.text import Text
@@ -122,6 +123,8 @@ def shown_steps(total: int, console: Console | None = None) -> Iterator[Steps]:
         BarColumn(),
         MofNCompleteColumn(),
         Elapsed(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield _Bar(progress, progress.add_task("starting", total=total), {})

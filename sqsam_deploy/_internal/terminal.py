@@ -1,6 +1,9 @@
 """Text on a terminal: what a file, a store or a person wrote can neither style nor steer it."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +13,33 @@ from sqsam_deploy.errors import printable
 
 #: Columns of a table where there is no terminal: nothing is wrapped or cut off in a log.
 LOG_WIDTH = 400
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a program shows beside errors.
+
+    Attributes:
+        text: Results for people, on standard output.
+        notes: Notes, warnings and progress, on standard error.
+    """
+
+    text: bool = True
+    notes: bool = True
+
+
+_shown = Shown()
+
+
+@contextmanager
+def showing(shown: Shown) -> Iterator[None]:
+    """Inside the block, `stdout` and `stderr` show that alone."""
+    global _shown
+    before, _shown = _shown, shown
+    try:
+        yield
+    finally:
+        _shown = before
 
 
 class PlainConsole(Console):
@@ -34,12 +64,16 @@ class PlainConsole(Console):
 def stdout() -> PlainConsole:
     """Standard output; as wide as it takes where that is no terminal."""
     console = PlainConsole()
-    return console if console.is_terminal else PlainConsole(width=LOG_WIDTH)
+    console = console if console.is_terminal else PlainConsole(width=LOG_WIDTH)
+    console.quiet = not _shown.text
+    return console
 
 
 def stderr() -> PlainConsole:
     """Standard error, for progress and notes."""
-    return PlainConsole(stderr=True)
+    console = PlainConsole(stderr=True)
+    console.quiet = not _shown.notes
+    return console
 
 
 def say(text: str) -> None:
@@ -50,6 +84,11 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """One line on standard error, never wrapped."""
     stderr().print(text, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """One line on standard error, whatever else is shown."""
+    PlainConsole(stderr=True).print(text, soft_wrap=True)
 
 
 class _Notes(logging.Handler):

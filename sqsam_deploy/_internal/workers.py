@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import traceback
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -207,7 +208,13 @@ class _Forked(Workers):
         here, there = context.Pipe(duplex=False)
         arguments = (order.job, there, self._scratch, os.getpid())
         order.process = context.Process(target=_work, args=arguments, daemon=True)
-        order.process.start()
+        with warnings.catch_warnings():
+            # From Python 3.12 on, a fork beside other threads warns of locks that they may hold.
+            # They are OpenMP's, which `_alone_after_fork` leaves alone, and the progress bar's,
+            # which the forked process never draws. To spawn instead would load the libraries and
+            # trace the programs again in every process.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            order.process.start()
         there.close()
         self._running[here] = order
 

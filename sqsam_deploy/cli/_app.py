@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,7 +21,15 @@ from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter
 from cyclopts.exceptions import UnusedCliTokensError
 
 from sqsam_deploy._internal.packages import missing_package
-from sqsam_deploy._internal.terminal import PlainConsole, note, show_notices, stderr
+from sqsam_deploy._internal.terminal import (
+    PlainConsole,
+    complain,
+    note,
+    show_notices,
+    showing,
+    stderr,
+)
+from sqsam_deploy.cli._output import HELP, QUIET, document, without_output_flags
 from sqsam_deploy.errors import SqsamError
 from sqsam_deploy.version import __version__
 
@@ -34,7 +43,6 @@ def make_app(
     usage: str,
     *,
     validator: Callable[[Any], None] | None = None,
-    version_flags: tuple[str, ...] = ("--version",),
 ) -> App:
     """A command whose options are made from the signatures and dataclasses given to it.
 
@@ -42,13 +50,11 @@ def make_app(
         name: Of the command, as a user types it.
         usage: The words after the name, in short.
         validator: Told the options (`cyclopts.ArgumentCollection`) before anything runs.
-        version_flags: Options that show the version of the program.
     """
     app = App(
         name=name,
         usage=f"Usage: {name} {usage}",
         version=PROGRAM_VERSION,
-        version_flags=version_flags,
         help_format="markdown",
         default_parameter=Parameter(
             # A flag has no opposite unless it names one. An option may be given twice: the last
@@ -68,12 +74,20 @@ def make_app(
     texts = {
         "--help": "Show this help.",
         "--install-completion": "Install completion for this shell.",
-        **dict.fromkeys(version_flags, "Show the version of the program."),
+        "--version": "Show the version of the program.",
     }
     for flag, text in texts.items():
         app[flag].help = text
         app[flag].group = general
+    for flag, text in HELP.items():
+        # For --help alone: `exit_code` takes these flags out before the command sees them.
+        names = QUIET if flag in QUIET else (flag,)
+        app.command(_no_command, name=names, help=text, group=general)
     return app
+
+
+def _no_command() -> None:
+    """Stands for a flag in the list of options."""
 
 
 def _shown_default(value: object) -> str | None:
@@ -95,24 +109,42 @@ def exit_code(app: App) -> int:
     _open_closed_streams()
     _silence_dependencies()
     show_notices()
+    words, shown, as_json = without_output_flags(sys.argv[1:])
+    with showing(shown):
+        code, sentence = _ended(partial(app, exit_on_error=False, print_error=False), words)
+    if as_json and code not in (_INTERRUPTED, _BROKEN_PIPE):
+        text = document(_name(app, words), code, sentence)
+        unwritten, _ = _ended(lambda _: print(text), [])
+        return unwritten or code
+    return code
+
+
+def _name(app: App, words: list[str]) -> str:
+    """The command as it is typed, with its subcommand: `sqsam-pull list`."""
+    subcommands = {name for name in app if not name.startswith("-")}
+    return " ".join([app.name[0], *(word for word in words[:1] if word in subcommands)])
+
+
+def _ended(run: Callable[[list[str]], Any], words: list[str]) -> tuple[int, str | None]:
+    """Runs a command: its exit code, and the error that it ended with, which was told."""
     try:
-        code = app(sys.argv[1:], exit_on_error=False, print_error=False)
+        code = run(words)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return (code if isinstance(code, int) else 0), None
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return _INTERRUPTED, None
     except BrokenPipeError:
         # The interpreter flushes once more when it ends, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
+        return _BROKEN_PIPE, None
     except Exception as error:
         sentence, code = _explained(error)
         try:
-            note(f"error: {sentence}")
+            complain(f"error: {sentence}")
         except OSError:
             # The interpreter flushes this too.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-        return code
+        return code, sentence
 
 
 def _open_closed_streams() -> None:

@@ -11,6 +11,7 @@ from sqsam_deploy._internal.terminal import say, stdout
 
 if TYPE_CHECKING:
     from sqsam_deploy.artifact.manifest import Manifest
+    from sqsam_deploy.pipeline.plan import ExportPlan
     from sqsam_deploy.pipeline.reproducibility import FileComparison, Reproduction
     from sqsam_deploy.recipes import Recipe
     from sqsam_deploy.runtimes.base import Runtime
@@ -72,6 +73,25 @@ def show_artifacts(manifest: "Manifest", output: Path) -> None:
         f"prompts, executed by {'; '.join(executors)}."
     )
     say(f"Written: {output}")
+
+
+def show_plan(plan: "ExportPlan") -> None:
+    """What an export would build."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("artifact", "runtime", "precision"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("about MB", justify="right")
+    for entry in plan.artifacts:
+        size = f"{entry.estimated_bytes / 1e6:.1f}"
+        table.add_row(entry.path, entry.runtime, entry.precision, size)
+    stdout().print(table)
+    images = plan.calibration_images
+    calibration = "" if images is None else f", calibrated on {images} photos"
+    total = sum(entry.estimated_bytes for entry in plan.artifacts)
+    say(
+        f"From {plan.weights.name}{calibration}, about {total / 1e6:.1f} MB would be written to "
+        f"{plan.output}. Nothing was."
+    )
 
 
 def show_comparison(result: "Reproduction") -> None:

@@ -9,7 +9,7 @@ from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
 from sqsam_deploy._internal.progress import DescriptionColumn
-from sqsam_deploy._internal.terminal import PlainConsole, stdout
+from sqsam_deploy._internal.terminal import stderr, stdout
 from sqsam_deploy.training.evaluate import ScoreTable
 from sqsam_deploy.training.log import LogRow
 from sqsam_deploy.training.prepared import PreparedData
@@ -27,8 +27,8 @@ class TrainingDisplay:
             samples: Samples of the whole run.
             visible: Only one of several processes shows anything.
         """
-        self._console = PlainConsole(stderr=True)
-        self._console.quiet = not visible
+        self._console = stderr()
+        self._console.quiet |= not visible
         columns = (DescriptionColumn(), Bar(), TimeRemainingColumn())
         self._progress = Progress(
             *columns, console=self._console, disable=not self._console.is_terminal

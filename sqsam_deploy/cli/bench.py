@@ -9,16 +9,16 @@ from cyclopts.validators import Number
 from sqsam_deploy._internal.terminal import say, stdout
 from sqsam_deploy.benchmark.request import BenchRequest
 from sqsam_deploy.cli._app import loading, make_app, run
+from sqsam_deploy.cli._output import answer
 from sqsam_deploy.errors import UsageError
 
 if TYPE_CHECKING:
     from sqsam_deploy.benchmark.result import BenchmarkResult
     from sqsam_deploy.benchmark.tables import Table
 
-_RESULTS = Path("benchmarks/results")
 Directories = Annotated[tuple[Path, ...], Parameter(metavar="DIR")]
 Rounds = Annotated[int, Parameter(validator=Number(gte=3))]
-Output = Annotated[Path, Parameter(alias="-o", metavar="DIR")]
+Output = Annotated[Path | None, Parameter(alias="-o", metavar="DIR")]
 Compared = Annotated[Path, Parameter(metavar="DIR|FILE")]
 ResultFile = Annotated[Path, Parameter(metavar="FILE")]
 
@@ -28,7 +28,7 @@ app = make_app("sqsam-bench", "[OPTIONS] DIR... | COMMAND")
 @app.default
 @app.command(name="run")
 def measure_artifacts(
-    request: Annotated[BenchRequest, Parameter(name="*")], *, output: Output = _RESULTS
+    request: Annotated[BenchRequest, Parameter(name="*")], *, output: Output = None
 ) -> None:
     """Measure latency, memory, load time and size of artifacts on this machine, with intervals.
 
@@ -36,12 +36,12 @@ def measure_artifacts(
     noisy to tell.
 
     Args:
-        output: Directory for the result file.
+        output: Directory for the result file. Without it, the first of the artifacts.
     """
     with loading():
         from sqsam_deploy.benchmark.suite import run_suite
 
-    _keep(run_suite(request), output)
+    _keep(run_suite(request), output or request.directories[0])
 
 
 @app.command(name="cuda")
@@ -53,7 +53,7 @@ def measure_gpu(
     batches: Annotated[str, Parameter(metavar="N,N,...")] = "1,8,64",
     onnx: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     rounds: Rounds = 10,
-    output: Output = _RESULTS,
+    output: Output = None,
 ) -> None:
     """Measure a preset on the CUDA GPU of this machine, in torch and in ONNX Runtime.
 
@@ -64,7 +64,7 @@ def measure_gpu(
         batches: Numbers of images in one inference, joined by commas.
         onnx: Float ONNX artifact to run in ONNX Runtime with its CUDA and TensorRT providers.
         rounds: Number of turns that every case takes.
-        output: Directory for the result file.
+        output: Directory for the result file. Without it, the current one.
     """
     from sqsam_deploy.benchmark.cuda.grid import cases
 
@@ -80,7 +80,7 @@ def measure_gpu(
     device = require_gpu()
     with shown_steps(3 + len(chosen) + rounds * len(set(sizes))) as steps:
         result = measure_cuda(plan, device, steps)
-    _keep(result, output)
+    _keep(result, output or Path())
 
 
 @app.command
@@ -127,9 +127,10 @@ def compare(
     else:
         rows = compare_results(read_result(before), read_result(after))
     _print(comparison_table(rows, limit))
-    if limit is None:
+    verdict = None if limit is None else overall(rows, limit)
+    answer({"verdict": verdict, "rows": rows})
+    if limit is None or verdict is None:
         return
-    verdict = overall(rows, limit)
     error = refusal(verdict, rows, limit)
     if error is not None:
         raise error
@@ -151,21 +152,21 @@ def import_result(
     /,
     *,
     artifacts: Annotated[tuple[Path, ...], Parameter(metavar="DIR")],
-    output: Output = _RESULTS,
+    output: Output = None,
 ) -> None:
     """Check an iPhone's result file against the manifests of the artifacts, and keep it.
 
     Args:
         file: Result file that an iPhone wrote.
         artifacts: Directory of artifacts that were measured. May be given several times.
-        output: Directory for the result file.
+        output: Directory for the result file. Without it, the first of the artifacts.
     """
     from sqsam_deploy.artifact.manifest import read_manifest
     from sqsam_deploy.benchmark.phone import check_phone_result
     from sqsam_deploy.benchmark.resultfile import read_result
 
     manifests = [read_manifest(directory) for directory in artifacts]
-    _keep(check_phone_result(read_result(file), manifests), output)
+    _keep(check_phone_result(read_result(file), manifests), output or artifacts[0])
 
 
 @app.command(name="ios")
@@ -177,7 +178,7 @@ def measure_phone(
     team: str | None = None,
     rounds: Annotated[int, Parameter(validator=Number(gte=10))] = 12,
     harness: Annotated[Path | None, Parameter(metavar="DIR")] = None,
-    output: Output = _RESULTS,
+    output: Output = None,
 ) -> None:
     """Measure on an iPhone that is connected to this Mac: build, install, run, fetch, check.
 
@@ -186,9 +187,8 @@ def measure_phone(
         device: The iPhone to use, where several are connected.
         team: Identifier of the Apple developer team that signs the app.
         rounds: Number of turns that every artifact takes. More turns narrow the intervals.
-        harness: Folder ios_harness of a clone of the repository, which holds the app. It is needed
-            unless the package itself runs from a clone.
-        output: Directory for the result file.
+        harness: Folder with another version of the app than the one that the package carries.
+        output: Directory for the result file. Without it, the first of the artifacts.
     """
     from sqsam_deploy.benchmark.ios.xcode import choose_phone, list_phones, require_xcode
 
@@ -196,13 +196,14 @@ def measure_phone(
     phone = choose_phone(list_phones(), device)
     from sqsam_deploy.benchmark.ios.session import PhoneRun, measure_on_phone
 
-    _keep(measure_on_phone(PhoneRun(directories, team, harness, rounds), phone), output)
+    result = measure_on_phone(PhoneRun(directories, team, harness, rounds), phone)
+    _keep(result, output or directories[0])
 
 
 @app.command
 def readme(
     *,
-    results: Annotated[Path, Parameter(metavar="DIR")] = _RESULTS,
+    results: Annotated[Path, Parameter(metavar="DIR")] = Path("benchmarks/results"),
     output: Annotated[Path, Parameter(alias="-o", metavar="FILE")] = Path("benchmarks/README.md"),
     front: Annotated[Path | None, Parameter(metavar="FILE")] = None,
 ) -> None:
@@ -215,9 +216,12 @@ def readme(
     """
     from sqsam_deploy.benchmark.readme import write_front_table, write_readme
 
-    say(str(write_readme(results, output)))
+    files = [write_readme(results, output)]
     if front is not None:
-        say(str(write_front_table(results, front)))
+        files.append(write_front_table(results, front))
+    for file in files:
+        say(str(file))
+    answer({"files": files})
 
 
 def _keep(result: "BenchmarkResult", output: Path) -> None:
@@ -236,6 +240,7 @@ def _keep(result: "BenchmarkResult", output: Path) -> None:
         if table is not None:
             _print(table)
     say(str(path))
+    answer({"file": path, "result": result})
 
 
 def _print(table: "Table") -> None:

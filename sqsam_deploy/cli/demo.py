@@ -9,6 +9,7 @@ from cyclopts.validators import Number
 from sqsam_deploy._internal.requests import POSITIVE
 from sqsam_deploy._internal.terminal import say
 from sqsam_deploy.cli._app import loading, make_app, run
+from sqsam_deploy.cli._output import answer
 
 #: Under these names a browser on this machine addresses the server.
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -57,7 +58,9 @@ def demo(
     # Whoever listens on every address is meant to be reached under names nobody can list.
     hosts = ("*",) if host in _EVERY_ADDRESS else (*_LOCAL_NAMES, host)
     socket = listen(host, port)
-    say(f"{title}: http://{_shown(host)}:{socket.getsockname()[1]}/ (Ctrl-C ends it)")
+    url = f"http://{_shown(host)}:{socket.getsockname()[1]}/"
+    answer({"url": url, "artifact": title})
+    say(f"{title}: {url} (Ctrl-C ends it)")
     serve(build_app(studio, title, hosts), socket)
 
 

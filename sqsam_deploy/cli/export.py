@@ -8,12 +8,13 @@ from cyclopts import ArgumentCollection, Parameter
 
 from sqsam_deploy._internal.terminal import say
 from sqsam_deploy.cli._app import loading, make_app, run
+from sqsam_deploy.cli._output import answer
 from sqsam_deploy.errors import GateError, UsageError
 from sqsam_deploy.pipeline.request import ExportRequest
 
 #: Options that a recipe, and the manifest of an earlier export, answer by themselves.
 _WHAT_TO_BUILD = ("--int8", "--fp16", "--fp32", "--all", "--runtime", "--no-saliency")
-_HOW_TO_BUILD = ("--recipe", "--calibration-size", "--seed", "--output")
+_HOW_TO_BUILD = ("--recipe", "--calibration-size", "--seed", "--output", "--dry-run")
 
 
 def _refuse_answered(options: ArgumentCollection) -> None:
@@ -37,6 +38,7 @@ app = make_app("sqsam-export", "[OPTIONS]", validator=_refuse_answered)
 def export(
     *,
     request: Annotated[ExportRequest, Parameter(name="*")] = ExportRequest(),  # noqa: B008
+    dry_run: bool = False,
     list_recipes: bool = False,
     list_runtimes: bool = False,
     check_reproducible: Annotated[Path | None, Parameter(metavar="DIR")] = None,
@@ -51,6 +53,7 @@ def export(
     or written.
 
     Args:
+        dry_run: Show what would be built, and about how large it would be; build nothing.
         list_recipes: Show the recipes that come with the package.
         list_runtimes: Show the runtimes there are, those of other installed packages included.
         check_reproducible: Build the export in this directory again, from the weights and photos
@@ -65,6 +68,8 @@ def export(
         _list_runtimes()
     elif check_reproducible is not None:
         _check_reproducible(check_reproducible, request)
+    elif dry_run:
+        _plan(request)
     else:
         _export(request.resolved())
 
@@ -73,7 +78,19 @@ def _list_recipes() -> None:
     from sqsam_deploy.cli._export_tables import show_recipes
     from sqsam_deploy.recipes import bundled_recipes
 
-    show_recipes(bundled_recipes())
+    recipes = bundled_recipes()
+    answer({"recipes": recipes})
+    show_recipes(recipes)
+
+
+def _plan(request: ExportRequest) -> None:
+    with loading():
+        from sqsam_deploy.cli._export_tables import show_plan
+        from sqsam_deploy.pipeline.plan import plan_export
+
+    plan = plan_export(request)
+    answer({"plan": plan})
+    show_plan(plan)
 
 
 def _list_runtimes() -> None:
@@ -91,6 +108,7 @@ def _export(request: ExportRequest) -> None:
 
     with shown_steps(step_count(request)) as steps:
         manifest = export(request, steps)
+    answer({"directory": request.output, "manifest": manifest})
     show_artifacts(manifest, request.output)
 
 
@@ -103,6 +121,7 @@ def _check_reproducible(directory: Path, request: ExportRequest) -> None:
     # Not given, the weights are those that the manifest names.
     checkpoint = request.checkpoint if isinstance(request.checkpoint, Path) else None
     result = check_reproducible(directory, RebuildSource(checkpoint, request.calibration))
+    answer({"directory": directory, "reproduced": result.same, "comparison": result})
     show_comparison(result)
     changes = described_changes(result.tool_changes)
     if not result.same:

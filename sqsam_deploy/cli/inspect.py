@@ -1,6 +1,5 @@
 """`sqsam-inspect`: what a checkpoint, an artifact or an export directory holds."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +7,7 @@ from cyclopts import Parameter
 
 from sqsam_deploy._internal.terminal import PlainConsole, stdout
 from sqsam_deploy.cli._app import make_app, run
+from sqsam_deploy.cli._output import answer
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,8 +23,6 @@ app = make_app("sqsam-inspect", "[OPTIONS] FILE")
 def inspect(
     file: Annotated[Path, Parameter(metavar="FILE")],
     /,
-    *,
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
     """Show what a file holds.
 
@@ -37,15 +35,12 @@ def inspect(
     Args:
         file: Checkpoint, artifact (.pte, .onnx or .mlpackage), export directory or its
             manifest.json.
-        as_json: Write JSON, for other programs.
     """
     from sqsam_deploy.cli._inspection import examine
 
     facts = examine(file)
-    if as_json:
-        print(json.dumps(facts.model_dump(mode="json"), indent=2))
-    else:
-        _show(facts)
+    answer(facts.model_dump(mode="json"))
+    _show(facts)
 
 
 def _show(facts: "Facts") -> None:

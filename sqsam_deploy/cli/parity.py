@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from sqsam_deploy._internal.requests import POSITIVE
 from sqsam_deploy._internal.terminal import PlainConsole, note, stderr, stdout
 from sqsam_deploy.cli._app import loading, make_app, run
+from sqsam_deploy.cli._output import answer
 from sqsam_deploy.evaluation.request import ParityRequest
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def parity(request: Annotated[ParityRequest | None, Parameter(name="*")] = None)
         outcome = evaluate(request, stage)
     _print_run(outcome)
     print_report(outcome.report, stdout())
+    answer({"report": outcome.report, "files": outcome.files})
     append_step_summary(outcome.report)
     return 0 if request.score else EXIT_CODES[outcome.report.outcome]
 

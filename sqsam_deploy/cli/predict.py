@@ -1,6 +1,7 @@
 """`sqsam-predict`: cut an object out of a photo with any artifact or checkpoint."""
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from cyclopts import Parameter
 from sqsam_deploy._internal.requests import POSITIVE
 from sqsam_deploy._internal.terminal import note, say
 from sqsam_deploy.cli._app import make_app, run
+from sqsam_deploy.cli._output import answer
 from sqsam_deploy.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +23,36 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 _POINT = Parameter(metavar="X,Y", allow_leading_hyphen=True)
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """The object that was cut out of a photo.
+
+    Attributes:
+        photo: Where it was read.
+        predicted_iou: What the network expects of the mask.
+        mask_share: Share of the photo's pixels that the mask covers.
+        files: The pictures.
+    """
+
+    photo: Path
+    predicted_iou: float
+    mask_share: float
+    files: tuple[Path, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What is said of it."""
+        return f"predicted IoU {self.predicted_iou:.3f}, mask {self.mask_share:.1%} of the photo"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A photo that could not be used, and why."""
+
+    photo: Path
+    reason: str
 
 
 app = make_app("sqsam-predict", "[OPTIONS] [ARTIFACT] IMAGE|FOLDER")
@@ -85,8 +117,11 @@ def predict(
     prompt = predictor.auto_prompt() if auto else _prompt(corners)
     for x, y, label in points:
         prompt = prompt.with_click(x * across, y * down, int(label))
-    for line in _cut_out(predictor, prompt, image.stem, photo.pixels, output):
-        say(line)
+    cut = _cut_out(predictor, prompt, image, photo.pixels, output / image.stem)
+    say(cut.sentence)
+    for file in cut.files:
+        say(str(file))
+    answer({"cutouts": [cut], "failures": []})
 
 
 def _photos(folder: Path, output: Path) -> list[Path]:
@@ -110,7 +145,8 @@ def _cut_out_all(
 
     # Photos that differ in their suffix alone keep it.
     stems = Counter(photo.with_suffix("") for photo in photos)
-    failures = []
+    cuts: list[Cutout] = []
+    failures: list[Failure] = []
     with shown_steps(len(photos)) as steps:
         for photo in photos:
             name = photo.relative_to(folder)
@@ -120,15 +156,17 @@ def _cut_out_all(
                 pixels = read_image(photo)
                 predictor.set_image(pixels)
                 prompt = predictor.auto_prompt() if auto else _prompt(None)
-                lines = _cut_out(predictor, prompt, stem, pixels, output / name.parent)
+                target = output / name.parent / stem
+                cuts.append(_cut_out(predictor, prompt, photo, pixels, target))
             except DataError as error:
-                failures.append(str(error))
+                failures.append(Failure(photo, str(error)))
                 continue
-            say(f"{name.as_posix()}: {lines[0]}")
+            say(f"{name.as_posix()}: {cuts[-1].sentence}")
+    answer({"cutouts": cuts, "failures": failures})
     if failures:
         raise DataError(
-            f"{len(failures)} of {len(photos)} photos could not be used, the first: {failures[0]}; "
-            f"the others are in {output}"
+            f"{len(failures)} of {len(photos)} photos could not be used, the first: "
+            f"{failures[0].reason}; the others are in {output}"
         )
     say(f"{len(photos)} photos are in {output}")
 
@@ -170,18 +208,21 @@ def _prompt(box: Box | None) -> "Prompt":
 
 
 def _cut_out(
-    predictor: "Predictor", prompt: "Prompt", stem: str, pixels: "NDArray[np.uint8]", output: Path
-) -> list[str]:
-    """Writes the pictures; returns what is said of them, and where they are."""
+    predictor: "Predictor",
+    prompt: "Prompt",
+    photo: Path,
+    pixels: "NDArray[np.uint8]",
+    target: Path,
+) -> Cutout:
+    """Writes the pictures; `target` is their path up to the `-mask.png`."""
     from sqsam_deploy.pictures import write_pictures
 
     prediction = predictor.predict_prompt(prompt, multimask_output=False)
     mask = prediction.masks[0]
-    paths = write_pictures(output, stem, pixels, mask)
+    files = write_pictures(target.parent, target.name, pixels, mask)
     if not mask.any():
         note("the mask is empty: nothing was found there")
-    iou = prediction.iou_predictions[0]
-    return [f"predicted IoU {iou:.3f}, mask {mask.mean():.1%} of the photo", *map(str, paths)]
+    return Cutout(photo, float(prediction.iou_predictions[0]), float(mask.mean()), files)
 
 
 def _check_inside(

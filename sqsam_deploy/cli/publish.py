@@ -1,27 +1,32 @@
 """`sqsam-publish`: an export directory becomes an immutable version in a store."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from sqsam_deploy._internal.terminal import note, say
-from sqsam_deploy.cli._app import PROGRAM_VERSION, make_app, run
+from sqsam_deploy.cli._app import make_app, run
+from sqsam_deploy.cli._output import answer
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.request import PublishRequest
 
 if TYPE_CHECKING:
+    from sqsam_deploy.release.document import Release
     from sqsam_deploy.release.publish import Published
     from sqsam_deploy.release.store import Store
 
 StoreArgument = Annotated[str, Parameter(metavar="STORE", env_var="SQSAM_STORE")]
 
-# Here --version is the release's; alone, without a value, it shows the program's all the same.
-app = make_app("sqsam-publish", "DIR STORE --version VERSION [OPTIONS] | COMMAND", version_flags=())
+app = make_app("sqsam-publish", "DIR STORE --release VERSION [OPTIONS] | COMMAND")
 
 
 @app.default
-def publish(request: Annotated[PublishRequest, Parameter(name="*")], store: StoreArgument) -> None:
+def publish(
+    request: Annotated[PublishRequest, Parameter(name="*")],
+    store: StoreArgument,
+    *,
+    dry_run: bool = False,
+) -> None:
     """Publish the artifacts of a directory as an immutable version in a store.
 
     The directory must match its manifest and have passed sqsam-parity.
@@ -32,16 +37,40 @@ def publish(request: Annotated[PublishRequest, Parameter(name="*")], store: Stor
     Args:
         store: Folder, or URL of any kind that fsspec knows: s3://bucket/models, gs://…, az://…,
             hf://….
+        dry_run: Check everything and show what would be published; write nothing.
     """
     from sqsam_deploy._internal.progress import shown_steps
-    from sqsam_deploy.release.publish import STEPS
+    from sqsam_deploy.release.publish import STEPS, rehearse
     from sqsam_deploy.release.publish import publish as run_publish
     from sqsam_deploy.release.store import open_store
 
     target = open_store(store)
-    with shown_steps(STEPS) as steps:
-        published = run_publish(target, request, steps)
-    _show(published, target, signed=request.is_signed)
+    job = rehearse if dry_run else run_publish
+    with shown_steps(2 if dry_run else STEPS) as steps:
+        published = job(target, request, steps)
+    answer(
+        {
+            "store": target.url,
+            "published": not (dry_run or published.already_there),
+            "already_there": published.already_there,
+            "signed": request.is_signed,
+            "release": published.release,
+        }
+    )
+    if dry_run and not published.already_there:
+        _show_rehearsed(published.release, target)
+    else:
+        _show(published, target, signed=request.is_signed)
+
+
+def _show_rehearsed(release: "Release", store: "Store") -> None:
+    for artifact in release.artifacts:
+        say(f"{artifact.path}  {artifact.bytes / 1e6:.2f} MB")
+    total = sum(entry.bytes for entry in release.files)
+    say(
+        f"{release.name} {release.version} would be published in {store.url}: "
+        f"{len(release.files)} files, {total / 1e6:.2f} MB. Nothing was."
+    )
 
 
 @app.command(name="tag")
@@ -69,6 +98,7 @@ def move_tag(
     target = open_store(store)
     move(target, wanted.name, tag, wanted.version)
     refresh_index(target)
+    answer({"name": wanted.name, "tag": tag, "version": wanted.version})
     say(f"{wanted.name}@{tag} is now {wanted.version}")
 
 
@@ -86,6 +116,7 @@ def rebuild_index(store: StoreArgument, /) -> None:
     indexer = Indexer(open_store(store))
     index = indexer.refresh()
     count = sum(len(model.versions) for model in index.models.values())
+    answer({"models": index.models, "left_out": indexer.damage})
     say(f"index.json lists {count} versions of {len(index.models)} models")
     if indexer.damage:
         first = indexer.damage[0]
@@ -110,7 +141,4 @@ def _show(published: "Published", store: "Store", *, signed: bool) -> None:
 
 def main() -> None:
     """Entry point of `sqsam-publish`."""
-    if sys.argv[1:] == ["--version"]:
-        say(PROGRAM_VERSION)
-    else:
-        run(app)
+    run(app)

@@ -1,7 +1,7 @@
 """`sqsam-pull`: verified models out of a store, by name and version."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +11,14 @@ from cyclopts import Parameter
 
 from sqsam_deploy._internal.terminal import note, say, stderr, stdout
 from sqsam_deploy.cli._app import make_app, run
+from sqsam_deploy.cli._output import answer
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.request import PullRequest
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from sqsam_deploy.release.catalog import IndexedModel
     from sqsam_deploy.release.diff import ReleaseDiff
     from sqsam_deploy.release.document import Latency, ReleasedArtifact
     from sqsam_deploy.release.lock import LockedModel
@@ -73,23 +75,38 @@ def list_models(name: _Name = None, /, *, store: _Store = None) -> None:
     index = read_index(target)
     if name is not None and name not in index.models:
         raise UsageError(f"{target.url} has no model {name}: it has {', '.join(index.models)}")
-    table = _table("model", "version", "tags", "published", "MB", "parity", "signed", "artifacts")
-    for model_name, model in index.models.items():
-        if name not in (None, model_name):
-            continue
+    shown = {key: model for key, model in index.models.items() if name in (None, key)}
+    answer({"store": target.url, "models": shown})
+    _show_models(shown)
+    if name is not None:
+        _show_files(shown[name])
+
+
+def _show_models(models: "Mapping[str, IndexedModel]") -> None:
+    from rich.table import Table
+
+    columns = ("model", "version", "tags", "published", "MB", "parity", "signed")
+    table = Table(*columns, box=None, pad_edge=False)
+    for name, model in models.items():
         for version, entry in reversed(model.versions.items()):
             tags = [tag for tag, named in model.tags.items() if named == version]
             table.add_row(
-                model_name,
+                name,
                 version,
-                ", ".join(tags),
-                entry.published,
+                " ".join(tags),
+                entry.published.partition("T")[0],
                 f"{entry.bytes / 1e6:.2f}",
                 entry.status,
                 "yes" if entry.signed else "no",
-                ", ".join(entry.artifacts),
             )
     stdout().print(table)
+
+
+def _show_files(model: "IndexedModel") -> None:
+    for version, entry in reversed(model.versions.items()):
+        say(f"{version}:")
+        for artifact in entry.artifacts:
+            say(f"  {artifact}")
 
 
 @app.command(name="diff")
@@ -116,7 +133,9 @@ def diff(
     first = parse_reference(before)
     second = parse_reference(first.name + after if after.startswith("@") else after)
     releases = [source.open(r.name, source.resolve(r)).release for r in (first, second)]
-    _show_diff(compare(*releases))
+    changes = compare(*releases)
+    answer({"before": changes.before, "after": changes.after, "changes": changes.artifacts})
+    _show_diff(changes)
 
 
 def _pull(request: PullRequest, store: str | None, lock: Path, *, offline: bool) -> None:
@@ -129,6 +148,7 @@ def _pull(request: PullRequest, store: str | None, lock: Path, *, offline: bool)
     with _shown_bytes() as watch:
         pulled = run_pull(source, request, watch, newest_pinned(lock, source.store.url, name))
     release = pulled.release
+    answer({"releases": [_placed(pulled, request.directory)]})
     _show(pulled, request.directory)
     output = locked_output(lock, request.directory)
     if output is None:
@@ -157,12 +177,28 @@ def _pull_locked(request: PullRequest, store: str | None, lock: Path, *, offline
 
     if request.runtime or request.precision or request.output or request.format != "plain":
         raise UsageError("--locked takes runtime, precision, format and output from the lock")
+    placed_releases = []
     for model in _chosen(read_lock(lock).models, request.reference, lock):
         source = _source(store or model.store, offline=offline)
         placed = replace(request, output=output_of(lock, model))
         with _shown_bytes() as watch:
             pulled = pull_locked(source, model, placed, watch)
+        placed_releases.append(_placed(pulled, placed.directory))
         _show(pulled, placed.directory)
+    answer({"releases": placed_releases})
+
+
+def _placed(pulled: "Pulled", directory: Path) -> dict[str, object]:
+    release = pulled.release
+    return {
+        "name": release.name,
+        "version": release.version,
+        "directory": directory,
+        "verification": release.verification,
+        "signed_by": pulled.opened.signed_by,
+        "artifacts": [artifact.path for artifact in pulled.artifacts],
+        "files": pulled.files,
+    }
 
 
 def _chosen(

@@ -1,13 +1,14 @@
 """`sqsam-train`: your photos on trained weights, or the paper's recipe from nothing."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from sqsam_deploy._internal.terminal import note
 from sqsam_deploy.cli._app import loading, make_app, run
+from sqsam_deploy.cli._output import answer
 from sqsam_deploy.training.request import TrainRequest
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def train(*, request: Annotated[TrainRequest, Parameter(name="*")]) -> None:
         from sqsam_deploy.training.distributed import join, leave
         from sqsam_deploy.training.processor import allocator_hint
         from sqsam_deploy.training.session import plan_stages
+        from sqsam_deploy.training.trainer import WEIGHTS_FILE
 
     starting = (request.initial_weights, request.grow_from)
     stages = plan_stages(request.preset, request.output, *starting)
@@ -44,13 +46,14 @@ def train(*, request: Annotated[TrainRequest, Parameter(name="*")]) -> None:
     processes = join(request.device)
     options = _options(request, processes.device.type)
     if processes.leads and (hint := allocator_hint(processes.device.type)):
-        print(hint, file=sys.stderr)
+        note(hint)
     for stage in stages:
         if processes.leads and len(stages) > 1:
-            print(f"{stage.name}: {stage.output}", file=sys.stderr)
+            note(f"{stage.name}: {stage.output}")
         evaluation = request.evaluation if stage is stages[-1] else None
         _run(stage, request, replace(options, output=stage.output), processes, evaluation)
     leave(processes)
+    answer({"weights": [stage.output / WEIGHTS_FILE for stage in stages]})
 
 
 def _options(request: TrainRequest, device: str) -> "RunOptions":

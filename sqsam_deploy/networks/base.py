@@ -98,10 +98,12 @@ class Network(ABC):
     Attributes:
         name: Of its configuration; what the names of its artifacts begin with.
         weights: What the manifest says of the checkpoint.
+        weight_count: Trained numbers; norms fold away and count for nothing in an artifact.
     """
 
     name: str
     weights: WeightsEntry
+    weight_count: int
 
     @abstractmethod
     def fold(self) -> FoldedNetwork:

@@ -40,6 +40,7 @@ class Precision:
 
     Attributes:
         name: Its key in metadata and recipes, and what file names say.
+        weight_bytes: What one weight costs in a file.
         limit: Mean IoU with the float network's masks that an artifact must reach.
         make: Makes the program that artifacts are lowered from.
         shares: Name of the precision whose program it is lowered from; None for one of its own.
@@ -48,6 +49,7 @@ class Precision:
     """
 
     name: PrecisionName
+    weight_bytes: int
     limit: float
     make: MakeProgram
     shares: PrecisionName | None = None
@@ -93,9 +95,9 @@ def _int8(
 PRECISIONS = {
     precision.name: precision
     for precision in (
-        Precision("fp32", 0.999, _fp32),
-        Precision("fp16", 0.99, _fp16),
-        Precision("int8", 0.90, _int8, is_quantized=True),
-        Precision("int8-weights", 0.90, _int8, shares="int8", is_quantized=True),
+        Precision("fp32", 4, 0.999, _fp32),
+        Precision("fp16", 2, 0.99, _fp16),
+        Precision("int8", 1, 0.90, _int8, is_quantized=True),
+        Precision("int8-weights", 1, 0.90, _int8, shares="int8", is_quantized=True),
     )
 }

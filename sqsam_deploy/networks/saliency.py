@@ -156,6 +156,7 @@ class SaliencyNetwork(Network):
         self.weights = WeightsEntry(
             name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.license
         )
+        self.weight_count = sum(value.numel() for value in checkpoint.model.parameters())
 
     def fold(self) -> FoldedNetwork:
         """See `Network.fold`."""

@@ -40,6 +40,7 @@ class SegmentationNetwork(Network):
         self.weights = WeightsEntry(
             name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.license
         )
+        self.weight_count = sum(value.numel() for value in checkpoint.model.parameters())
 
     def fold(self) -> FoldedNetwork:
         """See `Network.fold`."""

@@ -72,7 +72,7 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[M
     steps.begin("loading and folding the weights")
     network = SegmentationNetwork(load_checkpoint(request.checkpoint))
     beside = SaliencyNetwork(load_saliency()) if request.with_saliency else None
-    photos, comparison_photos = _calibration_photos(request), _comparison_photos()
+    photos, comparison_photos = calibration_photos(request), _comparison_photos()
     with lean_tracing(), open_workers(steps) as workers:
         programs = Programs(network, photos, request.seed, workers.attend)
         programs.check(target.program for target in request.targets)
@@ -130,7 +130,12 @@ def _in_order(
     return [built[name] for name in names]
 
 
-def _calibration_photos(request: ExportRequest) -> Dataset:
+def calibration_photos(request: ExportRequest) -> Dataset:
+    """The photos that a request measures int8 ranges on.
+
+    Raises:
+        DataError: They cannot be opened.
+    """
     path, size = request.calibration, request.calibration_size
     dataset = bundled_dataset("calibration") if path is None else open_photos(path)
     return dataset if size is None else subset(dataset, size, request.seed)

@@ -9,6 +9,8 @@ Nothing of a version is visible before its record is written, and that is one ex
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,26 +68,45 @@ def publish(store: Store, request: PublishRequest, steps: Steps | None = None) -
     """
     steps = steps or SilentSteps()
     version = parse_version(request.version)
-    steps.begin("comparing the directory with its manifest")
-    manifest = read_manifest(request.directory)
-    name = check_name(request.name or manifest.name)
-    for tag in request.tags:
-        check_movable(tag)
-    check_directory(request.directory, manifest)
-    if isinstance(store, FolderStore):
-        store.prepare()
-    with scratch_directory("publish") as workspace:
-        steps.begin("putting the release together")
-        release = assemble(workspace, request, manifest, name)
+    with _assembled(request, steps) as (release, workspace):
+        if isinstance(store, FolderStore):
+            store.prepare()
         published = _already_there(store, release)
         if published is None:
             assembled = seal(workspace, release, requested_signer(request))
             published = _publish_files(store, assembled, steps)
     steps.begin("moving tags, refreshing the index")
     for tag in request.tags:
-        move_tag(store, name, tag, version)
+        move_tag(store, release.name, tag, version)
     refresh_index(store)
     return published
+
+
+def rehearse(store: Store, request: PublishRequest, steps: Steps | None = None) -> Published:
+    """Checks everything that `publish` checks and puts the release together; writes nothing.
+
+    Raises:
+        SqsamError: As `publish`, but for what only shows while a store is written.
+    """
+    with _assembled(request, steps or SilentSteps()) as (release, _):
+        is_new = isinstance(store, FolderStore) and not store.exists
+        there = None if is_new else _already_there(store, release)
+        return there or Published(release, already_there=False)
+
+
+@contextmanager
+def _assembled(request: PublishRequest, steps: Steps) -> Iterator[tuple[Release, Path]]:
+    """The release, with its files in a temporary directory."""
+    parse_version(request.version)
+    steps.begin("comparing the directory with its manifest")
+    manifest = read_manifest(request.directory)
+    name = check_name(request.name or manifest.name)
+    for tag in request.tags:
+        check_movable(tag)
+    check_directory(request.directory, manifest)
+    with scratch_directory("publish") as workspace:
+        steps.begin("putting the release together")
+        yield assemble(workspace, request, manifest, name), workspace
 
 
 def refresh_index(store: Store) -> Index:

@@ -19,8 +19,7 @@ class PublishRequest:
 
     Attributes:
         directory: Directory that sqsam-export wrote.
-        version: Semantic version of the release, such as 1.2.0. Alone, --version shows the
-            version of the program.
+        version: Semantic version of the release, such as 1.2.0.
         name: Name of the model. Without it, the manifest's.
         tags: Tag to move to this version, such as stable. May be given several times.
         parity: Result of sqsam-parity. Without it, parity.json in the directory.
@@ -33,7 +32,7 @@ class PublishRequest:
 
     directory: Annotated[Path, Parameter(metavar="DIR")]
     _: KW_ONLY
-    version: str
+    version: Annotated[str, Parameter(name="--release")]
     name: str | None = None
     tags: Annotated[tuple[str, ...], Parameter(name="--tag", metavar="TAG")] = ()
     parity: _File = None

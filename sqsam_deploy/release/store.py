@@ -169,6 +169,11 @@ class FolderStore:
         with self._writing(path) as (target, folder), atomic_file(target, folder) as partial:
             shutil.copyfile(source, partial)
 
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is there."""
+        return self._root.is_dir()
+
     def prepare(self) -> None:
         """Makes the folder if it is new, and deletes what killed publishers left half-written."""
         self._root.mkdir(parents=True, exist_ok=True)

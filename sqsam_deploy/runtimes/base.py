@@ -70,6 +70,8 @@ class Runtime(ABC):
             are not made for a version of iOS.
         phone_compute: How the benchmark app of `ios_harness/` can run an artifact, each a row of
             its own; empty where it cannot.
+        weight_bytes: What one weight costs in a file, for the precisions where it is not what the
+            precision says.
         profiler: The tool that `profile` uses; None where there is none.
     """
 
@@ -84,6 +86,7 @@ class Runtime(ABC):
     cost: float = 1.0
     deployment_targets: Mapping[PrecisionName, DeploymentTarget] = field(default_factory=dict)
     phone_compute: tuple[str, ...] = ()
+    weight_bytes: Mapping[PrecisionName, float] = field(default_factory=dict)
     profiler: str | None = None
 
     @property

@@ -279,7 +279,7 @@ def test_bench_import(start: Callable[..., Called], monkeypatch: pytest.MonkeyPa
 
 def test_publish(start: Callable[..., Called]) -> None:
     job = "release.publish.publish"
-    (store, request, *_), _ = start("publish", job, "done", "--version", "1.2.0")
+    (store, request, *_), _ = start("publish", job, "done", "--release", "1.2.0")
     assert store.url.endswith("/store")
     assert request.directory == Path("done")
     assert str(request.version) == "1.2.0"
@@ -289,7 +289,7 @@ def test_publish(start: Callable[..., Called]) -> None:
 
 
 def test_publish_with_every_option(start: Callable[..., Called]) -> None:
-    words = ("done", "elsewhere", "--version", "1.2.0-rc.1", "--name", "mine")
+    words = ("done", "elsewhere", "--release", "1.2.0-rc.1", "--name", "mine")
     words += ("--tag", "stable", "--tag", "beta", "--parity", "p.json")
     words += ("--bench", "a.json", "--bench", "b.json", "--keyless", "--allow-unverified")
     (store, request, *_), _ = start("publish", "release.publish.publish", *words)
@@ -303,7 +303,7 @@ def test_publish_with_every_option(start: Callable[..., Called]) -> None:
 
 
 def test_publish_with_a_key(start: Callable[..., Called]) -> None:
-    words = ("done", "elsewhere", "--version", "1.2.0", "--sign-key", "key.pem")
+    words = ("done", "elsewhere", "--release", "1.2.0", "--sign-key", "key.pem")
     (_, request, *_), _ = start("publish", "release.publish.publish", *words)
     assert request.sign_key == Path("key.pem")
 

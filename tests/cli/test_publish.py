@@ -18,23 +18,23 @@ def export(tmp_path: Path) -> Path:
 
 
 def test_publishing_says_what_is_where(publish: Command, export: Path, tmp_path: Path) -> None:
-    said = publish(export, tmp_path / "store", "--version", "1.0.0", "--tag", "stable")
+    said = publish(export, tmp_path / "store", "--release", "1.0.0", "--tag", "stable")
     assert said.code == 0
     assert f"squeezesam-nano 1.0.0 is in {tmp_path / 'store'}: 4 artifacts" in said.out
     assert "not signed" in said.error
     index = json.loads((tmp_path / "store" / "index.json").read_bytes())
     assert index["models"]["squeezesam-nano"]["tags"] == {"latest": "1.0.0", "stable": "1.0.0"}
-    assert "already" in publish(export, tmp_path / "store", "--version", "1.0.0").out
+    assert "already" in publish(export, tmp_path / "store", "--release", "1.0.0").out
 
 
 def test_failed_gate_is_exit_code_1(publish: Command, export: Path, tmp_path: Path) -> None:
     (export / "parity.json").write_text(
         '{"schema": "sqsam-parity/1", "passed": false, "artifacts": {}}'
     )
-    said = publish(export, tmp_path / "store", "--version", "1.0.0")
+    said = publish(export, tmp_path / "store", "--release", "1.0.0")
     assert said.code == 1
     assert said.error.splitlines()[-1].startswith("error: the parity gate did not pass")
-    allowed = publish(export, tmp_path / "store", "--version", "1.0.0", "--allow-unverified")
+    allowed = publish(export, tmp_path / "store", "--release", "1.0.0", "--allow-unverified")
     assert allowed.code == 0
     assert "warning: unverified, the parity gate did not pass" in allowed.error
 
@@ -42,11 +42,11 @@ def test_failed_gate_is_exit_code_1(publish: Command, export: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--version", "1.2"], "'1.2' is not a semantic version"),
-        (["--version", "1.2.0", "--sign-key", "missing.pem"], "missing.pem is no file"),
-        (["--version", "1.2.0", "--sign-key", "x", "--keyless"], "exclude each other"),
-        (["--version", "1.2.0", "--tag", "../x"], "cannot be a tag"),
-        (["--version", "1.2.0", "--tag", "latest"], "latest always names"),
+        (["--release", "1.2"], "'1.2' is not a semantic version"),
+        (["--release", "1.2.0", "--sign-key", "missing.pem"], "missing.pem is no file"),
+        (["--release", "1.2.0", "--sign-key", "x", "--keyless"], "exclude each other"),
+        (["--release", "1.2.0", "--tag", "../x"], "cannot be a tag"),
+        (["--release", "1.2.0", "--tag", "latest"], "latest always names"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(
@@ -62,14 +62,14 @@ def test_directory_that_does_not_match_is_exit_code_3(
     publish: Command, export: Path, tmp_path: Path
 ) -> None:
     (export / "nano-int8.pte").write_bytes(b"other")
-    said = publish(export, tmp_path / "store", "--version", "1.0.0")
+    said = publish(export, tmp_path / "store", "--release", "1.0.0")
     assert said.code == 3
     assert "nano-int8.pte has 5 bytes where the manifest says 5000" in said.error
 
 
 def test_tag_moves_and_index_is_rebuilt(publish: Command, export: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    publish(export, store, "--version", "1.0.0")
+    publish(export, store, "--release", "1.0.0")
     assert publish("tag", store, "squeezesam-nano@1.0.0", "stable").code == 0
     assert (store / "models/squeezesam-nano/tags/stable").read_text() == "1.0.0\n"
     before = (store / "index.json").read_bytes()

@@ -163,7 +163,7 @@ def pulled(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert report["artifacts"][ROUNDED]["precision"] == "bf16-weights"
     assert report["artifacts"][ROUNDED]["passed"]
     _run(
-        *("publish", exported, folder / "store", "--version", "1.0.0", "--name", "cutter"),
+        *("publish", exported, folder / "store", "--release", "1.0.0", "--name", "cutter"),
         *("--parity", folder / "parity.json"),
     )
     _run(
@@ -199,7 +199,7 @@ def test_it_is_listed_among_the_runtimes(installed: Path) -> None:
 
 
 def test_inspect_shows_it(exported: Path) -> None:
-    facts = json.loads(_run("inspect", exported / NAME, "--json").stdout)
+    facts = json.loads(_run("inspect", exported / NAME, "--json").stdout)["result"]
     assert facts["metadata"]["runtime"] == "pt2"
     assert facts["bytes"] == (exported / NAME).stat().st_size
 
@@ -251,7 +251,7 @@ def test_what_cannot_be_loaded_is_left_out_until_it_is_asked_for(
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[sqsam_deploy.runtimes]\nbroken = nowhere:RUNTIME\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    facts = json.loads(_run("inspect", exported / NAME, "--json").stdout)
+    facts = json.loads(_run("inspect", exported / NAME, "--json").stdout)["result"]
     assert facts["metadata"]["runtime"] == "pt2"
     done = run_process("export", "--runtime", "broken", "--output", tmp_path / "out")
     assert done.returncode == 3

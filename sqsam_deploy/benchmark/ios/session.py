@@ -31,7 +31,7 @@ class PhoneRun:
     Attributes:
         directories: Of artifacts.
         team: Identifier of the Apple developer team that signs the app.
-        harness: The folder `ios_harness/` of a checkout; None looks beside the package.
+        harness: The folder `ios_harness/` with the app; None is the one that the package carries.
         rounds: Turns of every row.
     """
 
@@ -62,16 +62,18 @@ def find_project(harness: Path | None) -> Path:
     """The app's Xcode project.
 
     Raises:
-        DeviceError: It is not there: it is part of the repository, not of the installed package.
+        DeviceError: It is not there.
     """
-    root = harness or Path(sqsam_deploy.__file__).parents[1] / "ios_harness"
-    project = root / "BenchmarkApp" / "BenchmarkApp.xcodeproj"
+    project = (harness or _carried()) / "BenchmarkApp" / "BenchmarkApp.xcodeproj"
     if not (project / "project.pbxproj").is_file():
-        raise DeviceError(
-            f"{project} is not there: clone the repository and give its ios_harness folder with "
-            "--harness"
-        )
+        raise DeviceError(f"{project} is not there: give an ios_harness folder with --harness")
     return project
+
+
+def _carried() -> Path:
+    """A wheel has the folder in this package, a checkout beside `sqsam_deploy`."""
+    in_wheel = Path(__file__).parent / "harness"
+    return in_wheel if in_wheel.is_dir() else Path(sqsam_deploy.__file__).parents[1] / "ios_harness"
 
 
 def _checked(

@@ -94,5 +94,7 @@ RUNTIME = ExecuTorch(
     is_default=True,
     cost=3.0,
     phone_compute=("cpu",),
+    # XNNPACK keeps the weights of convolutions in single precision and packs them when it loads.
+    weight_bytes={"fp16": 3.7},
     profiler="ExecuTorch ETDump",
 )

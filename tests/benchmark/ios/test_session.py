@@ -178,5 +178,5 @@ def test_mac_without_xcode_is_told_to_install_it(
 
 def test_project_is_looked_for_beside_the_package_and_where_it_is_said(tmp_path: Path) -> None:
     assert (find_project(None) / "project.pbxproj").is_file()
-    with pytest.raises(DeviceError, match="give its ios_harness folder with --harness"):
+    with pytest.raises(DeviceError, match="--harness"):
         find_project(tmp_path)

@@ -1,0 +1,1 @@
+"""JSON Schema of what commands write with `--json`."""
