@@ -16,6 +16,7 @@ from sqsam_deploy.benchmark.photos import Photo, load_photos
 from sqsam_deploy.benchmark.result import Stage
 from sqsam_deploy.model.description import config_of
 from sqsam_deploy.peers import file_inputs, read_peer
+from sqsam_deploy.peers.graphs import read_graph
 from sqsam_deploy.prompts.binding import bind_inputs
 from sqsam_deploy.runtimes.base import RawRunner
 from sqsam_deploy.runtimes.registry import find_runtime, runtime_of_metadata, runtimes_for
@@ -167,7 +168,8 @@ class PeerRunner:
     def __init__(self, job: Job, photos: list[Photo]) -> None:
         self._path, self._threads = Path(job.target), job.threads
         peer = read_peer("peer", [Path(file) for file in job.peer])
-        self._feeds = [file_inputs(peer, self._path, p.image, p.prompt) for p in photos]
+        graph = read_graph(self._path)
+        self._feeds = [file_inputs(peer, graph, photo.image, photo.prompt) for photo in photos]
         self._runtime = find_runtime(peer.runtime)
         self._network: RawRunner
         import_module(self._runtime.library)

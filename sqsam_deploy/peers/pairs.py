@@ -1,14 +1,13 @@
 """An encoder and a decoder that takes points: SAM, MobileSAM, EdgeSAM, NanoSAM, EfficientSAM."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.peers.framing import Framing, Letterboxed
-from sqsam_deploy.peers.graphs import GraphRunner, Tensor, read_graph
+from sqsam_deploy.peers.graphs import Graph, GraphRunner, Tensor
 from sqsam_deploy.peers.peer import Decoder, Peer
 from sqsam_deploy.prompts import Prompt, limit_clicks
 from sqsam_deploy.prompts.encoding import (
@@ -192,16 +191,16 @@ def decoder_inputs(
 
 
 def file_inputs(
-    peer: Peer, file: Path, image: NDArray[np.uint8], prompt: Prompt
+    peer: Peer, graph: Graph, image: NDArray[np.uint8], prompt: Prompt
 ) -> list[NDArray[np.generic]]:
-    """What one file of a peer is fed for a photo and a prompt, in the order of its inputs.
+    """What one of a peer's files, `graph`, is fed for a photo and a prompt, in its inputs' order.
 
     A decoder gets random numbers of the embedding's size.
     """
     image_hw = (image.shape[0], image.shape[1])
     feeds: dict[str, NDArray[np.generic]] = {peer.image_input: peer.framing.tensor(image)}
-    inputs = read_graph(file).inputs
-    if isinstance(peer.decoder, Decoder) and file == peer.files[-1]:
+    inputs = graph.inputs
+    if isinstance(peer.decoder, Decoder) and graph.path == peer.files[-1]:
         assert not isinstance(peer.framing, Letterboxed), "read_peer gives this form its framing"
         points = list_points(peer.decoder, peer.framing, prompt, image_hw)
         embedding = inputs[peer.decoder.embeddings]
