@@ -31,7 +31,7 @@ class Losses(NamedTuple):
 def training_losses(
     low_res_masks: Tensor, iou_predictions: Tensor, target: Tensor, weights: LossWeights
 ) -> Losses:
-    """Losses of a batch (segment-anything, appendix A; arXiv 2312.06736, section 4).
+    """Losses of a batch (segment-anything, appendix A; arXiv 2312.06736, section 1.3).
 
     Args:
         low_res_masks: BxMxsxs logits.
