@@ -143,7 +143,12 @@ def prepare(
     temporary.mkdir(parents=True)
     try:
         _write(progress(items), temporary, max_side)
-        temporary.replace(folder)
+        try:
+            temporary.replace(folder)
+        except OSError:
+            # Another run has put the same photos there meanwhile.
+            if not folder.is_dir():
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return PreparedData(folder)

@@ -1,6 +1,7 @@
 import json
 import pickle
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.training.prepared import PreparedData, prepare
-from sqsam_deploy.training.readers import SkipList, find_items
+from sqsam_deploy.training.readers import Item, SkipList, find_items
 from sqsam_deploy.training.splits import split
 
 
@@ -115,3 +116,17 @@ def test_workers_open_the_files_instead_of_copying_them(photo_folder: Path, tmp_
     content = pickle.dumps(data)
     assert len(content) < 1000
     np.testing.assert_array_equal(pickle.loads(content).image(3), data.image(3))
+
+
+def test_two_runs_may_prepare_the_same_photos_at_once(photo_folder: Path, tmp_path: Path) -> None:
+    def overtaken(listed: list[Item]) -> Iterator[Item]:
+        yield from listed
+        # The other run is a process of its own, with a folder of its own name.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("os.getpid", lambda: 1)
+            prepare(items, tmp_path, 64)
+
+    items = find_items(photo_folder)
+    data = prepare(items, tmp_path, 64, overtaken)
+    assert len(data) == len(items)
+    assert [path.name for path in tmp_path.iterdir()] == [data.folder.name]
