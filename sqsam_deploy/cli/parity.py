@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,6 +84,10 @@ def score_maps(
     with _shown(stderr()) as stage:
         found = score_saliency(data, sources, stage("scoring", data.size))
     print_table(saliency_table(data.name, sources, found), stdout())
+    rows = [
+        {"maps": f"{source}", **asdict(row)} for source, row in zip(sources, found, strict=True)
+    ]
+    answer({"dataset": data.name, "scores": rows})
 
 
 def _print_run(outcome: "ParityOutcome") -> None:

@@ -27,7 +27,8 @@ class ParityRequest:
             over 80%.
         category: Category to evaluate, such as person. Without it, all objects are.
         single_object: Evaluate only images with a single object, after --category.
-        prompts: Kinds of prompts, joined by commas: box, 1-click, 2-clicks, up to 6-clicks.
+        prompts: Kinds of prompts, joined by commas: box, 1-click, 2-clicks, up to 6-clicks; or
+            none, where other options ask.
         jitter: Standard deviation of a click's error, in pixels.
         detections: COCO results file of a detector, whose boxes are used as prompts too. This
             also measures AP.
@@ -103,6 +104,11 @@ class ParityRequest:
                 "--detections measures AP over all objects: leave out --category and "
                 "--single-object"
             )
+        if not (self._kinds or self.detections or self.saliency or self.whole_objects):
+            raise UsageError(
+                "--prompts none leaves nothing to ask: add --detections, --saliency or "
+                "--whole-objects"
+            )
         for word in self._kinds:
             if word != "box" and _clicks(word) is None:
                 raise UsageError(
@@ -111,7 +117,8 @@ class ParityRequest:
 
     @property
     def _kinds(self) -> list[str]:
-        return [word.strip() for word in self.prompts.split(",")]
+        words = [word.strip() for word in self.prompts.split(",")]
+        return [] if words == ["none"] else words
 
     @property
     def report_directory(self) -> Path:

@@ -1,6 +1,6 @@
 """A small saliency network from SqueezeSAM's blocks: an image in, one map out, no prompts.
 
-The paper starts without a user's prompt from a saliency map (arXiv 2312.06736, "saliency");
+The paper starts without a user's prompt from a saliency map (arXiv 2312.06736, "Application");
 this network makes that map.
 """
 

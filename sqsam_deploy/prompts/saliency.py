@@ -1,4 +1,4 @@
-"""The saliency start: from a saliency map to five clicks (arXiv 2312.06736, "Saliency")."""
+"""The saliency start: from a saliency map to five clicks (arXiv 2312.06736, "Application")."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,7 @@
 """Prompts as users give them, drawn from an object's mask: what int8 ranges are measured with.
 
-The kinds are those the network was trained on (arXiv 2312.06736, section 3): clicks, a box, both.
+The kinds are those that this package trains with: clicks, a box, both, nothing. The paper names
+clicks and a box as inputs (arXiv 2312.06736, section 1.2), not how often it trained with which.
 """
 
 from collections.abc import Callable

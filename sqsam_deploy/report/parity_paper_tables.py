@@ -11,7 +11,7 @@ from sqsam_deploy.benchmark.macs import preset_work
 from sqsam_deploy.evaluation.report import ArtifactReport, MeanIou, ParityReport
 from sqsam_deploy.evaluation.whole_objects import WholeObjects
 from sqsam_deploy.model.config import PRESETS
-from sqsam_deploy.published import BoxRow, published
+from sqsam_deploy.published import BoxRow, PersonRow, PointsRow, SaliencyRow, SizeScores, published
 from sqsam_deploy.report.page import Table
 
 AP_COLUMNS = ("AP", "AP large", "AP medium", "AP small", "AP person")
@@ -26,16 +26,20 @@ def paper_tables(report: ParityReport) -> list[Table]:
     return [table for table in tables if table is not None]
 
 
-def _table_1(report: ParityReport) -> Table | None:
-    if "detector-box" not in report.prompts:
-        return None
-    rows = [row for stated in published().table_1 for row in _box_rows(stated)]
-    for name, artifact in report.artifacts.items():
-        miou, ap = _of_kind(artifact, "detector-box"), artifact.average_precision
-        values = (ap.ap, ap.ap_large, ap.ap_medium, ap.ap_small, ap.ap_person) if ap else [None] * 5
-        rows.append((name, _parameters(artifact), _overall(miou), *_cells(values)))
-    columns = ("", "parameters M", "mIoU", *AP_COLUMNS)
-    return Table(f"Table 1: a detector's boxes, {report.dataset.name}", columns, tuple(rows))
+def stated_rows(number: int) -> list[tuple[str, ...]]:
+    """The paper's own rows of one of its tables, 1 to 4, as cells."""
+    paper = published()
+    if number == 1:
+        return [cells for row in paper.table_1 for cells in _box_rows(row)]
+    if number == 2:
+        return [(_named(row), *_cells(_sizes(row.miou))) for row in paper.table_2]
+    if number == 3:
+        return [(_named(row), f"{row.miou}") for row in paper.table_3]
+    return [(_named(r), f"{r.one_point}", f"{r.three_points}", "-") for r in paper.table_4]
+
+
+def _named(row: PointsRow | PersonRow | SaliencyRow) -> str:
+    return f"{row.network} (paper)"
 
 
 def _box_rows(row: BoxRow) -> Iterable[tuple[str, ...]]:
@@ -43,6 +47,22 @@ def _box_rows(row: BoxRow) -> Iterable[tuple[str, ...]]:
         values = (scores.ap, scores.large, scores.medium, scores.small, scores.person)
         name = f"{row.network} (paper, {dataset})"
         yield name, f"{row.parameters_m}", *_cells((scores.miou, *values))
+
+
+def _sizes(scores: SizeScores) -> tuple[Decimal, ...]:
+    return scores.overall, scores.large, scores.medium, scores.small
+
+
+def _table_1(report: ParityReport) -> Table | None:
+    if "detector-box" not in report.prompts:
+        return None
+    rows = stated_rows(1)
+    for name, artifact in report.artifacts.items():
+        miou, ap = _of_kind(artifact, "detector-box"), artifact.average_precision
+        values = (ap.ap, ap.ap_large, ap.ap_medium, ap.ap_small, ap.ap_person) if ap else [None] * 5
+        rows.append((name, _parameters(artifact), _overall(miou), *_cells(values)))
+    columns = ("", "parameters M", "mIoU", *AP_COLUMNS)
+    return Table(f"Table 1: a detector's boxes, {report.dataset.name}", columns, tuple(rows))
 
 
 def _boxes_table(report: ParityReport) -> Table | None:
@@ -60,17 +80,12 @@ def _boxes_table(report: ParityReport) -> Table | None:
 def _table_2(report: ParityReport) -> Table | None:
     if "3-clicks" not in report.prompts:
         return None
-    rows = []
-    for row in published().table_2:
-        miou = row.miou
-        sizes = (miou.overall, miou.large, miou.medium, miou.small)
-        rows.append((f"{row.network} (paper)", *_cells(sizes)))
-    rows += [
+    rows = [
         (name, *_size_cells(_of_kind(artifact, "3-clicks")))
         for name, artifact in report.artifacts.items()
     ]
     title = f"Table 2: 3 random points, {report.dataset.name}"
-    return Table(title, ("", *SIZE_COLUMNS), tuple(rows))
+    return Table(title, ("", *SIZE_COLUMNS), (*stated_rows(2), *rows))
 
 
 def _table_3(report: ParityReport) -> Table | None:
@@ -78,7 +93,7 @@ def _table_3(report: ParityReport) -> Table | None:
     if report.dataset.category != "person":
         return None
     blank = ["-"] * len(report.prompts)
-    rows = [(f"{row.network} (paper)", f"{row.miou}", *blank) for row in published().table_3]
+    rows = [(*row, *blank) for row in stated_rows(3)]
     for name, artifact in report.artifacts.items():
         found = (_of_kind(artifact, kind) for kind in report.prompts)
         rows.append((name, "-", *(_overall(row) for row in found)))
@@ -89,10 +104,7 @@ def _table_3(report: ParityReport) -> Table | None:
 def _table_4(report: ParityReport) -> Table | None:
     if not set(_SALIENCY) <= set(report.prompts):
         return None
-    rows = [
-        (f"{row.network} (paper)", f"{row.one_point}", f"{row.three_points}", "-")
-        for row in published().table_4
-    ]
+    rows = stated_rows(4)
     for name, artifact in report.artifacts.items():
         one, three = (_of_kind(artifact, kind) for kind in _SALIENCY)
         count = f"{one.objects}" if one else "-"

@@ -45,7 +45,7 @@ class Window:
 
 
 def nested_masks(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which masks lie inside a larger one (arXiv 2312.06736, "mask merging").
+    """Which masks lie inside a larger one (arXiv 2312.06736, section 1.4).
 
     Args:
         masks: NxHxW bool.
@@ -75,7 +75,7 @@ def centre_crop(
     min_side: float,
     rng: np.random.Generator,
 ) -> Window:
-    """A random crop around an object (arXiv 2312.06736, "centre cropping").
+    """A random crop around an object (arXiv 2312.06736, section 1.4).
 
     The crop's sides are log-uniform between a size that cuts the object a little (0.8 of its
     sides, at least `min_side` of the photo's) and the whole photo, each with its own stretch; its

@@ -162,6 +162,10 @@ PARITY_DEFAULTS = {
         ),
         (("--prompts", "6-clicks, 2-clicks"), {"box": False, "clicks": (2, 6)}),
         (("--prompts", "box"), {"clicks": ()}),
+        (
+            ("--prompts", "none", "--whole-objects"),
+            {"box": False, "clicks": (), "whole_objects": True},
+        ),
         (("--jitter", 2.5), {"jitter": 2.5}),
         (("--detections", "d.json"), {"detections": "d.json"}),
         (("--saliency", "maps"), {"saliency": "maps"}),

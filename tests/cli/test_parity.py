@@ -156,6 +156,7 @@ def test_a_new_build_is_gated_against_the_last_one(call, artifacts, tmp_path, mo
         (("--score", "--baseline", "x.csv"), 2, "--baseline"),
         (("--detections", "boxes.json", "--category", "person"), 2, "--category"),
         (("--category", "unicorn"), 2, "'unicorn'"),
+        (("--prompts", "none"), 2, "--saliency"),
         (("--prompts", "circle"), 2, "'circle' is not box"),
         (("--max-drift", "nan"), 2, "--max-drift"),
         (("--max-drift", "inf"), 2, "--max-drift"),

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -81,3 +83,7 @@ def test_the_command_prints_a_row_for_each_source(tmp_path):
     rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line}
     assert rows["set/gt"][:3] == ["0.000", "1.000", "1.000"]
     assert 0 < float(rows["saliency"][0]) < 0.6
+    document = run_command("parity", "saliency", folder, "--json", "--quiet", cwd=tmp_path).stdout
+    (score,) = json.loads(document)["result"]["scores"]
+    assert (score["maps"], score["images"]) == ("saliency", 3)
+    assert 0 < score["mae"] < 0.6

@@ -19,7 +19,7 @@ def test_the_lower_third_is_that_of_the_mask_and_of_persons():
     assert lower_third(person, "dog") is None
 
 
-def test_of_nested_masks_the_one_farthest_from_the_centre_is_the_part():
+def test_of_nested_masks_the_one_farthest_from_the_center_is_the_part():
     whole, near, far = _box(0, 0, 60, 90), _box(25, 40, 35, 50), _box(0, 0, 10, 10)
     outside, too_large = _box(50, 80, 60, 90), _box(0, 0, 60, 60)
     parts = nested_parts([whole, near, far])
