@@ -24,7 +24,13 @@ SLOW_FILES = (
     *("folding/test_fold", "pipeline/test_export", "pipeline/test_rebuild", "quantization/"),
     *("release/test_crashes", "release/test_full_disk", "release/test_hostile_store"),
     *("release/test_parallel_publishers", "release/test_pull_release", "runtimes/"),
-    *("saliency/test_programs", "test_earlier_files", "training/test_cli", "training/test_growth"),
+    *(
+        "saliency/test_programs",
+        "test_earlier_files",
+        "test_site",
+        "training/test_cli",
+        "training/test_growth",
+    ),
     *("training/test_stages", "training/test_trainer"),
 )
 
