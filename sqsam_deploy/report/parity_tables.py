@@ -11,6 +11,7 @@ from sqsam_deploy.evaluation.report import (
     Estimate,
     GateResult,
     MaskAgreement,
+    MeanIou,
     ParityReport,
 )
 from sqsam_deploy.report.page import Table
@@ -95,8 +96,9 @@ def needed_text(gate: GateResult) -> str:
 
 def report_tables(report: ParityReport) -> list[Table]:
     """Every table that has a row, the gates first and the paper's last."""
+    compared = any(artifact.gates for artifact in report.artifacts.values())
     makers = (
-        summary_table,
+        summary_table if compared else scores_table,
         gate_table,
         losses_table,
         baseline_table,
@@ -106,6 +108,22 @@ def report_tables(report: ParityReport) -> list[Table]:
     )
     own = [table for table in (make(report) for make in makers) if table.rows]
     return [*own, *paper_tables(report)]
+
+
+def scores_table(report: ParityReport) -> Table:
+    """One row an artifact and prompt, where nothing was compared."""
+    rows = tuple(
+        (name, row.kind, *_scores(row), f"{row.objects}")
+        for name, artifact in report.artifacts.items()
+        for row in artifact.miou
+    )
+    columns = ("artifact", "prompt", "mIoU", "large", "medium", "small", "objects")
+    return Table(f"mIoU by prompt, {report.dataset.name}", columns, rows)
+
+
+def _scores(row: MeanIou) -> tuple[str, ...]:
+    values = (row.overall, row.large, row.medium, row.small)
+    return tuple("-" if value is None else f"{value:.2f}" for value in values)
 
 
 def summary_table(report: ParityReport) -> Table:

@@ -84,6 +84,9 @@ def test_scoring_compares_nothing_and_is_no_pass(call, artifacts, capsys):
     assert [entry["gates"] for entry in report["artifacts"].values()] == [[], [], []]
     ious = {name: entry["miou"][0]["overall"] for name, entry in report["artifacts"].items()}
     assert ious["worse.onnx"] < ious["same.onnx"] == ious["float.onnx"]
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    (row,) = (words for words in shown if words[:2] == ["worse.onnx", "box"])
+    assert row[2] == f"{ious['worse.onnx']:.2f}"
 
 
 def test_a_worse_artifact_fails_and_is_named(call, capsys, tmp_path):
