@@ -17,11 +17,13 @@ def train_index(shared: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve bundled photos, four of them under the name of another dataset."""
+    """The twelve bundled photos without small objects, four of them as of another dataset."""
     source = next(iter(bundled_dataset("sample"))).path.parent
-    entries = json.loads((source / "index.json").read_text())[:12]
+    photos = json.loads((source / "index.json").read_text())
+    smallest = {e["id"]: min(item["area_frac"] for item in e["objects"]) for e in photos}
+    entries = sorted(photos, key=lambda entry: -smallest[entry["id"]])[:12]
     for index, entry in enumerate(entries):
-        entry["dataset"] = "COCO train2017" if index < 8 else "ECSSD"
+        entry["dataset"] = "COCO-2017 instances" if index < 8 else "ECSSD"
         entry["masks"] = [item["file"] for item in entry["objects"]]
     folder = tmp_path_factory.mktemp("photos")
     write_folder(folder, source, entries)
