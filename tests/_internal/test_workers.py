@@ -15,6 +15,7 @@ from sqsam_deploy._internal import workers as module
 from sqsam_deploy._internal.progress import SilentSteps, Steps
 from sqsam_deploy._internal.workers import open_workers
 from sqsam_deploy.errors import ArtifactError, GateError
+from tests.fakes import RecordedSteps
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 SLEEPER = """
@@ -29,16 +30,6 @@ with workers.open_workers(SilentSteps()) as forked:
     forked.start(job, 1.0)
     forked.results()
 """
-
-
-class Said(SilentSteps):
-    """Keeps what it is told, of all lines of steps."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def begin(self, what: str) -> None:
-        self.steps.append(what)
 
 
 @pytest.fixture
@@ -98,24 +89,24 @@ def _is_gone(pid: int) -> bool:
 
 @needs_fork
 def test_results_come_in_the_order_the_jobs_were_handed_over(two: None) -> None:
-    said = Said()
+    said = RecordedSteps()
     with open_workers(said) as forked:
         for name, cost in (("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 4.0)):
             forked.start(functools.partial(_named, name), cost)
         results = forked.results()
     assert [name for name, _ in results] == ["a", "b", "c", "d"]
     assert len({os.getpid(), *(pid for _, pid in results)}) == 5
-    assert sorted(said.steps) == ["a", "b", "c", "d"]
+    assert sorted(said.begun) == ["a", "b", "c", "d"]
 
 
 def test_with_one_core_everything_happens_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "worker_count", lambda: 1)
-    said = Said()
+    said = RecordedSteps()
     with open_workers(said) as workers:
         for name in ("a", "b"):
             workers.start(functools.partial(_named, name), 1.0)
         assert workers.results() == [("a", os.getpid()), ("b", os.getpid())]
-    assert said.steps == ["a", "b"]
+    assert said.begun == ["a", "b"]
 
 
 @needs_fork

@@ -15,6 +15,7 @@ from sqsam_deploy.benchmark.subjects import RunnableSubject
 from sqsam_deploy.benchmark.suite import measure_pairs
 from sqsam_deploy.errors import ArtifactError, UsageError
 from tests.benchmark.results import subject
+from tests.fakes import RecordedSteps
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +36,12 @@ def _product(path, side):
     return RunnableSubject(of, "plain", str(path))
 
 
-class Recorder:
-    def __init__(self):
-        self.begun = []
-
-    def begin(self, what):
-        self.begun.append(what)
-
-
 @pytest.fixture(scope="module")
 def run(products, tmp_path_factory):
     missing = str(tmp_path_factory.mktemp("none") / "missing.onnx")
     broken = RunnableSubject(subject("missing.onnx", "peer", runtime="onnx"), "plain", missing)
     plan = MeasurementPlan(threads=(1,), rounds=4, processes=2, turn_ms=5, photos=1, profiled=2)
-    steps = Recorder()
+    steps = RecordedSteps()
     return measure([*products, broken], plan, steps), steps, plan
 
 

@@ -3,11 +3,8 @@ import hashlib
 import pytest
 
 from sqsam_deploy.artifact.manifest import (
-    Agreement,
     ArtifactEntry,
     FileEntry,
-    Manifest,
-    WeightsEntry,
 )
 from sqsam_deploy.benchmark.phone import check_phone_result
 from sqsam_deploy.benchmark.result import (
@@ -24,6 +21,7 @@ from sqsam_deploy.benchmark.result import (
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.config import preset
 from sqsam_deploy.model.description import describe
+from tests import fakes
 from tests.benchmark.results import CREATED, rounds_around
 
 SHA = hashlib.sha256(b"artifact").hexdigest()
@@ -35,32 +33,15 @@ def manifest():
     metadata = describe(
         preset("paper"), runtime="executorch", precision="int8", weights_sha256="0" * 64
     )
-    agreement = Agreement(
-        images=1,
-        prompts=1,
-        mean_mask_iou=1,
-        min_mask_iou=1,
-        max_logit_difference=0,
-        max_iou_difference=0,
-        limit=0.9,
-        executor="test",
-    )
     entry = ArtifactEntry(
         path=NAME,
         files=(FileEntry(path=NAME, bytes=8, sha256=SHA),),
         metadata=metadata,
-        agreement=agreement,
+        agreement=fakes.AGREEMENT,
         minimum_runtime="1.0",
     )
-    return Manifest(
-        name="squeezesam-paper",
-        preset="paper",
-        weights=WeightsEntry(name="w", sha256="0" * 64),
-        calibration=None,
-        tools={},
-        git_revision=None,
-        artifacts=(entry,),
-    )
+    manifest = fakes.manifest_of(entry)
+    return manifest.model_copy(update={"name": "squeezesam-paper", "preset": "paper"})
 
 
 def _subject(**changes):

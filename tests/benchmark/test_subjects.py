@@ -3,14 +3,6 @@ import sys
 
 import pytest
 
-from sqsam_deploy.artifact.manifest import (
-    Agreement,
-    ArtifactEntry,
-    Manifest,
-    WeightsEntry,
-    file_entries,
-    write_manifest,
-)
 from sqsam_deploy.benchmark.jobs import Job
 from sqsam_deploy.benchmark.runners import make_runner
 from sqsam_deploy.benchmark.subjects import (
@@ -21,20 +13,8 @@ from sqsam_deploy.benchmark.subjects import (
     peer_targets,
 )
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.model.config import preset
-from sqsam_deploy.model.description import describe
+from tests import fakes
 from tests.peers.exported import sam
-
-AGREEMENT = Agreement(
-    images=1,
-    prompts=1,
-    mean_mask_iou=1,
-    min_mask_iou=1,
-    max_logit_difference=0,
-    max_iou_difference=0,
-    limit=0.9,
-    executor="test",
-)
 
 
 @pytest.fixture
@@ -43,29 +23,11 @@ def directory(tmp_path):
     (tmp_path / "nano-int8.onnx").write_bytes(b"onnx")
     (tmp_path / "nano-int8.mlpackage").mkdir()
     (tmp_path / "nano-int8.mlpackage" / "Manifest.json").write_bytes(b"{}")
-    entries = tuple(
-        ArtifactEntry(
-            path=name,
-            files=file_entries(tmp_path, [tmp_path / name]),
-            metadata=describe(
-                preset("nano"), runtime=runtime, precision="int8", weights_sha256="0" * 64
-            ),
-            agreement=AGREEMENT,
-            minimum_runtime="1",
-        )
-        for name, runtime in (("nano-int8.onnx", "onnx"), ("nano-int8.mlpackage", "coreml"))
+    entries = (
+        fakes.entry(tmp_path, "nano-int8.onnx", "onnx"),
+        fakes.entry(tmp_path, "nano-int8.mlpackage", "coreml"),
     )
-    manifest = Manifest(
-        name="squeezesam-nano",
-        preset="nano",
-        weights=WeightsEntry(name="w", sha256="0" * 64),
-        calibration=None,
-        tools={},
-        git_revision=None,
-        artifacts=entries,
-    )
-    write_manifest(tmp_path, manifest)
-    return tmp_path
+    return fakes.write_export(tmp_path, *entries)
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="Core ML runs on macOS")

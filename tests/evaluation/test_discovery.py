@@ -5,11 +5,8 @@ import torch
 
 from sqsam_deploy.artifact.files import file_entries, hash_file
 from sqsam_deploy.artifact.manifest import (
-    Agreement,
     ArtifactEntry,
-    Manifest,
     WeightsEntry,
-    write_manifest,
 )
 from sqsam_deploy.checkpoint import bundled_checkpoint
 from sqsam_deploy.checkpoint.saving import save_checkpoint
@@ -19,17 +16,7 @@ from sqsam_deploy.evaluation.plan import Loaded, assign_references
 from sqsam_deploy.model.config import NANO, PAPER
 from sqsam_deploy.model.description import describe
 from sqsam_deploy.model.network import SqueezeSAM
-
-AGREEMENT = Agreement(
-    images=1,
-    prompts=1,
-    mean_mask_iou=1,
-    min_mask_iou=1,
-    max_logit_difference=0,
-    max_iou_difference=0,
-    limit=0.9,
-    executor="none",
-)
+from tests import fakes
 
 
 def _loaded(tmp_path, name, runtime, precision, config=NANO) -> Loaded:
@@ -51,7 +38,7 @@ def test_the_hash_is_that_of_the_manifest(tmp_path, package):
         path=path.name,
         files=file_entries(tmp_path, [path]),
         metadata=metadata,
-        agreement=AGREEMENT,
+        agreement=fakes.AGREEMENT,
         minimum_runtime="iOS 17",
     )
     assert artifact_sha256(path) == entry.sha256
@@ -119,24 +106,9 @@ def _export(directory: Path, weights: Path) -> Path:
     directory.mkdir()
     (directory / "q.onnx").write_bytes(b"int8")
     sha256 = hash_file(weights)
-    entry = ArtifactEntry(
-        path="q.onnx",
-        files=file_entries(directory, [directory / "q.onnx"]),
-        metadata=describe(NANO, runtime="onnx", precision="int8", weights_sha256=sha256),
-        agreement=AGREEMENT,
-        minimum_runtime="1.20",
-    )
-    manifest = Manifest(
-        name="squeezesam-nano",
-        preset="nano",
-        weights=WeightsEntry(name=weights.name, sha256=sha256),
-        calibration=None,
-        tools={},
-        git_revision=None,
-        artifacts=(entry,),
-    )
-    write_manifest(directory, manifest)
-    return directory
+    entry = fakes.entry(directory, "q.onnx", "onnx", sha256)
+    named = WeightsEntry(name=weights.name, sha256=sha256)
+    return fakes.write_export(directory, entry, weights=named)
 
 
 def test_the_bundled_weights_of_an_int8_export_are_its_reference(tmp_path):

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from sqsam_deploy._internal import workers
-from sqsam_deploy._internal.progress import SilentSteps
 from sqsam_deploy.artifact.manifest import Manifest
 from sqsam_deploy.checkpoint import Checkpoint
 from sqsam_deploy.errors import GateError
@@ -20,18 +19,12 @@ from sqsam_deploy.pipeline.export import export, step_count
 from sqsam_deploy.pipeline.reproducibility import same_layers
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target
+from tests.fakes import RecordedSteps
 from tests.limits import set_limits
 from tests.tiny_network import TINY, tiny_model
 
 TARGETS = (Target("coreml", "int8"), Target("onnx", "int8"), Target("executorch", "int8"))
 SALIENCY = SaliencyConfig("saliency", image_size=64, widths=(8, 8, 8, 8))
-
-
-class Counter(SilentSteps):
-    count = 0
-
-    def begin(self, what: str) -> None:
-        self.count += 1
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,13 +41,13 @@ def small_networks():
 
 
 def _export(request: ExportRequest, count: int, threads: int = 1) -> Manifest:
-    steps, before = Counter(), torch.get_num_threads()
+    steps, before = RecordedSteps(), torch.get_num_threads()
     torch.set_num_threads(threads)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "worker_count", lambda: count)
         manifest = export(request, steps)
     torch.set_num_threads(before)
-    assert steps.count == step_count(request)
+    assert len(steps.begun) == step_count(request)
     return manifest
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from sqsam_deploy.artifact.manifest import (
-    Agreement,
     ArtifactEntry,
     Manifest,
     WeightsEntry,
@@ -16,6 +15,7 @@ from sqsam_deploy.artifact.manifest import (
 from sqsam_deploy.artifact.metadata import PrecisionName, RuntimeName
 from sqsam_deploy.model.config import preset
 from sqsam_deploy.model.description import describe
+from tests.fakes import AGREEMENT
 
 WEIGHTS_SHA256 = hashlib.sha256(b"weights").hexdigest()
 ARTIFACTS: dict[str, tuple[RuntimeName, PrecisionName, str]] = {
@@ -81,16 +81,7 @@ class ExportBuilder:
                 precision=precision,
                 weights_sha256=WEIGHTS_SHA256,
             ),
-            agreement=Agreement(
-                images=4,
-                prompts=12,
-                mean_mask_iou=0.99,
-                min_mask_iou=0.97,
-                max_logit_difference=0.2,
-                max_iou_difference=0.01,
-                limit=0.95,
-                executor="test 1.0",
-            ),
+            agreement=AGREEMENT,
             minimum_runtime=minimum,
         )
 

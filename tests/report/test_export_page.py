@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy._internal.progress import SilentSteps
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target
@@ -16,6 +15,7 @@ from sqsam_deploy.report.export import REPORT_NAME, export, export_page, step_co
 from sqsam_deploy.report.export_sections import SizedArtifact, key_facts
 from sqsam_deploy.runtimes.inspection import bytes_by_kind
 from sqsam_deploy.runtimes.registry import all_runtimes
+from tests.fakes import RecordedSteps
 from tests.tiny_network import tiny_quantized
 
 #: HTML's elements without an end tag, and SVG's shapes, which the page closes at once.
@@ -185,21 +185,13 @@ def test_a_runtime_without_its_profiler_has_a_report_all_the_same(small_export, 
     assert "No artifact of this export has a profiler" in page.text
 
 
-class _Told(SilentSteps):
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def begin(self, what: str) -> None:
-        self.steps.append(what)
-
-
 def test_an_export_without_int8_is_explained_too(tmp_path):
     request = ExportRequest(
         (Target("onnx", "fp32"),), tmp_path / "out", checkpoint="nano", with_saliency=False
     )
-    told = _Told()
+    told = RecordedSteps()
     export(request, told)
-    assert len(told.steps) == step_count(request)
+    assert len(told.begun) == step_count(request)
     page = _Page((tmp_path / "out" / REPORT_NAME).read_text())
     assert "nano-fp32.onnx: IoU 1.000" in page.text
     assert "Kept in float" not in page.text
