@@ -26,6 +26,7 @@ SLOW_FILES = (
     *("release/test_parallel_publishers", "release/test_pull_release", "runtimes/"),
     *(
         "saliency/test_programs",
+        "test_documents",
         "test_earlier_files",
         "test_site",
         "training/test_cli",

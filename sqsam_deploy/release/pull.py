@@ -141,7 +141,7 @@ def _select(opened: OpenedRelease, request: PullRequest) -> tuple[ArtifactEntry,
     )
     if not chosen:
         release = opened.release
-        there = ", ".join(f"{a.runtime} {a.precision}" for a in release.artifacts)
+        there = ", ".join(dict.fromkeys(f"{a.runtime} {a.precision}" for a in release.artifacts))
         asked = " ".join(filter(None, (request.runtime, request.precision)))
         raise UsageError(f"{release.name} {release.version} has no {asked}: it has {there}")
     return chosen

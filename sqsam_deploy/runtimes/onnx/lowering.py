@@ -42,11 +42,12 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     import onnx
     from onnx_ir.serde import serialize_model
 
-    from sqsam_deploy.runtimes.onnx.passes import in_sequence
+    from sqsam_deploy.runtimes.onnx.passes import NameByModules, in_sequence
 
     graph = translate(program, metadata)
     if selected := _passes(metadata):
         in_sequence(*selected)(graph)
+    NameByModules()(graph)
     model = serialize_model(graph)
     strip_provenance(model)
     onnx.helper.set_model_props(

@@ -52,6 +52,24 @@ def test_int8_agrees_with_the_float_network(int8_onnx: Path) -> None:
     _agrees(int8_onnx, 35.0)
 
 
+def test_nodes_have_the_paths_of_their_modules(int8_onnx: Path) -> None:
+    graph = onnx.load(int8_onnx).graph
+    names = [node.name for node in graph.node]
+    assert len(set(names)) == len(names)
+    modules = {name for name, _ in tiny_folded().network.named_modules() if name}
+    assert {name.rpartition("/")[0] for name in names} <= {*modules, ""}
+    # Every convolution is where the network has one, and reads the weight of that module.
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    by_output = {output: node for node in graph.node for output in node.output}
+    for node in convolutions:
+        module = node.name.rpartition("/")[0]
+        weight = by_output[node.input[1]].input[0]
+        assert weight.startswith(f"{module}.weight")
+    assert len(convolutions) > 10
+    expected = "encoder.levels.0.conv.0.conv/Conv"
+    assert expected in names
+
+
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 100.0), ("fp16", 45.0)])
 def test_float_artifacts_agree(precision: PrecisionName, limit: float, tmp_path: Path) -> None:
     path = tmp_path / "tiny.onnx"

@@ -9,6 +9,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from sqsam_deploy.runtimes.onnx.passes.depthwise_shift import ShiftByConvolution
 from sqsam_deploy.runtimes.onnx.passes.integer_bias import QuantizeBiases
 from sqsam_deploy.runtimes.onnx.passes.integer_masks import MultiplyMasksAsIntegers
+from sqsam_deploy.runtimes.onnx.passes.module_names import NameByModules
 from sqsam_deploy.runtimes.onnx.passes.own_zero_points import SeparateZeroPoints
 from sqsam_deploy.runtimes.onnx.passes.patch_rows import EmbedRows
 from sqsam_deploy.runtimes.onnx.passes.pixel_inputs import JOINED, TakePixelsAsBytes
@@ -19,7 +20,7 @@ from sqsam_deploy.runtimes.onnx.passes.saturating_relu import DropSaturatingRelu
 from sqsam_deploy.runtimes.onnx.passes.transposed_weights import TransposeWeights
 from sqsam_deploy.runtimes.onnx.passes.unsigned_activations import CountActivationsFromZero
 
-__all__ = ["INT8_PASSES", "INT8_PIXEL_PASSES", "JOINED", "in_sequence"]
+__all__ = ["INT8_PASSES", "INT8_PIXEL_PASSES", "JOINED", "NameByModules", "in_sequence"]
 
 _TO_INTEGERS = (
     TransposeWeights(),
