@@ -17,15 +17,37 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.export import ExportedProgram
 
-#: Side of the matrices: 8.6 G multiply-accumulates, beyond every cache.
-_MATRIX = 2048
-#: Channels and side of the map of the 3x3 convolutions: the shape of the network's own large ones.
-_CHANNELS, _SIDE, _KERNEL = 128, 128, 3
+_KERNEL = 3
 #: In a row, so that changing the layout of the input and quantizing it weigh little.
 _LAYERS = 4
 
-_MATRIX_MACS = _MATRIX**3
-_CONVOLUTION_MACS = _CHANNELS * _CHANNELS * _KERNEL**2 * _SIDE**2 * _LAYERS
+
+@dataclass(frozen=True)
+class KernelSizes:
+    """How large the kernels are.
+
+    Attributes:
+        matrix: Side of the matrices; 8.6 G multiply-accumulates are beyond every cache.
+        channels: Of the 3x3 convolutions; the shape is that of the network's own large ones.
+        side: Of the map that they run on.
+    """
+
+    matrix: int = 2048
+    channels: int = 128
+    side: int = 128
+
+    @property
+    def matrix_macs(self) -> int:
+        """Multiply-accumulates of one product."""
+        return self.matrix**3
+
+    @property
+    def convolution_macs(self) -> int:
+        """Multiply-accumulates of all convolutions in a row."""
+        return self.channels**2 * _KERNEL**2 * self.side**2 * _LAYERS
+
+
+_LARGE = KernelSizes()
 
 
 @dataclass(frozen=True)
@@ -45,17 +67,18 @@ class PeakKernel:
     macs: int
 
 
-def build_peak_kernels(folder: Path) -> list[PeakKernel]:
+def build_peak_kernels(folder: Path, sizes: KernelSizes = _LARGE) -> list[PeakKernel]:
     """Writes all kernels; takes some seconds, most of them for ExecuTorch's quantizer."""
+    product, convolutions = sizes.matrix_macs, sizes.convolution_macs
     return [
-        PeakKernel(_onnx_matrix(folder, np.float32), ONNX.name, "fp32", _MATRIX_MACS),
-        PeakKernel(_onnx_matrix(folder, np.int8), ONNX.name, "int8", _MATRIX_MACS),
-        PeakKernel(_xnnpack_float(folder), EXECUTORCH.name, "fp32", _CONVOLUTION_MACS),
-        PeakKernel(_xnnpack_int8(folder), EXECUTORCH.name, "int8", _CONVOLUTION_MACS),
+        PeakKernel(_onnx_matrix(folder, sizes, np.float32), ONNX.name, "fp32", product),
+        PeakKernel(_onnx_matrix(folder, sizes, np.int8), ONNX.name, "int8", product),
+        PeakKernel(_xnnpack_float(folder, sizes), EXECUTORCH.name, "fp32", convolutions),
+        PeakKernel(_xnnpack_int8(folder, sizes), EXECUTORCH.name, "int8", convolutions),
     ]
 
 
-def _onnx_matrix(folder: Path, dtype: type[np.generic]) -> Path:
+def _onnx_matrix(folder: Path, sizes: KernelSizes, dtype: type[np.generic]) -> Path:
     """One product of two square matrices, the second constant as weights are."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -65,8 +88,8 @@ def _onnx_matrix(folder: Path, dtype: type[np.generic]) -> Path:
     left = TensorProto.UINT8 if integers else TensorProto.FLOAT
     result = TensorProto.INT32 if integers else TensorProto.FLOAT
     rng = np.random.default_rng(0)
-    weights = rng.integers(-127, 128, (_MATRIX, _MATRIX)).astype(dtype)
-    shape = [_MATRIX, _MATRIX]
+    shape = [sizes.matrix, sizes.matrix]
+    weights = rng.integers(-127, 128, shape).astype(dtype)
     graph = helper.make_graph(
         [helper.make_node("MatMulInteger" if integers else "MatMul", ["a", "b"], ["c"])],
         "peak",
@@ -80,14 +103,14 @@ def _onnx_matrix(folder: Path, dtype: type[np.generic]) -> Path:
     return path
 
 
-def _xnnpack_float(folder: Path) -> Path:
+def _xnnpack_float(folder: Path, sizes: KernelSizes) -> Path:
     import torch
 
-    network, inputs = _convolution()
+    network, inputs = _convolutions(sizes)
     return _lower(torch.export.export(network, inputs), folder / "peak-fp32-convolution.pte")
 
 
-def _xnnpack_int8(folder: Path) -> Path:
+def _xnnpack_int8(folder: Path, sizes: KernelSizes) -> Path:
     import torch
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
@@ -95,7 +118,7 @@ def _xnnpack_int8(folder: Path) -> Path:
     )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    network, inputs = _convolution()
+    network, inputs = _convolutions(sizes)
     quantizer = XNNPACKQuantizer()
     quantizer.set_global(get_symmetric_quantization_config(is_per_channel=True))
     prepared = prepare_pt2e(torch.export.export(network, inputs).module(), quantizer)
@@ -104,13 +127,13 @@ def _xnnpack_int8(folder: Path) -> Path:
     return _lower(program, folder / "peak-int8-convolution.pte")
 
 
-def _convolution() -> "tuple[nn.Module, tuple[Tensor, ...]]":
+def _convolutions(sizes: KernelSizes) -> "tuple[nn.Module, tuple[Tensor, ...]]":
     import torch
     from torch import nn
 
     torch.manual_seed(0)
-    layers = [nn.Conv2d(_CHANNELS, _CHANNELS, _KERNEL, padding=1) for _ in range(_LAYERS)]
-    return nn.Sequential(*layers).eval(), (torch.randn(1, _CHANNELS, _SIDE, _SIDE),)
+    layers = [nn.Conv2d(sizes.channels, sizes.channels, _KERNEL, padding=1) for _ in range(_LAYERS)]
+    return nn.Sequential(*layers).eval(), (torch.randn(1, sizes.channels, sizes.side, sizes.side),)
 
 
 def _lower(program: "ExportedProgram", path: Path) -> Path:

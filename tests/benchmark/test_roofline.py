@@ -1,33 +1,27 @@
 import numpy as np
-import pytest
+import onnx
+import torch
+from torch import nn
 
-from sqsam_deploy.benchmark import roofline
+from sqsam_deploy.benchmark.macs import count_work
+from sqsam_deploy.benchmark.roofline import KernelSizes, build_peak_kernels
+from sqsam_deploy.runtimes.registry import runtimes_for
 
-
-@pytest.fixture
-def small(monkeypatch):
-    """Kernels small enough for a test; the formula of their work is the same."""
-    monkeypatch.setattr(roofline, "_MATRIX", 64)
-    monkeypatch.setattr(roofline, "_CHANNELS", 16)
-    monkeypatch.setattr(roofline, "_SIDE", 8)
+#: Kernels small enough for a test; the formula of their work is the same.
+SMALL = KernelSizes(matrix=64, channels=16, side=8)
 
 
 def test_work_is_that_of_the_kernels():
-    import torch
+    """Four 3x3 convolutions that keep their map, and a product of square matrices, by hand."""
+    with torch.device("meta"):
+        layers = nn.Sequential(*(nn.Conv2d(128, 128, 3, padding=1) for _ in range(4)))
+        work = count_work(layers, (torch.empty(1, 128, 128, 128),))
+    assert KernelSizes().convolution_macs == work.macs
+    assert KernelSizes().matrix_macs == 2048 * 2048 * 2048
 
-    from sqsam_deploy.benchmark.macs import count_work
 
-    network, inputs = roofline._convolution()
-    work = count_work(network.to("meta"), tuple(torch.empty_like(i, device="meta") for i in inputs))
-    assert work.macs == roofline._CONVOLUTION_MACS
-
-
-def test_kernels_run_and_compute_in_their_precision(small, tmp_path):
-    import onnx
-
-    from sqsam_deploy.runtimes.registry import runtimes_for
-
-    kernels = roofline.build_peak_kernels(tmp_path)
+def test_kernels_run_and_compute_in_their_precision(tmp_path):
+    kernels = build_peak_kernels(tmp_path, SMALL)
     assert [(k.runtime, k.precision) for k in kernels] == [
         ("onnx", "fp32"),
         ("onnx", "int8"),

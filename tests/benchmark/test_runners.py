@@ -45,8 +45,11 @@ def test_every_second_photo_has_clicks_inside_an_object(photos):
 def test_the_network_gets_its_declared_inputs_in_order(photos):
     metadata = describe(preset("nano"), runtime="onnx", precision="int8", weights_sha256="0" * 64)
     network = Network(metadata)
-    runner = SessionRunner(photos)
-    runner._session = DirectSession(metadata, network)
+
+    class Loaded(SessionRunner):
+        _session = DirectSession(metadata, network)
+
+    runner = Loaded(photos)
     start = time.perf_counter()
     times = runner.run(1)
     wall = 1e3 * (time.perf_counter() - start)
