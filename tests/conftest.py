@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 #: Fixtures that export, lower, train or start a server: a test with one of them is slow.
 SLOW_FIXTURES = {
-    *("nano_export", "exported", "small_export", "page", "in_turn", "built", "programs"),
+    *("nano_export", "exported", "small_export", "page", "in_turn", "built", "tiny_artifact"),
     *("moto_url", "http_server", "browser", "finished", "int8_onnx"),
 }
 #: Files whose tests do so themselves.
@@ -60,17 +61,39 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def nano_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`nano` and its saliency network as int8 artifacts for three runtimes, made once a session.
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory for what is made once a session, by whichever process that tests needs it first.
 
-    Of several processes that test (pytest-xdist) one makes it for all.
+    pytest-xdist's processes have their own session each, below one directory.
     """
     folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    output = folder / "nano-export" / "artifacts"
-    with FileLock(folder / "nano-export.lock"):
+    common = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "common"
+    common.mkdir(exist_ok=True)
+    return common
+
+
+@pytest.fixture(scope="session")
+def nano_export(common: Path) -> Path:
+    """`nano` and its saliency network as int8 artifacts for three runtimes."""
+    output = common / "nano-export"
+    with FileLock(common / "nano-export.lock"):
         if not output.exists():
             done = run_process("export", "--checkpoint", "nano", "--int8", "-o", output)
             assert done.returncode == 0, done.stderr
     return output
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(common: Path) -> Callable[[str], Path]:
+    """One of `tests.tiny_network.TINY_ARTIFACTS` by its name, to be read only."""
+
+    def made(name: str) -> Path:
+        from tests.tiny_network import lower_tiny
+
+        with FileLock(common / f"{name}.lock"):
+            if not (common / name).exists():
+                lower_tiny(name, common / "making").rename(common / name)
+        return common / name
+
+    (common / "making").mkdir(exist_ok=True)
+    return made

@@ -1,17 +1,33 @@
-"""A network of every kind of layer that is exported in seconds, and its quantized program."""
+"""A network of every kind of layer that is exported in seconds, its programs and its artifacts."""
 
 import dataclasses
 import functools
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
+from sqsam_deploy.artifact.metadata import (
+    ArtifactMetadata,
+    InputLayout,
+    PrecisionName,
+    arrange_inputs,
+)
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import FoldedModel, fold
 from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.description import default_inputs, describe
 from sqsam_deploy.model.network import SqueezeSAM
-from sqsam_deploy.quantization import QuantizedModel, build_calibration, quantize
+from sqsam_deploy.quantization import (
+    QuantizedModel,
+    build_calibration,
+    export_fp16,
+    export_fp32,
+    quantize,
+)
 from sqsam_deploy.quantization.calibration import CalibrationSet
+from sqsam_deploy.runtimes.registry import find_runtime
 
 TINY = dataclasses.replace(
     NANO, image_size=32, widths=(8, 16, 24, 32, 32), transformer_depth=1, num_heads=4
@@ -45,6 +61,44 @@ def tiny_calibration() -> CalibrationSet:
 @functools.cache
 def tiny_quantized() -> QuantizedModel:
     return quantize(tiny_folded(), tiny_calibration())
+
+
+#: Artifacts of it by file name: runtime and precision.
+TINY_ARTIFACTS: dict[str, tuple[str, PrecisionName]] = {
+    "tiny-fp32.onnx": ("onnx", "fp32"),
+    "tiny-int8.onnx": ("onnx", "int8"),
+    "tiny-fp16.pte": ("executorch", "fp16"),
+    "tiny-int8.pte": ("executorch", "int8"),
+    "tiny-int8.mlpackage": ("coreml", "int8"),
+    "tiny-fp16-coreml.pte": ("executorch-coreml", "fp16"),
+}
+
+
+@functools.cache
+def tiny_program(precision: PrecisionName) -> ExportedProgram:
+    if precision == "int8":
+        return tiny_quantized().program
+    return (export_fp16 if precision == "fp16" else export_fp32)(tiny_folded())
+
+
+def tiny_metadata(name: str) -> ArtifactMetadata:
+    """What an artifact says of itself: float planes in, or an image for Core ML."""
+    runtime, precision = TINY_ARTIFACTS[name]
+    layout: InputLayout = "image" if runtime == "coreml" else "nchw-float32"
+    return describe(
+        TINY,
+        runtime=runtime,
+        precision=precision,
+        weights_sha256="1" * 64,
+        inputs=arrange_inputs(default_inputs(TINY), layout),
+        deployment_target=find_runtime(runtime).deployment_target(None),
+    )
+
+
+def lower_tiny(name: str, folder: Path) -> Path:
+    runtime, precision = TINY_ARTIFACTS[name]
+    find_runtime(runtime).lower(tiny_program(precision), tiny_metadata(name), folder / name)
+    return folder / name
 
 
 def snr_db(expected: Tensor, actual: Tensor) -> float:

@@ -186,5 +186,6 @@ def test_a_network_that_int8_ruins_is_refused(command: Run, tmp_path: Path) -> N
     save_checkpoint(checkpoint.model, tmp_path / "odd.safetensors", {})
     out = tmp_path / "out"
     arguments = ("--int8", "--runtime", "onnx", "--checkpoint", tmp_path / "odd.safetensors")
+    arguments += ("--no-saliency", "--calibration-size", "8")
     _exit(command, 1, "under the limit", *arguments, "-o", out)
     assert not out.exists()

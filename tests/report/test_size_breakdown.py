@@ -8,8 +8,7 @@ import torch
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.inspection import Part, bytes_by_kind
 from sqsam_deploy.runtimes.registry import runtime_of, runtimes_for
-from tests.report.conftest import TARGETS
-from tests.tiny_network import tiny_folded, tiny_quantized
+from tests.tiny_network import TINY_ARTIFACTS, tiny_folded, tiny_quantized
 
 
 def parts_of(path: Path) -> tuple[Part, ...]:
@@ -19,7 +18,7 @@ def parts_of(path: Path) -> tuple[Part, ...]:
 INT8 = ("tiny-int8.onnx", "tiny-int8.pte", "tiny-int8.mlpackage")
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", TINY_ARTIFACTS)
 def test_parts_add_up_to_the_files_on_disk(small_export, name):
     path = small_export.directory / name
     files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]

@@ -1,10 +1,10 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from sqsam_deploy._internal.upstream.patches import UpstreamWarning, warn_once
 from sqsam_deploy.artifact.metadata import (
     ArtifactMetadata,
     InputLayout,
@@ -14,7 +14,6 @@ from sqsam_deploy.artifact.metadata import (
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.description import default_inputs, describe
 from sqsam_deploy.prompts import EncodedPrompt
-from sqsam_deploy.quantization import export_fp16, export_fp32
 from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_program,
@@ -23,7 +22,7 @@ from tests.runtimes.quantized_parameters import (
     of_pte,
     scales_by_weight,
 )
-from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
+from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_program
 
 
 def _metadata(precision: PrecisionName, layout: InputLayout = "nchw-float32") -> ArtifactMetadata:
@@ -31,28 +30,20 @@ def _metadata(precision: PrecisionName, layout: InputLayout = "nchw-float32") ->
         TINY,
         runtime="executorch",
         precision=precision,
-        weights_sha256="0" * 64,
+        weights_sha256="1" * 64,
         inputs=arrange_inputs(default_inputs(TINY), layout),
     )
 
 
-def _program(precision: PrecisionName) -> torch.export.ExportedProgram:
-    if precision == "int8":
-        return tiny_quantized().program
-    return (export_fp16 if precision == "fp16" else export_fp32)(tiny_folded())
-
-
 @pytest.fixture(scope="module")
-def int8_pte(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pte") / "tiny-int8.pte"
-    EXECUTORCH.lower(_program("int8"), _metadata("int8"), path)
-    return path
+def int8_pte(tiny_artifact: Callable[[str], Path]) -> Path:
+    return tiny_artifact("tiny-int8.pte")
 
 
 @pytest.fixture(scope="module")
 def interleaved_pte(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pte") / "tiny-interleaved.pte"
-    EXECUTORCH.lower(_program("int8"), _metadata("int8", "nhwc-int8"), path)
+    EXECUTORCH.lower(tiny_program("int8"), _metadata("int8", "nhwc-int8"), path)
     return path
 
 
@@ -89,7 +80,7 @@ def test_interleaved_pixels_give_the_same_masks(int8_pte: Path, interleaved_pte:
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 100.0), ("fp16", 45.0)])
 def test_float_artifacts_agree(precision: PrecisionName, limit: float, tmp_path: Path) -> None:
     path = tmp_path / "tiny.pte"
-    EXECUTORCH.lower(_program(precision), _metadata(precision), path)
+    EXECUTORCH.lower(tiny_program(precision), _metadata(precision), path)
     _agrees(path, precision, limit)
 
 
@@ -105,7 +96,7 @@ PRINTED_STEP = 0.5001e-6
 def test_weights_and_scales_are_those_of_the_program(
     fixture: str, request: pytest.FixtureRequest
 ) -> None:
-    expected = scales_by_weight(of_program(_program("int8")))
+    expected = scales_by_weight(of_program(tiny_program("int8")))
     actual = scales_by_weight(of_pte(request.getfixturevalue(fixture)))
     assert actual.keys() == expected.keys()
     for weight, scales in expected.items():
@@ -113,7 +104,7 @@ def test_weights_and_scales_are_those_of_the_program(
 
 
 def test_activation_scales_are_those_of_the_program(int8_pte: Path) -> None:
-    expected = np.array(sorted(activation_scales_of_program(_program("int8"))))
+    expected = np.array(sorted(activation_scales_of_program(tiny_program("int8"))))
     actual = np.array(sorted(activation_scales_of_pte(int8_pte)))
     np.testing.assert_allclose(actual, expected, rtol=0, atol=PRINTED_STEP)
 
@@ -122,18 +113,6 @@ def test_xnnpack_takes_the_whole_network(int8_pte: Path) -> None:
     totals = {group.title: group.total for group in EXECUTORCH.inspect(int8_pte).operators}
     assert totals["outside the delegate"] == 0
     assert totals["calls of the delegate"] == 1
-
-
-def test_without_executorchs_reader_the_file_is_one_part(
-    int8_pte: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from executorch.exir._serialize import _flatbuffer_program
-
-    monkeypatch.delattr(_flatbuffer_program, "_flatbuffer_to_program")
-    warn_once.cache_clear()
-    with pytest.warns(UpstreamWarning, match="_flatbuffer_to_program"):
-        (part,) = EXECUTORCH.inspect(int8_pte).parts
-    assert part.bytes == int8_pte.stat().st_size
 
 
 def test_no_local_path_is_in_the_file(int8_pte: Path) -> None:

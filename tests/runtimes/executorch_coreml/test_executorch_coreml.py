@@ -1,66 +1,44 @@
 """`.pte` files with the Core ML delegate: written, taken apart again, executed."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.export import ExportedProgram
 
 import sqsam_deploy
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.folding import FoldedModel
-from sqsam_deploy.model.config import NANO
-from sqsam_deploy.model.description import describe
-from sqsam_deploy.quantization import export_fp16
 from sqsam_deploy.quantization.calibration import network_inputs
 from sqsam_deploy.runtimes.executorch_coreml import RUNTIME as EXECUTORCH_COREML
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible, unpacked
 from sqsam_deploy.runtimes.executorch_coreml.filesystem import flatten
-from tests.runtimes.coreml.coreml_nano import Photo, folded_network, real_photo
+from tests.runtimes.coreml.coreml_nano import Photo, real_photo
+from tests.tiny_network import TINY, tiny_folded, tiny_metadata, tiny_program
+
+NAME = "tiny-fp16-coreml.pte"
 
 
 @pytest.fixture(scope="module")
 def photo() -> Photo:
-    return real_photo(NANO)
-
-
-@pytest.fixture(scope="module")
-def folded() -> FoldedModel:
-    return folded_network(NANO)
-
-
-@pytest.fixture(scope="module")
-def program(folded: FoldedModel) -> ExportedProgram:
-    return export_fp16(folded)
+    return real_photo(TINY)
 
 
 @pytest.fixture(scope="module")
 def metadata() -> ArtifactMetadata:
-    return describe(
-        NANO,
-        runtime="executorch-coreml",
-        precision="fp16",
-        weights_sha256="cd" * 32,
-    )
+    return tiny_metadata(NAME)
 
 
 @pytest.fixture(scope="module")
-def artifact(
-    program: ExportedProgram, metadata: ArtifactMetadata, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    path = tmp_path_factory.mktemp("executorch-coreml") / "nano-fp16-coreml.pte"
-    EXECUTORCH_COREML.lower(program, metadata, path)
-    return path
+def artifact(tiny_artifact: Callable[[str], Path]) -> Path:
+    return tiny_artifact(NAME)
 
 
-def test_the_delegate_inside_is_the_network(
-    artifact: Path, folded: FoldedModel, photo: Photo
-) -> None:
+def test_the_delegate_inside_is_the_network(artifact: Path, photo: Photo) -> None:
     executed = EXECUTORCH_COREML.open_session(artifact).run(*photo)
     with torch.inference_mode():
-        masks, iou = folded.network(*network_inputs(*photo, NANO))
+        masks, iou = tiny_folded().network(*network_inputs(*photo, TINY))
     for actual, expected in (
         (executed.low_res_masks, masks[0].numpy()),
         (executed.iou_predictions, iou[0].numpy()),
@@ -73,10 +51,10 @@ def test_the_file_carries_its_metadata(artifact: Path, metadata: ArtifactMetadat
 
 
 def test_the_same_program_gives_the_same_bytes(
-    artifact: Path, program: ExportedProgram, metadata: ArtifactMetadata, tmp_path: Path
+    artifact: Path, metadata: ArtifactMetadata, tmp_path: Path
 ) -> None:
     again = tmp_path / "other.pte"
-    EXECUTORCH_COREML.lower(program, metadata, again)
+    EXECUTORCH_COREML.lower(tiny_program("fp16"), metadata, again)
     content = again.read_bytes()
     assert content == artifact.read_bytes()
     for local in (Path.home(), tmp_path, Path(sqsam_deploy.__file__).parents[1]):

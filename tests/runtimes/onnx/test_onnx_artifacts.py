@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ import torch
 from sqsam_deploy.artifact.metadata import ArtifactMetadata, PrecisionName, TensorSpec
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.description import describe
-from sqsam_deploy.quantization import export_fp16, export_fp32
 from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
 from sqsam_deploy.runtimes.onnx.session import session_options
 from tests.runtimes.quantized_parameters import (
@@ -18,24 +18,16 @@ from tests.runtimes.quantized_parameters import (
     of_program,
     scales_by_weight,
 )
-from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_quantized
+from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_program
 
 
 def _metadata(precision: PrecisionName) -> ArtifactMetadata:
-    return describe(TINY, runtime="onnx", precision=precision, weights_sha256="0" * 64)
-
-
-def _program(precision: PrecisionName) -> torch.export.ExportedProgram:
-    if precision == "int8":
-        return tiny_quantized().program
-    return (export_fp16 if precision == "fp16" else export_fp32)(tiny_folded())
+    return describe(TINY, runtime="onnx", precision=precision, weights_sha256="1" * 64)
 
 
 @pytest.fixture(scope="module")
-def int8_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("onnx") / "tiny-int8.onnx"
-    ONNX.lower(_program("int8"), _metadata("int8"), path)
-    return path
+def int8_onnx(tiny_artifact: Callable[[str], Path]) -> Path:
+    return tiny_artifact("tiny-int8.onnx")
 
 
 def _agrees(path: Path, limit: float) -> None:
@@ -73,7 +65,7 @@ def test_nodes_have_the_paths_of_their_modules(int8_onnx: Path) -> None:
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 100.0), ("fp16", 45.0)])
 def test_float_artifacts_agree(precision: PrecisionName, limit: float, tmp_path: Path) -> None:
     path = tmp_path / "tiny.onnx"
-    ONNX.lower(_program(precision), _metadata(precision), path)
+    ONNX.lower(tiny_program(precision), _metadata(precision), path)
     _agrees(path, limit)
 
 
@@ -101,7 +93,7 @@ def test_an_artifact_that_declares_pixels_takes_one_byte_tensor(tmp_path: Path) 
     metadata = _metadata("int8")
     pixels = TensorSpec(name="pixels", dtype="uint8", shape=(1, 32, 32, 5), layout="NHWC")
     declared = metadata.model_copy(update={"inputs": (pixels, *metadata.inputs[2:])})
-    ONNX.lower(_program("int8"), declared, tmp_path / "pixels.onnx")
+    ONNX.lower(tiny_program("int8"), declared, tmp_path / "pixels.onnx")
     inputs = onnx.load(tmp_path / "pixels.onnx").graph.input
     assert [value.name for value in inputs] == ["pixels", "point_coords", "point_labels"]
     pixels_type = inputs[0].type.tensor_type
@@ -125,12 +117,14 @@ def test_the_operator_set_is_at_least_18(int8_onnx: Path) -> None:
 
 
 def test_weights_and_scales_are_those_of_the_program(int8_onnx: Path) -> None:
-    expected = scales_by_weight(of_program(_program("int8")))
+    expected = scales_by_weight(of_program(tiny_program("int8")))
     actual = scales_by_weight(of_onnx(int8_onnx))
     assert actual.keys() == expected.keys()
     for weight, scales in expected.items():
         np.testing.assert_array_equal(actual[weight], scales)
-    assert activation_scales_of_onnx(int8_onnx) == activation_scales_of_program(_program("int8"))
+    assert activation_scales_of_onnx(int8_onnx) == activation_scales_of_program(
+        tiny_program("int8")
+    )
 
 
 def test_no_local_path_is_in_the_file(int8_onnx: Path) -> None:

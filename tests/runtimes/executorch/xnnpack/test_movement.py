@@ -11,7 +11,12 @@ from executorch.exir import to_edge_transform_and_lower
 from executorch.runtime import Runtime
 from torch.export import ExportedProgram
 
-from sqsam_deploy._internal.upstream.executorch import rewritten_delegates
+from sqsam_deploy._internal.upstream.executorch import (
+    changed_graphs_only,
+    no_search_for_bilinear,
+    rewritten_delegates,
+)
+from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy.runtimes.executorch.passes import optimize
 from sqsam_deploy.runtimes.executorch.xnnpack import join_moves
 from tests.tiny_network import tiny_quantized
@@ -32,7 +37,12 @@ def _before_writing(change: object) -> Iterator[list[str]]:
 
 
 def _lowered(program: ExportedProgram, change: object) -> tuple[list[torch.Tensor], list[str]]:
-    with _before_writing(change) as names:
+    with (
+        lean_tracing(),
+        changed_graphs_only(),
+        no_search_for_bilinear(),
+        _before_writing(change) as names,
+    ):
         lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     method = Runtime.get().load_program(lowered.to_executorch().buffer).load_method("forward")
     torch.manual_seed(0)
