@@ -53,14 +53,14 @@ class Scores:
 
     A score belongs to the file that was timed where the SHA-256 says so, or else to another build
     of the same preset for the same runtime at the same precision: latency does not depend on
-    weights.
+    weights. A float32 score is that of every runtime, as their masks are the same.
     """
 
     reports: Sequence[_Report] = ()
 
     def of(self, subject: Subject, kind: str) -> float | None:
         """mIoU in points for prompts of a kind; None where it was not measured."""
-        for same in (_same_file, _same_build):
+        for same in (_same_file, _same_build, _both_float):
             for report in self.reports:
                 for artifact in report.artifacts.values():
                     if same(artifact, subject):
@@ -88,6 +88,11 @@ def _same_build(artifact: _Artifact, subject: Subject) -> bool:
         subject.runtime,
         subject.precision,
     )
+
+
+def _both_float(artifact: _Artifact, subject: Subject) -> bool:
+    same = subject.role == "artifact" and artifact.preset == subject.preset
+    return same and artifact.precision == subject.precision == "fp32"
 
 
 def read_scores(results: Path) -> Scores:

@@ -363,10 +363,10 @@ def front_table(result: BenchmarkResult, scores: Scores) -> Table:
         "network",
         "precision",
         "runtime",
-        "file MB",
+        "MB",
         *(f"mIoU, {title}" for title in PROMPTS.values()),
         "ms (95% interval)",
-        "times SqueezeSAM at this precision",
+        "of SqueezeSAM's time",
     )
     threads = most_threads(result)
     title = f"{result.device.name}, {threads} threads, {result.created[:10]}"
@@ -441,6 +441,7 @@ _FRONT_NOTES = (
     "Peers carry random weights: latency does not depend on what the weights are, and their "
     "quality was not measured here.",
     "Of a peer marked 'image encoder', neck and mask decoder are not in the time, in its favor.",
+    "Of SqueezeSAM's time: beside its ExecuTorch file at the same precision, in turns.",
 )
 
 

@@ -193,7 +193,7 @@ def test_quality_stands_beside_the_precision_and_runtime_it_was_measured_at(run,
     scores = _parity(
         tmp_path,
         a=({}, 77.06),
-        b=({"precision": "fp32"}, 77.08),
+        b=({"precision": "fp32", "runtime": "onnx"}, 77.08),
         c=({"preset": "nano", "precision": "fp16"}, 11.0),
     )
     table = front_table(run, scores)
