@@ -54,11 +54,15 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Panel:
-    """One column of a picture: a number of each measurement, None where it is not known."""
+    """One column of a picture: a number of each measurement, None where it is not known.
+
+    With limits the axis is linear between them, so that small differences look small; otherwise it
+    is logarithmic.
+    """
 
     title: str
     value: Callable[[Measurement], Estimate | None]
-    scale: str = "log"
+    limits: tuple[float, float] | None = None
 
 
 def draw_latency(result: BenchmarkResult, path: Path) -> Path:
@@ -97,7 +101,7 @@ def draw_figure_1(result: BenchmarkResult, scores: Scores, path: Path) -> Path:
 
 
 def _quality_panel(scores: Scores, kind: str, title: str) -> _Panel:
-    return _Panel(f"mIoU, {title}", lambda item: _exact(scores.of(item.subject, kind)), "linear")
+    return _Panel(f"mIoU, {title}", lambda item: _exact(scores.of(item.subject, kind)), (0, 100))
 
 
 def _name_and_setup(item: Measurement) -> str:
@@ -165,13 +169,17 @@ def _draw(title: str, rows: Sequence[_Row], panels: Sequence[_Panel], path: Path
 
 def _fill(axes: "Axes", rows: Sequence[_Row], panel: _Panel) -> None:
     axes.set_facecolor(_PAPER)
-    axes.set_xscale(panel.scale)
+    axes.set_xscale("linear" if panel.limits else "log")
     for position, row in enumerate(rows):
         known = [(item, value) for item in row.items if (value := panel.value(item))]
         for index, (item, value) in enumerate(known):
             # A little above each other, so that equal values are seen.
             _dot(axes, position + _APART * (index - (len(known) - 1) / 2), value, item)
     axes.margins(x=0.12)
+    if panel.limits:
+        axes.set_xlim(*panel.limits)
+    else:
+        _plain_ticks(axes)
     axes.set_title(panel.title, fontsize=9, color=_INK)
     axes.grid(True, which="major", axis="both", color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -179,7 +187,6 @@ def _fill(axes: "Axes", rows: Sequence[_Row], panel: _Panel) -> None:
     axes.tick_params(which="minor", length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    _plain_ticks(axes, panel.scale)
 
 
 def _dot(axes: "Axes", position: float, value: Estimate, item: Measurement) -> None:
@@ -196,13 +203,11 @@ def _dot(axes: "Axes", position: float, value: Estimate, item: Measurement) -> N
     )
 
 
-def _plain_ticks(axes: "Axes", scale: str) -> None:
-    """Numbers a person reads (20, 50, 100) instead of powers of ten."""
-    if scale != "log":
-        return
+def _plain_ticks(axes: "Axes") -> None:
+    """Numbers a person reads (30, 100, 300) instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
