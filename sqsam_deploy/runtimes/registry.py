@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, metadata
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,9 +166,16 @@ def dependencies_of(runtime: Runtime) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("sqsam_deploy"):
             raise
+        wanted = _extra_of(runtime) or error.name
         raise MissingDependencyError(
-            f"the {runtime.name} runtime needs the package '{error.name}': pip install {error.name}"
+            f"the {runtime.name} runtime needs the package '{error.name}': pip install {wanted}"
         ) from None
+
+
+def _extra_of(runtime: Runtime) -> str | None:
+    """This package's extra of the runtime's name, as pip takes it."""
+    extras = metadata("sqsam-deploy").get_all("Provides-Extra") or ()
+    return f"'sqsam-deploy[{runtime.name}]'" if runtime.name in extras else None
 
 
 @dataclass(frozen=True)

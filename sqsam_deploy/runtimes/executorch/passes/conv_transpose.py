@@ -12,6 +12,7 @@ from torch.fx.passes.infra.pass_base import PassBase, PassResult
 from sqsam_deploy.runtimes.executorch.passes.graph import (
     DEQUANTIZE_CHANNELS,
     QUANTIZE,
+    Move,
     add_constant,
     aten,
     constant,
@@ -30,29 +31,27 @@ class SplitConvTranspose(PassBase):
         """Applies the pass in place."""
         nodes = [n for n in module.graph.nodes if n.target is aten.conv_transpose2d.input]
         for node in nodes:
-            _split(module, node)
+            self._split(module, node)
         return PassResult(module, bool(nodes))
 
+    def _split(self, module: GraphModule, node: Node) -> None:
+        _, channels, height, width = node.meta["val"].shape
+        assert node_argument(node.args[1]).meta["val"].shape[2:] == (2, 2), "only 2x2, stride 2"
+        last = _behind(_insert_pointwise(module, node))
+        scale = last.args[1:] if last.target is QUANTIZE else ()
+        readers = list(last.users)
+        with module.graph.inserting_before(last.next):
+            laid_out = move(module, last, scale, self.moves(channels, height, width))
+        for reader in readers:
+            reader.replace_input_with(last, laid_out)
 
-def _split(module: GraphModule, node: Node) -> None:
-    _, channels, height, width = node.meta["val"].shape
-    assert node_argument(node.args[1]).meta["val"].shape[2:] == (2, 2), "only 2x2, stride 2"
-    last = _behind(_insert_pointwise(module, node))
-    scale = last.args[1:] if last.target is QUANTIZE else ()
-    readers = list(last.users)
-    with module.graph.inserting_before(last.next):
-        laid_out = move(
-            module,
-            last,
-            scale,
-            [
-                (aten.reshape.default, [1, 2, 2, channels, height // 2, width // 2]),
-                (aten.permute.default, [0, 3, 4, 1, 5, 2]),
-                (aten.reshape.default, [1, channels, height, width]),
-            ],
-        )
-    for reader in readers:
-        reader.replace_input_with(last, laid_out)
+    def moves(self, channels: int, height: int, width: int) -> list[Move]:
+        """From 1x(row, column, channel)x(H/2)x(W/2) to 1xCxHxW."""
+        return [
+            (aten.reshape.default, [1, 2, 2, channels, height // 2, width // 2]),
+            (aten.permute.default, [0, 3, 4, 1, 5, 2]),
+            (aten.reshape.default, [1, channels, height, width]),
+        ]
 
 
 def _insert_pointwise(module: GraphModule, node: Node) -> Node:

@@ -26,7 +26,7 @@ from sqsam_deploy.runtimes.executorch.passes.graph import (
 )
 
 #: Scale 1 and the zero point that makes int8 of 0..255: no pixel is rounded.
-_EXACT = (PIXEL_SCALE, PIXEL_ZERO_POINT, -128, 127, torch.int8)
+EXACT = (PIXEL_SCALE, PIXEL_ZERO_POINT, -128, 127, torch.int8)
 
 
 class TakeInterleavedPixels(PassBase):
@@ -43,7 +43,7 @@ class TakeInterleavedPixels(PassBase):
             pixels = graph.placeholder(PIXELS)
         with graph.inserting_before(conv):
             moves, weight, stride = _patch_rows(module, conv, channels, size)
-            x = graph.call_function(DEQUANTIZE, (move(module, pixels, _EXACT, moves), *_EXACT))
+            x = graph.call_function(DEQUANTIZE, (move(module, pixels, EXACT, moves), *EXACT))
         conv.args = (x, weight, conv.args[2], stride, *conv.args[4:])
         graph.eliminate_dead_code()
         for node in inputs:
