@@ -76,8 +76,10 @@ def _constants(model: "schema.Model", tensors: "Iterable[schema.Tensor]") -> lis
 def _element(tensor: "schema.Tensor") -> str:
     from ai_edge_litert import schema_py_generated as schema
 
-    names = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
-    return names[tensor.Type()].lower()
+    names: dict[int, str] = {
+        value: name.lower() for name, value in vars(schema.TensorType).items() if name.isupper()
+    }
+    return names[tensor.Type()]
 
 
 def _scale_bytes(tensor: "schema.Tensor") -> int:
