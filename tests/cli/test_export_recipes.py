@@ -86,7 +86,7 @@ def test_the_manifest_names_the_weights_and_photos_that_were_given(
     assert manifest.weights.name == "mine.pt"
     assert manifest.weights.sha256 == hashlib.sha256(content).hexdigest()
     assert manifest.calibration is not None
-    assert manifest.calibration.name == "photos"
+    assert manifest.calibration.source == "photos"
 
 
 def test_a_byte_that_differs_is_found(built: Path, command: Run, tmp_path: Path) -> None:
