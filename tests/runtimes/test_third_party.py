@@ -40,7 +40,9 @@ def rounded(folded, samples, keep_float):
     return Program(trace_network(module, folded.example))
 
 
-PRECISIONS["bf16-weights"] = Precision("bf16-weights", 0.97, rounded)
+PRECISIONS["bf16-weights"] = Precision(
+    name="bf16-weights", weight_bytes=4, limit=0.97, make=rounded
+)
 
 
 def load(path):
