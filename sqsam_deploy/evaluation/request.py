@@ -26,7 +26,7 @@ class ParityRequest:
         lvis: LVIS file whose masks are added, in place of the COCO masks that they overlap by
             over 80%.
         category: Category to evaluate, such as person. Without it, all objects are.
-        single_object: Evaluate only images with a single object, after --category.
+        single_object: Evaluate only images with a single object (of the category, if given).
         prompts: Kinds of prompts, joined by commas: box, 1-click, 2-clicks, up to 6-clicks; or
             none, where other options ask.
         jitter: Standard deviation of a click's error, in pixels.

@@ -166,16 +166,18 @@ def dependencies_of(runtime: Runtime) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("sqsam_deploy"):
             raise
-        wanted = _extra_of(runtime) or error.name
+        wanted = _extra_of(runtime) or f"pip install {error.name}"
         raise MissingDependencyError(
-            f"the {runtime.name} runtime needs the package '{error.name}': pip install {wanted}"
+            f"the {runtime.name} runtime needs the package '{error.name}': {wanted}"
         ) from None
 
 
 def _extra_of(runtime: Runtime) -> str | None:
-    """This package's extra of the runtime's name, as pip takes it."""
+    """How to install this package's extra of the runtime's name; None where there is none."""
     extras = metadata("sqsam-deploy").get_all("Provides-Extra") or ()
-    return f"'sqsam-deploy[{runtime.name}]'" if runtime.name in extras else None
+    if runtime.name not in extras:
+        return None
+    return f'in a clone of sqsam-deploy, pip install ".[{runtime.name}]" (docs/{runtime.name}.md)'
 
 
 @dataclass(frozen=True)

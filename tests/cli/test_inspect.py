@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from sqsam_deploy.errors import ArtifactError, CheckpointError
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.description import describe
 from sqsam_deploy.model.network import SqueezeSAM
+from tests.commands import run_command
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +67,19 @@ def export(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _output(path: Path, capsys: pytest.CaptureFixture[str], as_json: bool = False) -> str:
-    command.inspect(path, as_json=as_json)
-    return capsys.readouterr().out
+def _output(path: Path) -> str:
+    done = run_command("inspect", path)
+    assert done.code == 0, done.stderr
+    return done.stdout
 
 
-def test_checkpoint_shows_network_file_and_folding(
-    weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = _output(weights, capsys)
+def _facts(path: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(run_command("inspect", path, "--json").stdout)["result"]
+    return facts
+
+
+def test_checkpoint_shows_network_file_and_folding(weights: Path) -> None:
+    text = _output(weights)
     for fact in ("nano", "safetensors, own layout", "float32", "licence", "CC0-1.0"):
         assert fact in text
     lines = [line.split() for line in text.splitlines()]
@@ -82,18 +88,14 @@ def test_checkpoint_shows_network_file_and_folding(
     assert ["decoder.levels.0.up.norm", "conv-transpose-bn", "decoder.levels.0.up.conv"] in lines
 
 
-def test_plain_output_has_no_escape_codes_even_from_metadata(
-    weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = _output(weights, capsys)
+def test_plain_output_has_no_escape_codes_even_from_metadata(weights: Path) -> None:
+    text = _output(weights)
     assert "\x1b" not in text
     assert r"[red]\x1b[31mx" in text
 
 
-def test_json_of_a_checkpoint_counts_what_the_file_holds(
-    weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    facts = json.loads(_output(weights, capsys, as_json=True))
+def test_json_of_a_checkpoint_counts_what_the_file_holds(weights: Path) -> None:
+    facts = _facts(weights)
     assert facts["kind"] == "checkpoint"
     assert facts["bytes"] == weights.stat().st_size
     assert facts["tensors"] == len(SqueezeSAM(NANO).state_dict())
@@ -104,23 +106,21 @@ def test_json_of_a_checkpoint_counts_what_the_file_holds(
 
 
 @pytest.mark.parametrize("name", ["", "manifest.json"])
-def test_export_directory_lists_artifacts(
-    name: str, export: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = _output(export / name, capsys)
+def test_export_directory_lists_artifacts(name: str, export: Path) -> None:
+    text = _output(export / name)
     for fact in ("nano-int8.onnx", "0.02 MB", "0.9876 (limit 0.95)", "onnxruntime 1.22"):
         assert fact in text
     assert "1x2x256x256" in text
-    facts = json.loads(_output(export / name, capsys, as_json=True))
+    facts = _facts(export / name)
     assert facts["manifest"]["artifacts"][0]["agreement"]["mean_mask_iou"] == 0.9876
 
 
 def test_artifact_shows_embedded_metadata_and_recorded_agreement(
-    export: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedded = describe(NANO, runtime="onnx", precision="int8", weights_sha256="a" * 64)
     monkeypatch.setattr("sqsam_deploy.cli._inspection.read_metadata", lambda path: embedded)
-    text = _output(export / "nano-int8.onnx", capsys)
+    text = _output(export / "nano-int8.onnx")
     for fact in ("onnx, int8", "a" * 64, "clicks-box", "point_coords", "1x8x2", "0.9876"):
         assert fact in text
 

@@ -142,9 +142,9 @@ def test_a_worse_build_than_the_last_release_fails_though_float_is_as_bad(plan, 
 
 
 def test_a_baseline_without_an_artifact_is_refused(plan, dataset):
-    earlier = [row for image in made_up_images(dataset, {"int8": 0.0}) for row in image.objects]
+    earlier = [row for image in made_up_images(dataset, {"float": 0.0}) for row in image.objects]
     images = made_up_images(dataset, {"float": 0.0, "int8": 0.0})
-    with pytest.raises(DataError, match=r"no results of float.*--only"):
+    with pytest.raises(DataError, match=r"no results of int8.*--only"):
         summarize(plan, dataset, images, Settings(LIMITS, seed=0, baseline=tuple(earlier)))
 
 

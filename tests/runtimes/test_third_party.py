@@ -190,7 +190,7 @@ def test_its_precision_costs_what_rounding_the_weights_costs(exported: Path) -> 
     found = {entry["path"]: entry for entry in entries}
     assert found[ROUNDED]["metadata"]["precision"] == "bf16-weights"
     assert 0.97 < found[ROUNDED]["agreement"]["mean_mask_iou"] < 1
-    assert found[ROUNDED]["sha256"] != found[NAME]["sha256"]
+    assert found[ROUNDED]["files"][0]["sha256"] != found[NAME]["files"][0]["sha256"]
 
 
 def test_it_is_listed_among_the_runtimes(installed: Path) -> None:

@@ -1,5 +1,6 @@
 """The saliency network's programs, lowered for each runtime and run from disk."""
 
+import importlib.util
 import itertools
 
 import numpy as np
@@ -33,6 +34,7 @@ TINY = SaliencyConfig("saliency", image_size=64, widths=(8, 12, 16, 16))
 ALL = tuple(
     Target(runtime.name, precision)
     for runtime in all_runtimes()
+    if importlib.util.find_spec(runtime.library.split(".")[0])
     for precision in runtime.precisions
 )
 

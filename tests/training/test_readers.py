@@ -13,10 +13,11 @@ from tests.training.conftest import write_folder
 
 
 def test_folder_gives_every_mask_of_the_index(
-    photo_folder: Path, train_index: list[dict[str, Any]]
+    photo_folder: Path,
 ) -> None:
     skipped = SkipList()
-    known = {entry["id"]: entry for entry in train_index}
+    index = json.loads((photo_folder / "index.json").read_text())
+    known = {entry["id"]: entry for entry in index}
     for item in find_items(photo_folder):
         photo = item.read(skipped)
         assert photo is not None

@@ -19,10 +19,10 @@ from sqsam_deploy.training.simulate import (
 @pytest.fixture(scope="module")
 def mask(photo_folder: Path) -> np.ndarray:
     """A COCO object that does not touch the edge of its photo, HxW uint8."""
-    photo = find_items(photo_folder)[0].read(SkipList())
-    assert photo is not None
-    inside = [mask for mask in photo.masks if not mask[:60].any() and not mask[:, :60].any()]
-    return inside[0].astype(np.uint8)
+    photos = [item.read(SkipList()) for item in find_items(photo_folder)]
+    masks = [mask for photo in photos if photo is not None for mask in photo.masks]
+    inside = [mask for mask in masks if not mask[:60].any() and not mask[:, :60].any()]
+    return max(inside, key=np.sum).astype(np.uint8)
 
 
 def test_clicks_lie_in_the_mask_and_spread_evenly(mask: np.ndarray) -> None:
