@@ -61,14 +61,7 @@ def estimate_of_values(values: Sequence[float]) -> Estimate | None:
 
 def estimate_of_mean(values: Sequence[float]) -> Estimate:
     """Mean of independent amounts, such as bytes of processes, with Student's interval."""
-    from scipy.stats import t
-
-    amounts = np.asarray(values, float)
-    mean = float(amounts.mean())
-    if len(amounts) == 1:
-        return Estimate(value=mean, low=mean, high=mean)
-    error = float(amounts.std(ddof=1)) / math.sqrt(len(amounts))
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, len(amounts) - 1)) * error
+    mean, reach = _student(np.asarray(values, float))
     return Estimate(value=mean, low=mean - reach, high=mean + reach)
 
 
@@ -105,13 +98,18 @@ def independent_ratio(numerator: Timing, denominator: Timing) -> Estimate:
 
 def estimate_of_logs(logs: Logs) -> Estimate:
     """Geometric mean with Student's interval; of no width where there is one value."""
+    return _around(*_student(logs))
+
+
+def _student(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The mean, and how far Student's interval reaches from it."""
     from scipy.stats import t
 
-    mean = float(logs.mean())
-    if len(logs) == 1:
-        return _around(mean, 0.0)
-    error = float(logs.std(ddof=1)) / math.sqrt(len(logs))
-    return _around(mean, float(t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1)) * error)
+    mean = float(values.mean())
+    if len(values) == 1:
+        return mean, 0.0
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return mean, float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
 
 
 def _around(mean: float, reach: float) -> Estimate:

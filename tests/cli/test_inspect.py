@@ -7,14 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from sqsam_deploy.artifact.manifest import (
-    Agreement,
-    ArtifactEntry,
-    Manifest,
-    WeightsEntry,
-    file_entries,
-    write_manifest,
-)
 from sqsam_deploy.checkpoint import save_checkpoint
 from sqsam_deploy.cli import inspect as command
 from sqsam_deploy.errors import ArtifactError, CheckpointError
@@ -22,6 +14,7 @@ from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.description import describe
 from sqsam_deploy.model.network import SqueezeSAM
 from tests.commands import run_command
+from tests.fakes import AGREEMENT, entry, write_export
 
 
 @pytest.fixture(scope="module")
@@ -36,35 +29,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def export(tmp_path: Path) -> Path:
     artifact = tmp_path / "nano-int8.onnx"
     artifact.write_bytes(b"x" * 20_000)
-    metadata = describe(NANO, runtime="onnx", precision="int8", weights_sha256="0" * 64)
-    agreement = Agreement(
-        images=4,
-        prompts=8,
-        mean_mask_iou=0.9876,
-        min_mask_iou=0.9,
-        max_logit_difference=0.5,
-        max_iou_difference=0.01,
-        limit=0.95,
-        executor="onnxruntime 1.31.1",
-    )
-    entry = ArtifactEntry(
-        path=artifact.name,
-        files=file_entries(tmp_path, [artifact]),
-        metadata=metadata,
-        agreement=agreement,
-        minimum_runtime="onnxruntime 1.22",
-    )
-    manifest = Manifest(
-        name="nano",
-        preset="nano",
-        weights=WeightsEntry(name="tiny.safetensors", sha256="0" * 64),
-        calibration=None,
-        tools={"torch": "2.13.0"},
-        git_revision=None,
-        artifacts=(entry,),
-    )
-    write_manifest(tmp_path, manifest)
-    return tmp_path
+    agreement = AGREEMENT.model_copy(update={"mean_mask_iou": 0.9876})
+    changed = {"agreement": agreement, "minimum_runtime": "onnxruntime 1.22"}
+    return write_export(tmp_path, entry(tmp_path, artifact.name, "onnx").model_copy(update=changed))
 
 
 def _output(path: Path) -> str:

@@ -129,13 +129,6 @@ def test_the_delegate_leaves_nothing_to_the_interpreter(built: Built) -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_logits_are_those_of_the_float_network(built: Built, runtime: str) -> None:
     assert built.logits["float"].std() > 0.1
-    print(
-        built.name,
-        runtime,
-        _ratio(built.logits["float"], built.logits[runtime]),
-        _ratio(built.logits["onnx"], built.logits["executorch"]),
-        built.files[runtime].stat().st_size,
-    )
     assert _ratio(built.logits["float"], built.logits[runtime]) >= LEAST_RATIO[built.name]
 
 
