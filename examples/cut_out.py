@@ -41,7 +41,12 @@ def main() -> None:
     for x, y in options.remove:
         prompt = prompt.with_click(x, y, label=0)
 
-    prediction = predictor.predict_prompt(prompt, multimask_output=False)
+    corrected = bool(options.add or options.remove)
+    prediction = (
+        predictor.predict_prompt(prompt, multimask_output=False)
+        if corrected
+        else predictor.predict_auto(multimask_output=False)
+    )
     options.output.write_bytes(encode_png(cutout(image, prediction.masks[0])))
     print(f"{options.output}: predicted IoU {prediction.iou_predictions[0]:.2f}")
 

@@ -1,7 +1,7 @@
 """SAM's predictor over any artifact: an image once, then as many prompts as wanted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.model.description import config_of
 from sqsam_deploy.prompts import Prompt, encode_prompt, limit_clicks, prepare_image
-from sqsam_deploy.prompts.saliency import SaliencyClicks, saliency_clicks
+from sqsam_deploy.prompts.saliency import SaliencyClicks, most_like_blob, saliency_clicks
 from sqsam_deploy.prompts.validate import validate_prompt
 from sqsam_deploy.runtimes.session import RawPrediction, Session
 from sqsam_deploy.saliency import SaliencyModel, open_saliency
@@ -17,11 +17,14 @@ from sqsam_deploy.saliency import SaliencyModel, open_saliency
 
 @dataclass(frozen=True)
 class Prediction:
-    """Masks of one prompt, the one with the highest predicted IoU first.
+    """Masks of one prompt, the best first.
+
+    The best has the highest predicted IoU; of the automatic start, it is most like the salient
+    blob. The others follow by their predicted IoU.
 
     Attributes:
         masks: MxHxW bool, at the size of the image.
-        iou_predictions: M float32, descending.
+        iou_predictions: M float32.
         low_res_masks: Mxsxs float32 logits.
     """
 
@@ -101,15 +104,19 @@ class Predictor:
             UsageError: No image was set, or an argument is not what it should be.
         """
         prompt = validate_prompt(point_coords, point_labels, box, self._current().hw)
-        return self._predict(prompt, multimask_output)
+        return self._enlarged(self._run(prompt), multimask_output)
 
     def predict_auto(self, multimask_output: bool = True) -> Prediction:
-        """Masks of what is most salient, without any prompt.
+        """Masks of what is most salient, without any prompt, the one most like its blob first.
 
         Raises:
             UsageError: No image was set.
         """
-        return self._predict(self.auto_prompt(), multimask_output)
+        found = self.predict_low_res(self.auto_start())
+        chosen = self.auto_choice(found)
+        order = sorted(range(len(found.low_res_masks)), key=lambda index: index != chosen)
+        ordered = RawPrediction(found.low_res_masks[order], found.iou_predictions[order])
+        return self._enlarged(ordered, multimask_output)
 
     def predict_prompt(self, prompt: Prompt, multimask_output: bool = True) -> Prediction:
         """Masks for a prompt as a value, which clicks can be added to and removed from.
@@ -128,14 +135,36 @@ class Predictor:
         coords, labels, box = prompt.point_coords, prompt.point_labels, prompt.box
         return self._run(validate_prompt(coords, labels, box, self._current().hw))
 
+    def auto_start(self) -> Prompt:
+        """The prompt of `predict_auto`: the saliency clicks and the box of their blob.
+
+        Raises:
+            UsageError: No image was set.
+        """
+        return replace(self.auto_prompt(), box=self.auto_clicks().box_on(self._current().hw))
+
     def auto_prompt(self) -> Prompt:
-        """The saliency clicks on the image, as `predict_auto` uses them.
+        """The saliency clicks on the image, for a person to correct.
+
+        Without the box, in which a correcting click could not reach what the blob has missed.
 
         Raises:
             UsageError: No image was set.
         """
         clicks = self.auto_clicks()
         return Prompt(clicks.scaled_to(self._current().hw), clicks.point_labels)
+
+    def auto_choice(self, found: RawPrediction) -> int:
+        """Which of the masks for `auto_start` is shown: the one most like the salient blob.
+
+        Args:
+            found: From `predict_low_res`.
+
+        Raises:
+            UsageError: No image was set.
+        """
+        masks = found.low_res_masks > self.session.metadata.mask_threshold
+        return most_like_blob(masks, self.auto_clicks())
 
     def auto_clicks(self) -> SaliencyClicks:
         """The saliency clicks in pixels of the saliency map, with the blob they lie on.
@@ -164,9 +193,8 @@ class Predictor:
             raise UsageError("set_image must be called before a prediction")
         return self._picture
 
-    def _predict(self, prompt: Prompt, multimask_output: bool) -> Prediction:
-        best_first = self._run(prompt)
-        kept = best_first if multimask_output else _first(best_first)
+    def _enlarged(self, found: RawPrediction, multimask_output: bool) -> Prediction:
+        kept = found if multimask_output else _first(found)
         logits = upsample_masks(kept.low_res_masks, self._current().hw)
         masks = logits > self.session.metadata.mask_threshold
         return Prediction(masks, kept.iou_predictions, kept.low_res_masks)

@@ -36,13 +36,13 @@ class Recorder(Session):
 class Saliency:
     """Saliency that is a rectangle, whatever the photo; counts how often it was asked."""
 
-    def __init__(self) -> None:
-        self.asked = 0
+    def __init__(self, rows: slice = slice(8, 24), columns: slice = slice(16, 48)) -> None:
+        self.asked, self._rectangle = 0, (rows, columns)
 
     def saliency_map(self, image: np.ndarray) -> np.ndarray:
         self.asked += 1
         saliency = np.zeros((32, 64), np.float32)
-        saliency[8:24, 16:48] = 1
+        saliency[self._rectangle] = 1
         return saliency
 
 
@@ -224,15 +224,36 @@ def test_the_automatic_start_clicks_on_the_salient_blob(predictor, recorder):
     predictor.predict_auto()
     # The blob covers the middle half of the photo in both directions.
     expected = [(99.5, 49.5), (74.5, 37), (124.5, 37), (74.5, 62), (124.5, 62)]
-    np.testing.assert_allclose(tokens(recorder), [(*p, 1) for p in expected], atol=0.01)
+    corners = [(50, 25, 2), (150, 75, 3)]
+    clicks = [(*p, 1) for p in expected]
+    np.testing.assert_allclose(tokens(recorder), clicks + corners, atol=0.01)
+    rows, columns = np.nonzero(channel(recorder, "box"))
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == (64, 192, 64, 192)
 
 
-def test_the_automatic_start_is_predict_with_its_clicks(predictor, recorder):
+def test_the_automatic_start_is_predict_with_its_clicks_and_box(predictor, recorder):
     predictor.predict_auto()
     prompt = predictor.auto_prompt()
-    predictor.predict(prompt.point_coords, prompt.point_labels)
+    predictor.predict(prompt.point_coords, prompt.point_labels, (50, 25, 150, 75))
     for name, value in recorder.feeds[0].items():
         np.testing.assert_array_equal(value, recorder.feeds[1][name])
+
+
+def test_the_automatic_start_shows_the_mask_that_is_most_like_the_blob(recorder):
+    predictor = Predictor(recorder, Saliency(slice(17, 30), slice(3, 40)))
+    predictor.set_image(IMAGE)
+    started = predictor.predict_auto()
+    # Bottom left first, which has the lowest predicted IoU; the others by theirs.
+    assert started.iou_predictions.tolist() == pytest.approx([0.1, 0.9, 0.5, 0.2])
+    expected = np.zeros((100, 200), bool)
+    expected[50:, :100] = True
+    np.testing.assert_array_equal(started.masks[0], expected)
+    only = predictor.predict_auto(multimask_output=False)
+    np.testing.assert_array_equal(only.masks, started.masks[:1])
+    # A person's click takes over: then the predicted IoU chooses.
+    corrected = predictor.auto_prompt().with_click(150, 90, 0)
+    assert corrected.box is None
+    assert predictor.predict_prompt(corrected).iou_predictions[0] == pytest.approx(0.9)
 
 
 def test_the_clicks_carry_the_blob_they_lie_on(predictor):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sqsam_deploy.datasets.images import Photo
-    from sqsam_deploy.predictor import Predictor
+    from sqsam_deploy.predictor import Prediction, Predictor
     from sqsam_deploy.prompts import Prompt
 
 Box = tuple[float, float, float, float]
@@ -114,10 +114,14 @@ def predict(
     if corners is not None:
         x0, y0, x1, y1 = corners
         corners = x0 * across, y0 * down, x1 * across, y1 * down
-    prompt = predictor.auto_prompt() if auto else _prompt(corners)
-    for x, y, label in points:
-        prompt = prompt.with_click(x * across, y * down, int(label))
-    cut = _cut_out(predictor, prompt, image, photo.pixels, output / image.stem)
+    if auto and not points:
+        prediction = predictor.predict_auto(multimask_output=False)
+    else:
+        prompt = predictor.auto_prompt() if auto else _prompt(corners)
+        for x, y, label in points:
+            prompt = prompt.with_click(x * across, y * down, int(label))
+        prediction = predictor.predict_prompt(prompt, multimask_output=False)
+    cut = _cut_out(prediction, image, photo.pixels, output / image.stem)
     say(cut.sentence)
     for file in cut.files:
         say(str(file))
@@ -155,9 +159,9 @@ def _cut_out_all(
             try:
                 pixels = read_image(photo)
                 predictor.set_image(pixels)
-                prompt = predictor.auto_prompt() if auto else _prompt(None)
-                target = output / name.parent / stem
-                cuts.append(_cut_out(predictor, prompt, photo, pixels, target))
+                predict = predictor.predict_auto if auto else predictor.predict
+                prediction = predict(multimask_output=False)
+                cuts.append(_cut_out(prediction, photo, pixels, output / name.parent / stem))
             except DataError as error:
                 failures.append(Failure(photo, str(error)))
                 continue
@@ -208,16 +212,11 @@ def _prompt(box: Box | None) -> "Prompt":
 
 
 def _cut_out(
-    predictor: "Predictor",
-    prompt: "Prompt",
-    photo: Path,
-    pixels: "NDArray[np.uint8]",
-    target: Path,
+    prediction: "Prediction", photo: Path, pixels: "NDArray[np.uint8]", target: Path
 ) -> Cutout:
     """Writes the pictures; `target` is their path up to the `-mask.png`."""
     from sqsam_deploy.pictures import write_pictures
 
-    prediction = predictor.predict_prompt(prompt, multimask_output=False)
     mask = prediction.masks[0]
     files = write_pictures(target.parent, target.name, pixels, mask)
     if not mask.any():

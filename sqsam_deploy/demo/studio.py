@@ -19,7 +19,7 @@ from sqsam_deploy.pictures import cutout, encode_png
 from sqsam_deploy.predictor import Predictor, upsample_masks
 from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.prompts.encoding import kept_clicks
-from sqsam_deploy.runtimes.session import Session
+from sqsam_deploy.runtimes.session import RawPrediction, Session
 from sqsam_deploy.saliency import SaliencyModel
 
 #: Decodes a file's bytes into HxWx3 uint8; the second argument is what a message calls the file.
@@ -176,10 +176,10 @@ class Studio:
             with watch.time("resize"):
                 predictor.set_image(image)
             with watch.time("saliency"):
-                prompt = predictor.auto_prompt()
+                prompt = predictor.auto_start()
             mask = np.zeros(image.shape[:2], np.bool_)
             photo = _Photo(visitor, image, predictor, mask, self._clock())
-            cut = _cut(photo, prompt, 0, watch)
+            cut = _cut(photo, prompt, predictor.auto_choice, watch)
             identifier = secrets.token_urlsafe(12)
             self._photos[identifier] = photo
         return identifier, cut
@@ -197,7 +197,8 @@ class Studio:
             UsageError: The prompt is not valid.
         """
         with self._lock:
-            return _cut(self._photo(identifier), prompt, chosen, _Stopwatch())
+            photo = self._photo(identifier)
+            return _cut(photo, prompt, lambda found: chosen, _Stopwatch())
 
     def cutout_png(self, identifier: str) -> bytes:
         """The photo, transparent outside the latest mask, as a PNG file.
@@ -242,10 +243,12 @@ def _kept_bytes(pixels: int) -> int:
     return pixels * _BYTES_PER_PIXEL + _BYTES_PER_PHOTO
 
 
-def _cut(photo: _Photo, prompt: Prompt, chosen: int, watch: _Stopwatch) -> Cut:
+def _cut(
+    photo: _Photo, prompt: Prompt, choose: Callable[[RawPrediction], int], watch: _Stopwatch
+) -> Cut:
     with watch.time("mask"):
         found = photo.predictor.predict_low_res(prompt)
-        chosen = min(chosen, len(found.low_res_masks) - 1)
+        chosen = min(choose(found), len(found.low_res_masks) - 1)
         logits = upsample_masks(found.low_res_masks[chosen : chosen + 1], photo.mask.shape)[0]
     threshold = photo.predictor.session.metadata.mask_threshold
     photo.mask = logits > threshold

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy._internal.geometry import bounding_box
 from sqsam_deploy.errors import DataError
 
 #: Levels of the histogram that Otsu's method works on, those of an 8-bit saliency map.
@@ -47,6 +48,24 @@ class SaliencyClicks:
         coords: NDArray[np.float32] = ((self.point_coords + 0.5) * scale - 0.5).astype(np.float32)
         return coords
 
+    def box_on(self, image_hw: tuple[int, int]) -> tuple[float, float, float, float]:
+        """The blob's box (x0, y0, x1, y1) on an image that the map covers whole."""
+        height, width = self.blob.shape
+        across, down = image_hw[1] / width, image_hw[0] / height
+        x0, y0, x1, y1 = bounding_box(self.blob)
+        return x0 * across, y0 * down, x1 * across, y1 * down
+
+    def blob_on_grid(self, size: int) -> NDArray[np.bool_]:
+        """The blob as a low-resolution mask, size x size.
+
+        A pixel belongs to it where the map's pixel under its center does: of a map of w columns,
+        column i of the grid has column floor((2 i + 1) w / (2 size)).
+        """
+        odd = 2 * np.arange(size) + 1
+        rows, columns = (odd * side // (2 * size) for side in self.blob.shape)
+        on_grid: NDArray[np.bool_] = self.blob[np.ix_(rows, columns)]
+        return on_grid
+
 
 def saliency_clicks(saliency_map: NDArray[np.floating]) -> SaliencyClicks:
     """Five clicks on the most salient blob of a saliency map.
@@ -81,6 +100,26 @@ def saliency_clicks(saliency_map: NDArray[np.floating]) -> SaliencyClicks:
         maximum=float(inside.max()),
         maximum_count=int((inside == inside.max()).sum()),
     )
+
+
+def most_like_blob(masks: NDArray[np.bool_], clicks: SaliencyClicks) -> int:
+    """The mask that the automatic start shows: the one most like the salient blob.
+
+    By intersection over union on the grid of the masks, 0 where both are empty. Of equals the
+    first.
+
+    Args:
+        masks: Mxsxs, thresholded low-resolution masks, the one with the highest predicted IoU
+            first.
+        clicks: Of the same image.
+
+    Returns:
+        Index into `masks`.
+    """
+    blob = clicks.blob_on_grid(masks.shape[-1])
+    shared = (masks & blob).sum(axis=(1, 2))
+    either = (masks | blob).sum(axis=(1, 2))
+    return int(np.argmax(shared / np.maximum(either, 1)))
 
 
 def otsu_level(counts: NDArray[np.integer]) -> int:

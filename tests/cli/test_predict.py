@@ -63,16 +63,32 @@ def test_a_click_gives_three_pictures_of_the_photos_size(run, weights, photo, tm
     assert Image.open(tmp_path / "out" / "photo-overlay.png").size == (80, 60)
 
 
-def test_auto_is_the_same_as_the_clicks_that_saliency_picks(
+def test_auto_gives_clicks_and_box_and_shows_the_mask_most_like_the_salient_blob(
     run, weights, photo, brightness, tmp_path
 ):
-    auto = run(weights, photo, "--auto", "--saliency", brightness, "-o", tmp_path / "auto")
+    auto = run(weights, photo, "--auto", "--saliency", brightness, "-o", tmp_path)
     assert auto.code == 0, auto.error
-    # The bright square is 50..69 x 20..39: its center and those of its quarters.
+    # The bright square is 50..69 x 20..39: its center, those of its quarters, and its box.
     clicks = [(59.5, 29.5), (54.5, 24.5), (64.5, 24.5), (54.5, 34.5), (64.5, 34.5)]
+    predictor = Predictor(open_session(weights, 1))
+    predictor.set_image(np.asarray(Image.open(photo)))
+    offered = predictor.predict(clicks, [1] * 5, box=(50, 20, 70, 40)).masks
+    square = np.zeros((60, 80), bool)
+    square[20:40, 50:70] = True
+    wanted = max(offered, key=lambda mask: (mask & square).sum() / (mask | square).sum())
+    shown = np.asarray(Image.open(tmp_path / "photo-mask.png")) > 0
+    np.testing.assert_array_equal(shown, wanted)
+
+
+def test_clicks_beside_auto_are_added_to_those_that_saliency_picked(
+    run, weights, photo, brightness, tmp_path
+):
+    clicks = [(59.5, 29.5), (54.5, 24.5), (64.5, 24.5), (54.5, 34.5), (64.5, 34.5), (5, 6)]
     options = [part for x, y in clicks for part in ("--click", f"{x},{y}")]
     by_hand = run(weights, photo, *options, "-o", tmp_path / "hand")
-    assert by_hand.out.splitlines()[0] == auto.out.splitlines()[0]
+    auto = ("--auto", "--saliency", brightness, "--click", "5,6")
+    started = run(weights, photo, *auto, "-o", tmp_path / "auto")
+    assert by_hand.out.splitlines()[0] == started.out.splitlines()[0]
     pictures = [tmp_path / way / "photo-mask.png" for way in ("auto", "hand")]
     np.testing.assert_array_equal(*(np.asarray(Image.open(path)) for path in pictures))
 

@@ -281,7 +281,7 @@ def test_another_mask_is_chosen_and_an_empty_one_says_so(page, picture):
     ]
     assert not page["empty"].is_displayed()
     page.choices()[1].click()
-    page.expect_status("Mask 2. 5 on the object, 0 beside it; predicted IoU 0.30")
+    page.expect_status("Mask 2. 5 on the object, 0 beside it, a box; predicted IoU 0.30")
     assert page["empty"].is_displayed()
     assert page.cutout()[..., 3].max() == 0
     page.press("3")

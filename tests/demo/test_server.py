@@ -46,6 +46,26 @@ def test_an_upload_starts_by_itself(client, photo):
     assert body["milliseconds"].keys() == {"decode", "resize", "saliency", "mask"}
 
 
+class Turned(Discs):
+    """Its best mask by predicted IoU is empty, the second one is the discs."""
+
+    def execute(self, feeds):
+        answer = super().execute(feeds)
+        return {**answer, "low_res_masks": answer["low_res_masks"][:, [1, 0, 2, 3]]}
+
+
+def test_an_upload_starts_with_the_mask_that_is_most_like_the_salient_blob(photo):
+    client = client_of(Turned())
+    started = client.post("/photos", content=photo).json()
+    assert [c["predicted_iou"] for c in started["choices"]] == [0.9, 0.3, 0.2, 0.1]
+    assert (started["chosen"], started["empty"]) == (1, False)
+    asked = {key: started[key] for key in ("points", "box", "chosen")}
+    for point in asked["points"]:
+        del point["used"]
+    again = client.post(f"/photos/{started['id']}/mask", json=asked).json()
+    np.testing.assert_array_equal(mask_of(again), mask_of(started))
+
+
 def test_clicks_make_the_mask(client, photo):
     identifier = client.post("/photos", content=photo).json()["id"]
     answer = client.post(f"/photos/{identifier}/mask", json=points((100, 100, 1), (110, 100, 0)))

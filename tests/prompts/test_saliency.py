@@ -11,7 +11,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 
 from sqsam_deploy.errors import DataError
-from sqsam_deploy.prompts.saliency import LEVELS, otsu_level, saliency_clicks
+from sqsam_deploy.prompts.saliency import LEVELS, most_like_blob, otsu_level, saliency_clicks
 
 VECTORS = Path(__file__).parent / "saliency_clicks.json"
 
@@ -280,3 +280,39 @@ def test_the_vectors_that_other_implementations_are_held_to():
         np.testing.assert_allclose(found.point_coords, vector["point_coords"], atol=1e-4)
         assert int(found.blob.sum()) == vector["blob_pixels"], vector["name"]
         assert found.maximum_count == vector["maximum_count"], vector["name"]
+
+
+def test_a_blob_twice_as_coarse_as_the_masks_is_enlarged_pixel_by_pixel():
+    saliency = np.random.default_rng(0).random((6, 6)).astype(np.float32)
+    found = saliency_clicks(saliency)
+    np.testing.assert_array_equal(found.blob_on_grid(12), np.kron(found.blob, np.ones((2, 2))))
+    np.testing.assert_array_equal(found.blob_on_grid(6), found.blob)
+
+
+@pytest.mark.parametrize("hw", [(68, 68), (5, 9), (320, 300)])
+def test_a_grid_of_any_size_looks_under_its_pixels_centers(hw):
+    found = saliency_clicks(np.random.default_rng(1).random(hw).astype(np.float32))
+    size = 16
+    for row in range(size):
+        for column in range(size):
+            y, x = (
+                (2 * i + 1) * side / (2 * size) for i, side in zip((row, column), hw, strict=True)
+            )
+            assert found.blob_on_grid(size)[row, column] == found.blob[int(y), int(x)]
+
+
+def test_the_mask_most_like_the_blob_is_chosen_and_the_first_of_equals():
+    found = saliency_clicks(rectangle(8, 8, 2, 2, 6, 6))
+    half, whole, more = (rectangle(8, 8, 2, 2, *corner) > 0 for corner in ((4, 6), (6, 6), (6, 8)))
+    empty = np.zeros((8, 8), bool)
+    assert most_like_blob(np.stack([half, more, whole, empty]), found) == 2
+    assert most_like_blob(np.stack([empty, half, more]), found) == 2
+    assert most_like_blob(np.stack([empty, half[::-1] & whole, half]), found) == 1
+    assert most_like_blob(np.stack([empty, empty]), found) == 0
+
+
+def test_where_the_blob_falls_between_the_grid_s_pixels_the_first_mask_stays():
+    found = saliency_clicks(rectangle(64, 64, 1, 1, 2, 2))
+    assert not found.blob_on_grid(16).any()
+    masks = np.stack([np.eye(16) > 0, np.zeros((16, 16), bool)])
+    assert most_like_blob(masks, found) == 0

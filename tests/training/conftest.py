@@ -3,7 +3,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sqsam_deploy.datasets import bundled_dataset
 
@@ -35,3 +37,63 @@ def write_folder(folder: Path, source: Path, entries: list[dict[str, Any]]) -> N
         for name in [entry["image"], *entry["masks"]]:
             shutil.copyfile(source / name, folder / name)
     (folder / "index.json").write_text(json.dumps(entries))
+
+
+#: Pixels of a side of the made photos.
+SIDE = 64
+
+
+def write_coco(folder: Path) -> Path:
+    """A COCO file: two photos, in each a polygon, uncompressed run lengths, and a crowd."""
+    images = [
+        {"id": number, "file_name": f"{number}.jpg", "width": SIDE, "height": SIDE}
+        for number in (7, 8)
+    ]
+    annotations = []
+    for image in images:
+        pixels = np.random.default_rng(image["id"]).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / image["file_name"])
+        # A square of 16 pixels from (8, 8); and one from (24, 20), column by column.
+        square = [[8, 8, 24, 8, 24, 24, 8, 24]]
+        runs = [24 * SIDE + 20, *[16, SIDE - 16] * 15, 16, 28 + 24 * SIDE]
+        counts = {"size": [SIDE, SIDE], "counts": runs}
+        for segmentation, box, crowd in (
+            (square, [8, 8, 16, 16], 0),
+            (counts, [24, 20, 16, 16], 0),
+            (counts, [24, 20, 16, 16], 1),
+        ):
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image["id"],
+                    "category_id": 1,
+                    "segmentation": segmentation,
+                    "bbox": box,
+                    "area": 256,
+                    "iscrowd": crowd,
+                }
+            )
+    path = folder / "instances.json"
+    categories = [{"id": 1, "name": "square"}]
+    path.write_text(
+        json.dumps({"images": images, "annotations": annotations, "categories": categories})
+    )
+    return path
+
+
+def write_lvis(folder: Path) -> Path:
+    """The same as an LVIS file: no `file_name`, no crowds, and what was searched for."""
+    content = json.loads(write_coco(folder).read_text())
+    for image in content["images"]:
+        name = image.pop("file_name")
+        image["coco_url"] = f"http://images.cocodataset.org/train2017/{name}"
+        image |= {"neg_category_ids": [2], "not_exhaustive_category_ids": []}
+    content["annotations"] = [
+        {key: value for key, value in entry.items() if key != "iscrowd"}
+        for entry in content["annotations"]
+        if not entry["iscrowd"]
+    ]
+    content["categories"].append({"id": 2, "name": "circle", "frequency": "r"})
+    path = folder / "lvis.json"
+    path.write_text(json.dumps(content))
+    return path

@@ -1,13 +1,17 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
 
+from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.cli.train import main
 from sqsam_deploy.training.log import LogRow, append_row, drop_rows_after, plot, read_rows
+from tests.training.conftest import write_coco, write_lvis
 
 
 def _call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -55,6 +59,25 @@ def test_run_writes_weights_log_curve_and_scores(
     assert 0 < rows[-1].values["val_mae"] < 1
     assert (output / "curve.png").stat().st_size > 1000
     assert "spectral residual" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("write", [write_coco, write_lvis])
+def test_coco_and_lvis_files_are_trained_on(
+    write: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "run"
+    options = [
+        *("--initial-weights", "nano", "--data", write(tmp_path), "--output", output),
+        *("--cache", tmp_path / "cache", "--samples", 4, "--batch-size", 2, "--workers", 0),
+        *("--device", "cpu", "--precision", "fp32"),
+    ]
+    assert _call(monkeypatch, *options) == 0
+    trained = load_checkpoint(output / "weights.safetensors").model.state_dict()
+    before = load_checkpoint("nano").model.state_dict()
+    changed = {name for name in before if not torch.equal(trained[name], before[name])}
+    # The decoder has learnt, the encoder has not.
+    assert any(name.startswith("decoder.") for name in changed)
+    assert not any(name.startswith("encoder.") for name in changed)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.training.readers import SkipList, find_items
-from tests.training.conftest import write_folder
+from tests.training.conftest import SIDE, write_coco, write_folder, write_lvis
 
 
 def test_folder_gives_every_mask_of_the_index(
@@ -90,6 +90,35 @@ def test_sa1b_annotation_that_is_no_json_is_skipped(tmp_path: Path) -> None:
     assert "sa_1.json" in skipped.entries[0]
 
 
+def test_coco_file_gives_polygons_and_run_lengths_and_no_crowd(tmp_path: Path) -> None:
+    items = find_items(write_coco(tmp_path))
+    skipped = SkipList()
+    photos = [item.read(skipped) for item in items]
+    assert [photo.id for photo in photos if photo] == ["7", "8"]
+    for photo in photos:
+        assert photo is not None
+        assert photo.image.shape == (SIDE, SIDE, 3)
+        expected = [_square(8, 8), _square(24, 20)]
+        np.testing.assert_array_equal(photo.masks, np.stack(expected))
+    assert not skipped.entries
+
+
+def test_lvis_file_names_its_photos_by_their_address(tmp_path: Path) -> None:
+    items = find_items(write_lvis(tmp_path))
+    photos = [item.read(SkipList()) for item in items]
+    assert [(photo.id, len(photo.masks)) for photo in photos if photo] == [("7", 2), ("8", 2)]
+
+
+def test_an_annotation_that_changed_is_another_version(tmp_path: Path) -> None:
+    path = write_coco(tmp_path)
+    before = [item.version for item in find_items(path)]
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"][0][0] -= 1
+    path.write_text(json.dumps(content))
+    after = [item.version for item in find_items(path)]
+    assert after[0] != before[0] and after[1] == before[1]
+
+
 def test_folder_without_data_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"neither index\.json nor photos"):
         find_items(tmp_path)
@@ -110,3 +139,9 @@ def _write_sa1b(folder: Path, name: str, image: np.ndarray, masks: np.ndarray) -
         {"segmentation": {"size": rle["size"], "counts": rle["counts"].decode()}} for rle in rles
     ]
     (folder / f"{name}.json").write_text(json.dumps({"annotations": annotations}))
+
+
+def _square(left: int, top: int) -> np.ndarray:
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[top : top + 16, left : left + 16] = True
+    return mask

@@ -53,7 +53,7 @@ async function open(file) {
   canvas.width = Math.max(1, Math.round(photo.width * scale));
   canvas.height = Math.max(1, Math.round(photo.height * scale));
   shade = null;
-  asked = start = { points: answer.points, box: null, chosen: 0 };
+  asked = start = { points: answer.points, box: answer.box, chosen: answer.chosen };
   past = [];
   pointer = corner = opposite = null;
   for (const id of ["tools", "help", "photo", "choices"]) element(id).hidden = false;
@@ -102,10 +102,14 @@ function clickAt(position, removing) {
   const reach = DOT_REACH * (photo.width / canvas.getBoundingClientRect().width);
   const near = asked.points.findIndex(
     (p) => Math.hypot(p.x - position.x, p.y - position.y) <= reach);
-  if (near >= 0) return change({ points: asked.points.toSpliced(near, 1) }, "Click taken away");
+  // A person's click may lie outside the box that saliency drew.
+  const box = asked.box === start.box ? null : asked.box;
+  if (near >= 0) {
+    return change({ points: asked.points.toSpliced(near, 1), box }, "Click taken away");
+  }
   const label = removing ? 0 : 1;
   const points = [...asked.points, { ...position, label }];
-  return change({ points }, removing ? "Removed" : "Added");
+  return change({ points, box }, removing ? "Removed" : "Added");
 }
 
 /** A box around an object says which one is meant: clicks that saliency picked leave. */
