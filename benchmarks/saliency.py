@@ -4,10 +4,10 @@
     python benchmarks/saliency.py figures docs/figures
 
 `table` gives the mean IoU over a dataset's photos with one object each: of `--auto`, of its clicks
-alone as any prompt (the paper's start), of the saliency map alone, and of clicks drawn from the true mask (the protocol of the paper's Table 2,
-same points for every artifact). The directory is one that `sqsam-export` wrote; its saliency
-artifact of the same runtime and precision picks the clicks, or the bundled float network where
-there is none.
+alone as any prompt (the paper's start), of the saliency map alone, and of clicks drawn from the
+true mask (the protocol of the paper's Table 2, same points for every artifact). The directory is
+one that `sqsam-export` wrote; its saliency artifact of the same runtime and precision picks the
+clicks, or the bundled float network where there is none.
 
 `figures` draws the documentation's pictures from the bundled sample photos.
 """

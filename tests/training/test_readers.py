@@ -100,7 +100,8 @@ def test_coco_file_gives_polygons_and_run_lengths_and_no_crowd(tmp_path: Path) -
         assert photo.image.shape == (SIDE, SIDE, 3)
         expected = [_square(8, 8), _square(24, 20)]
         np.testing.assert_array_equal(photo.masks, np.stack(expected))
-    assert not skipped.entries
+    assert len(skipped.entries) == 2
+    assert all("crowd" in entry for entry in skipped.entries)
 
 
 def test_lvis_file_names_its_photos_by_their_address(tmp_path: Path) -> None:
