@@ -1,4 +1,4 @@
-"""Photos as RGB arrays, whatever the file holds: the one place where an image file is opened.
+"""Photos as sRGB arrays, whatever the file holds: the one place where an image file is opened.
 
 Only the formats a photo comes in are opened (`FORMATS`): Pillow would start Ghostscript for a
 PostScript file of any name.
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from sqsam_deploy.datasets.fields import MAX_PIXELS
 from sqsam_deploy.datasets.records import ImageRecord
@@ -82,7 +82,7 @@ def load_image(record: ImageRecord) -> NDArray[np.uint8]:
         DataError: The file is missing, damaged, too large, or not of the stated size.
     """
     stored, orientation = _decode(record.path)
-    upright = _turned(stored, orientation)
+    upright = turned_upright(stored, orientation)
     wanted = (record.width, record.height)
     choices = [stored, upright] if record.stored_pixels else [upright, stored]
     image = next((choice for choice in choices if choice.size == wanted), None)
@@ -230,7 +230,7 @@ def _read(source: Path | io.BytesIO, name: str) -> Photo:
         orientation = _orientation(image)
         left = round(image.width * factor / size[0])
         reduced = image.reduce(left) if left > 1 else image
-    pixels = _to_rgb(_turned(reduced, orientation), name)
+    pixels = _to_rgb(turned_upright(reduced, orientation), name)
     width, height = size[::-1] if orientation >= 5 else size
     return Photo(pixels, width, height)
 
@@ -245,21 +245,45 @@ def _orientation(image: Image.Image) -> int:
     return value if value in _UPRIGHT else 1
 
 
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
+def turned_upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture as its EXIF orientation means it; 1 and unknown values change nothing."""
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
 def _to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    """Grayscale, palette, CMYK, more than 8 bits and alpha as RGB; transparency shows white."""
+    """Grayscale, palette, CMYK, more than 8 bits and alpha as sRGB; transparency shows white."""
     if image.mode == "F" or image.mode.startswith("I"):
         gray = _scaled_to_8_bits(np.asarray(image), image.mode, name)
         return np.repeat(gray[..., None], 3, axis=2)
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
+        rgba = _to_srgb(image.convert("RGBA"))
         backdrop = Image.new("RGBA", rgba.size, (*BACKGROUND, 255))
         return np.asarray(Image.alpha_composite(backdrop, rgba).convert("RGB"))
+    image = _to_srgb(image)
     # `convert` copies even what is RGB already.
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """The colors that a photo's ICC profile means; without one they are sRGB.
+
+    Phones write Display P3, cameras Adobe RGB: the same numbers are other colors there. A damaged
+    profile, or one of another color model than the pixels, counts as none.
+    """
+    embedded = image.info.get("icc_profile")
+    if not embedded or image.mode not in ("RGB", "RGBA", "CMYK"):
+        return image
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
+        # Converting what is sRGB already would only round it anew.
+        if "sRGB" in ImageCms.getProfileDescription(profile):
+            return image
+        wanted = "RGBA" if image.mode == "RGBA" else "RGB"
+        srgb = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, profile, srgb, outputMode=wanted)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return image if converted is None else converted
 
 
 def _scaled_to_8_bits(values: NDArray[Any], mode: str, name: str) -> NDArray[np.uint8]:

@@ -42,9 +42,14 @@ def check_image(image: NDArray[np.uint8]) -> None:
 
 
 def stretch_filtered(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Pillow's BILINEAR, whose support grows with the reduction. HxWx3 -> hxwx3 uint8."""
-    resized = Image.fromarray(image).resize(size_hw[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+    """Pillow's BILINEAR, whose support grows with the reduction. HxWx3 -> hxwx3 uint8.
+
+    Across first, then down, each rounded to 8 bits. In one call the order would be Pillow's, which
+    its version 13 changed for tall images.
+    """
+    height, width = size_hw
+    across = Image.fromarray(image).resize((width, image.shape[0]), Image.Resampling.BILINEAR)
+    return np.asarray(across.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _stretch(image: NDArray[np.uint8], config: ModelConfig) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -228,3 +229,57 @@ def test_damaged_photos_are_read_or_refused(tmp_path):
                 assert "the upload" in str(error)
                 outcomes.add("refused")
     assert outcomes == {"read", "refused"}
+
+
+#: Primaries of Display P3, adapted to D50 (SMPTE EG 432-1; columns red, green, blue of XYZ).
+P3_TO_XYZ = np.array(
+    [[0.5151, 0.2920, 0.1571], [0.2412, 0.6922, 0.0666], [-0.0011, 0.0419, 0.7841]]
+)
+#: sRGB's, from its ICC profile.
+SRGB_TO_XYZ = np.array(
+    [[0.4360, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]]
+)
+
+
+def profile(name: str, to_xyz: np.ndarray, gamma: float = 2.2) -> bytes:
+    """A matrix profile (ICC.1:2001): header, table of tags, tags."""
+
+    def xyz(values) -> bytes:
+        return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in values))
+
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    text = name.encode() + b"\0"
+    description = b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78)
+    tags = {b"desc": description, b"wtpt": xyz((0.9642, 1, 0.8249))}
+    tags |= {b"%cXYZ" % c: xyz(column) for c, column in zip(b"rgb", to_xyz.T, strict=True)}
+    tags |= {b"%cTRC" % c: curve for c in b"rgb"}
+    table, body, start = b"", b"", 132 + 12 * len(tags)
+    for key, content in tags.items():
+        table += key + struct.pack(">II", start + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    head = struct.pack(
+        ">I4sI4s4s4s", start + len(body), b"\0\0\0\0", 0x02400000, b"mntr", b"RGB ", b"XYZ "
+    )
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_the_colors_of_a_wide_profile_become_srgb(tmp_path, mode):
+    colors = np.array([[[200, 60, 40], [20, 180, 90], [128, 128, 128], [90, 90, 200]]], np.uint8)
+    path = tmp_path / "p3.png"
+    p3 = profile("Display P3", P3_TO_XYZ)
+    Image.fromarray(colors).convert(mode).save(path, icc_profile=p3)
+    light = (colors / 255) ** 2.2 @ P3_TO_XYZ.T @ np.linalg.inv(SRGB_TO_XYZ).T
+    light = np.clip(light, 0, 1)
+    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    found = read_image(path)
+    assert np.abs(found - curve * 255).max() <= 2
+    assert np.abs(found.astype(int) - colors).max() > 15
+
+
+@pytest.mark.parametrize("content", [b"no profile", profile("sRGB IEC61966-2.1", SRGB_TO_XYZ)])
+def test_damaged_and_srgb_profiles_change_nothing(tmp_path, content):
+    colors = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(colors).save(tmp_path / "a.png", icc_profile=content)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), colors)

@@ -1,6 +1,3 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -12,8 +9,6 @@ from skimage.measure import label, regionprops
 
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.prompts.saliency import LEVELS, most_like_blob, otsu_level, saliency_clicks
-
-VECTORS = Path(__file__).parent / "saliency_clicks.json"
 
 continuous = hnp.arrays(
     np.float32,
@@ -271,15 +266,6 @@ def test_clicks_are_scaled_to_the_image_by_pixel_centres():
 def test_what_is_no_saliency_map_is_refused(wrong):
     with pytest.raises(DataError, match="saliency map"):
         saliency_clicks(wrong)
-
-
-def test_the_vectors_that_other_implementations_are_held_to():
-    for vector in json.loads(VECTORS.read_text())["vectors"]:
-        saliency = np.array(vector["heat"], np.float32).reshape(vector["height"], vector["width"])
-        found = saliency_clicks(saliency)
-        np.testing.assert_allclose(found.point_coords, vector["point_coords"], atol=1e-4)
-        assert int(found.blob.sum()) == vector["blob_pixels"], vector["name"]
-        assert found.maximum_count == vector["maximum_count"], vector["name"]
 
 
 def test_a_blob_twice_as_coarse_as_the_masks_is_enlarged_pixel_by_pixel():
