@@ -1,4 +1,4 @@
-"""What folding buys: latency of each preset before and after it, in torch and ONNX Runtime.
+"""The gain by folding: latency of each preset before and after, in torch and ONNX Runtime.
 
     python benchmarks/folding.py --preset nano --repeats 30 --threads 2
 

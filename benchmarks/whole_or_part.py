@@ -1,4 +1,4 @@
-"""What mask merging trades: whole objects against their parts (docs/training.md).
+"""The price of mask merging: whole objects against their parts (docs/training.md).
 
     sqsam-parity DIR --score --whole-objects --prompts 1-click --dataset DATA -o REPORT
     python benchmarks/whole_or_part.py REPORT DATA

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,15 @@ _PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left behind."""
+    """How a command ended, and what it printed."""
 
     code: int
     stdout: str
     stderr: str
+
+
+#: Runs one command with the arguments it is given.
+Command = Callable[..., Done]
 
 
 def run_command(

@@ -135,7 +135,7 @@ def test_no_prompt_at_all_is_allowed(predictor, recorder):
     assert (channel(recorder, "box") == 255).all()
 
 
-def test_points_labelled_minus_one_do_not_count(predictor, recorder):
+def test_points_labeled_minus_one_do_not_count(predictor, recorder):
     predictor.predict([[20, 30], [0, 0]], [1, -1])
     assert tokens(recorder) == [(20, 30, 1)]
 
@@ -280,23 +280,22 @@ def test_a_click_that_is_not_there_cannot_be_removed():
             prompt.without_click(index)
 
 
-def test_editing_resizes_the_photo_once_and_asks_for_its_saliency_once(recorder, monkeypatch):
-    import sqsam_deploy.predictor as module
-
-    resized, saliency = [], Saliency()
-    original = module.prepare_image
-    monkeypatch.setattr(module, "prepare_image", lambda *a: resized.append(1) or original(*a))
+def test_editing_reads_the_photo_once_and_asks_for_its_saliency_once(recorder):
+    saliency, photo = Saliency(), IMAGE.copy()
     predictor = Predictor(recorder, saliency)
-    predictor.set_image(IMAGE)
+    predictor.set_image(photo)
+    photo[:] = 0  # whoever reads it again sees nothing
     prompt = predictor.auto_prompt()
     predictor.predict_auto()
     for x in range(0, 50, 10):
         prompt = prompt.with_click(x, 5, 0)
         predictor.predict_prompt(prompt)
-    assert (len(resized), saliency.asked, len(recorder.feeds)) == (1, 1, 6)
+    assert (saliency.asked, len(recorder.feeds)) == (1, 6)
+    assert all(np.array_equal(f["image"], recorder.feeds[0]["image"]) for f in recorder.feeds)
+    assert recorder.feeds[0]["image"].any()
     predictor.set_image(IMAGE[::-1].copy())
     predictor.predict_auto()
-    assert (len(resized), saliency.asked) == (2, 2)
+    assert saliency.asked == 2
 
 
 def test_the_release_never_sees_background_clicks():

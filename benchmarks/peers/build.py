@@ -63,6 +63,7 @@ def _work_on_shapes(network: nn.Module, inputs: tuple[Tensor, ...]) -> Work:
 
 def _to_onnx(program: torch.export.ExportedProgram, path: Path, work: Work) -> Path:
     exported = torch.onnx.export(program, dynamo=True, verbose=False)
+    assert exported is not None, "torch returns a program where no file was asked for"
     exported.save(str(path), external_data=4 * work.parameters > _LARGEST_ONNX)
     return path
 

@@ -29,7 +29,7 @@ def fused(peer: PeerNetwork) -> Callable[[int], nn.Module]:
         network = peer.build(size)
         for module in network.modules():
             if hasattr(module, "fused_attn"):
-                module.fused_attn = True
+                vars(module)["fused_attn"] = True
         return network
 
     return build

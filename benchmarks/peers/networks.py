@@ -6,6 +6,7 @@ decoder: a difference in the peer's favor.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ class PeerNetwork:
 class LastMap(nn.Module):
     """A timm backbone that returns its deepest map."""
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: Any) -> None:
         super().__init__()
         self.backbone = backbone
 
@@ -53,11 +54,11 @@ def _timm(model: str, *, fixed_size: bool = False) -> Callable[[int], nn.Module]
     def build(size: int) -> nn.Module:
         _define_torchvision_schemas()
         import timm
-        from timm.layers import set_fused_attn
+        from timm.layers.config import set_fused_attn
 
         # Attention as its products: the exporters take it apart anyway, and they can be counted.
         set_fused_attn(False)
-        sized = {"img_size": size} if fixed_size else {}
+        sized: dict[str, Any] = {"img_size": size} if fixed_size else {}
         return LastMap(timm.create_model(model, num_classes=0, **sized)).eval()
 
     return build
@@ -67,11 +68,11 @@ def _fastsam(size: int) -> nn.Module:
     _define_torchvision_schemas()
     from ultralytics.nn.tasks import SegmentationModel
 
-    network = SegmentationModel("yolov8x-seg.yaml", ch=3, nc=1, verbose=False).eval()
-    network.fuse(verbose=False)
+    found: Any = SegmentationModel("yolov8x-seg.yaml", ch=3, nc=1, verbose=False).eval()
+    found.fuse(verbose=False)
     # As its own exporter sets it: boxes and mask coefficients in one tensor, no host code.
-    network.model[-1].export = True
-    network.model[-1].format = "onnx"
+    found.model[-1].export, found.model[-1].format = True, "onnx"
+    network: nn.Module = found
     return network
 
 
@@ -82,7 +83,7 @@ def _define_torchvision_schemas() -> None:
     """
     if torch.version.cuda is not None:
         return
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for schema in (
         "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
         "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",

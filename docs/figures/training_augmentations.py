@@ -16,8 +16,8 @@ from PIL import Image
 from sqsam_deploy.prompts.encoding import Prompt
 from sqsam_deploy.training.augment import (
     bounding_window,
-    centre_crop,
-    jitter_colour,
+    center_crop,
+    jitter_color,
     mirror,
     nested_masks,
     resize_target,
@@ -27,7 +27,7 @@ from sqsam_deploy.training.recipe import PromptMix
 from sqsam_deploy.training.simulate import Target, draw_prompt
 
 PHOTO = "coco_000000000459"
-COLOURS = np.array([(66, 133, 244), (234, 67, 53), (251, 188, 4)])
+COLORS = np.array([(66, 133, 244), (234, 67, 53), (251, 188, 4)])
 OUTPUT = Path(__file__).with_name("training-augmentations.png")
 
 
@@ -47,8 +47,8 @@ def main(folder: Path) -> None:
 
 def _show(axis: Axes, image: np.ndarray, title: str, masks: np.ndarray | None = None) -> None:
     shown = image.astype(float)
-    for mask, colour in zip(() if masks is None else masks, COLOURS, strict=False):
-        shown[mask > 0] = 0.45 * shown[mask > 0] + 0.55 * colour
+    for mask, color in zip(() if masks is None else masks, COLORS, strict=False):
+        shown[mask > 0] = 0.45 * shown[mask > 0] + 0.55 * color
     axis.imshow(shown.astype(np.uint8))
     axis.set_title(title, fontsize=12)
 
@@ -60,17 +60,17 @@ def _draw_photo_row(axes: np.ndarray, photo: MaskedImage) -> None:
     _show(axes[1], photo.image, "mask merging: the tie is dropped", kept)
     _show(axes[2], mirror(photo.image), "flip")
     for axis in axes[3:5]:
-        coloured = jitter_colour(Image.fromarray(photo.image), 0.3, 0.0, rng)
-        _show(axis, np.asarray(coloured), "colour")
-    _show(axes[5], np.asarray(jitter_colour(Image.fromarray(photo.image), 0.3, 1.0, rng)), "grey")
+        colored = jitter_color(Image.fromarray(photo.image), 0.3, 0.0, rng)
+        _show(axis, np.asarray(colored), "color")
+    _show(axes[5], np.asarray(jitter_color(Image.fromarray(photo.image), 0.3, 1.0, rng)), "gray")
 
 
 def _draw_crop_row(axes: np.ndarray, photo: MaskedImage) -> None:
     rng = np.random.default_rng(5)
     tie = photo.masks[nested_masks(photo.masks)][0].astype(np.uint8)
     for axis in axes[:5]:
-        window = centre_crop((tie.shape[0], tie.shape[1]), bounding_window(tie), 0.25, rng)
-        _show(axis, window.cut(photo.image), "centre crop around the tie", window.cut(tie)[None])
+        window = center_crop((tie.shape[0], tie.shape[1]), bounding_window(tie), 0.25, rng)
+        _show(axis, window.cut(photo.image), "center crop around the tie", window.cut(tie)[None])
     target = resize_target(tie, 128) * np.uint8(255)
     _show(axes[5], np.repeat(target[..., None], 3, axis=2), "target, 128 x 128")
 

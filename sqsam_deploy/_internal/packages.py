@@ -1,4 +1,4 @@
-"""What to do about a package that is not installed: the one place that says how to install."""
+"""The sentence about a package that is not installed, which says how to install it."""
 
 import re
 
@@ -9,6 +9,8 @@ _DISTRIBUTIONS = {
     "cyclonedx": "cyclonedx-python-lib",
     "packageurl": "packageurl-python",
 }
+#: Constraints of the extras that want versions of their own.
+_CONSTRAINTS = {"litert": "constraints-litert.txt"}
 
 
 def missing_package(module: str) -> str:
@@ -25,7 +27,7 @@ def missing_package(module: str) -> str:
     what, brings = (f" of the extra '{extra}'", f'".[{extra}]"') if extra else ("", ".")
     return (
         f"the package {distribution}{what} is not installed: in a clone of sqsam-deploy, "
-        f"pip install -c constraints.txt {brings}"
+        f"pip install -c {_CONSTRAINTS.get(extra, 'constraints.txt')} {brings}"
     )
 
 

@@ -17,7 +17,7 @@ LOG_WIDTH = 400
 
 @dataclass(frozen=True)
 class Shown:
-    """What a program shows beside errors.
+    """The output of a program, errors apart.
 
     Attributes:
         text: Results for people, on standard output.

@@ -2,9 +2,9 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
@@ -113,12 +113,22 @@ class ArtifactEntry(Frozen):
         return self
 
 
+#: A license note. Documents of earlier versions spell its key `licence`.
+LicenseNote = Annotated[str | None, Field(validation_alias=AliasChoices("license", "licence"))]
+
+
+def _allow_earlier_spelling(schema: dict[str, Any]) -> None:
+    schema["properties"]["licence"] = schema["properties"]["license"] | {"deprecated": True}
+
+
 class WeightsEntry(Frozen):
-    """The checkpoint: file name, hash of its bytes, and the licence note it carries."""
+    """The checkpoint: file name, hash of its bytes, and the license note it carries."""
+
+    model_config = ConfigDict(json_schema_extra=_allow_earlier_spelling)
 
     name: str
     sha256: str
-    licence: str | None = None
+    license: LicenseNote = None
 
 
 class CalibrationEntry(Frozen):

@@ -68,7 +68,7 @@ class Scores:
         return None
 
     def notes(self) -> list[str]:
-        """What they were measured on, one sentence a set of photos."""
+        """The sets of photos that they were measured on, one sentence each."""
         sets = dict.fromkeys(report.dataset for report in self.reports)
         return [
             f"mIoU in points, by `sqsam-parity`: {photos.objects} objects of {photos.images} "

@@ -428,7 +428,7 @@ def network_name(subject: Subject) -> str:
 
 
 def runtime_title(name: str) -> str:
-    """What people call a runtime; its name where this package does not know it."""
+    """A runtime's title; its name where this package does not know it."""
     return next((known.title for known in all_runtimes() if known.name == name), name)
 
 

@@ -76,7 +76,7 @@ def show_artifacts(manifest: "Manifest", output: Path) -> None:
 
 
 def show_plan(plan: "ExportPlan") -> None:
-    """What an export would build."""
+    """The artifacts that an export would build."""
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("artifact", "runtime", "precision"):
         table.add_column(heading, overflow="fold")

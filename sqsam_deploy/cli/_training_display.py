@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from types import TracebackType
 
 from rich.progress import BarColumn as Bar
 from rich.progress import Progress, TimeRemainingColumn
@@ -42,12 +41,7 @@ class TrainingDisplay:
         self._training = self._progress.add_task("starting", total=self._samples)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._progress.stop()
 
     def _prepare(self, items: list[Item]) -> Iterable[Item]:

@@ -1,4 +1,4 @@
-"""`sqsam-bench`: measure artifacts, compare two runs, take in a phone's, write the tables."""
+"""`sqsam-bench`: measure artifacts, compare two runs, import a phone's, write the tables."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

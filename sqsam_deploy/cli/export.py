@@ -13,7 +13,9 @@ from sqsam_deploy.errors import GateError, UsageError
 from sqsam_deploy.pipeline.request import ExportRequest
 
 #: Options that a recipe, and the manifest of an earlier export, answer by themselves.
-_WHAT_TO_BUILD = ("--int8", "--fp16", "--fp32", "--all", "--runtime", "--no-saliency")
+_WHAT_TO_BUILD = (
+    *("--int8", "--fp16", "--fp32", "--all", "--precision", "--runtime", "--no-saliency"),
+)
 _HOW_TO_BUILD = ("--recipe", "--calibration-size", "--seed", "--output", "--dry-run")
 
 

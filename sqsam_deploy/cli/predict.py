@@ -43,7 +43,7 @@ class Cutout:
 
     @property
     def sentence(self) -> str:
-        """What is said of it."""
+        """One line for people."""
         return f"predicted IoU {self.predicted_iou:.3f}, mask {self.mask_share:.1%} of the photo"
 
 

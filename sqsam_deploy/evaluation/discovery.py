@@ -120,7 +120,7 @@ def _listed(directory: Path) -> list[Loaded]:
 
 
 def _entry(directory: Path, entry: ArtifactEntry) -> Loaded:
-    """What the manifest says, where it is of these very bytes; else what the file says."""
+    """An artifact with the manifest's metadata where that is of these very bytes, else its own."""
     path = directory / entry.path
     if not path.exists():
         raise ArtifactError(f"{path} does not exist")

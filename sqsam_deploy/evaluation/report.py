@@ -256,7 +256,7 @@ class ParityReport(_Frozen):
         passed: Whether every gate passed; where nothing was compared there is none, and nothing
             passed.
         max_drift: Limit in mIoU points by prompt kind.
-        min_agreement: Least mean IoU of masks with the reference's.
+        min_agreement: The lowest mean IoU with the reference's masks that passes.
         prompts: Prompt kinds in order.
         seed: Of random points and of the random weights of bounds.
         confidence: Of every interval, two-sided.

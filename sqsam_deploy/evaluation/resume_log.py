@@ -5,21 +5,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from sqsam_deploy.datasets.problems import Problem
 from sqsam_deploy.evaluation.evaluator import ImageResult, SegmentResult
 from sqsam_deploy.evaluation.results import ClickingResult, ObjectResult
 
-JOURNAL_NAME = ".parity.partial.jsonl"
+RESUME_LOG_NAME = ".parity.partial.jsonl"
 
 
 class ResumeLog:
     """One line of JSON an image, appended as soon as the image is done.
 
     Floats are written with every digit, so a resumed run ends with the same bytes as one that
-    was never interrupted. A journal of another plan or dataset, and a last line that was cut off,
+    was never interrupted. A log of another plan or dataset, and a last line that was cut off,
     are ignored.
 
     Args:
@@ -39,12 +38,7 @@ class ResumeLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._file.close()
 
     def add(self, result: ImageResult) -> None:

@@ -16,7 +16,7 @@ from sqsam_deploy.errors import ArtifactError, SqsamError
 from sqsam_deploy.evaluation.evaluator import Evaluator, ImageResult
 from sqsam_deploy.evaluation.plan import EvaluationPlan
 from sqsam_deploy.evaluation.results import COLUMNS
-from sqsam_deploy.evaluation.resume_log import JOURNAL_NAME, ResumeLog
+from sqsam_deploy.evaluation.resume_log import RESUME_LOG_NAME, ResumeLog
 from sqsam_deploy.evaluation.segmenters import open_artifact
 
 #: Told the number of images that are done, each time one is.
@@ -59,29 +59,29 @@ def run_plan(
     Args:
         plan: What to evaluate.
         dataset: On what.
-        directory: Where the journal lies.
+        directory: Where the log lies.
         jobs: Processes; each opens all artifacts.
         progress: Called with the number of images done.
 
     Raises:
         ArtifactError: An artifact failed, or took its process with it.
     """
-    with ResumeLog(directory / JOURNAL_NAME, fingerprint(plan, dataset)) as journal:
-        results = dict(journal.done)
+    with ResumeLog(directory / RESUME_LOG_NAME, fingerprint(plan, dataset)) as log:
+        results = dict(log.done)
         resumed = len(results)
         missing = [record for record in dataset if record.id not in results]
         with _results(plan, missing, jobs) as stream:
             progress(len(results))
             for result in stream:
-                journal.add(result)
+                log.add(result)
                 results[result.image] = result
                 progress(len(results))
     return Run(tuple(results[record.id] for record in dataset), resumed)
 
 
 def finish(directory: Path) -> None:
-    """Removes the journal, once the reports are written."""
-    (directory / JOURNAL_NAME).unlink(missing_ok=True)
+    """Removes the log, once the reports are written."""
+    (directory / RESUME_LOG_NAME).unlink(missing_ok=True)
 
 
 def fingerprint(plan: EvaluationPlan, dataset: Dataset) -> str:

@@ -66,7 +66,7 @@ def worst_objects(
         evaluator = Evaluator(plan, sessions)
         pairs = pair_results(results[artifact.reference], results[artifact.name])
         for pair in _worst(pairs, shown):
-            yield _exhibit(pair, two[artifact.reference], artifact, plan, dataset, evaluator)
+            yield _worst_case(pair, two[artifact.reference], artifact, plan, dataset, evaluator)
 
 
 def _worst(pairs: Sequence[Pair], shown: int) -> list[Pair]:
@@ -78,7 +78,7 @@ def _worst(pairs: Sequence[Pair], shown: int) -> list[Pair]:
     return list(worst.values())[:shown]
 
 
-def _exhibit(
+def _worst_case(
     pair: Pair,
     reference: Artifact,
     artifact: Artifact,

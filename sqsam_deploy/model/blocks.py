@@ -1,5 +1,7 @@
 """Convolutional blocks of the U-Net, in the paper's order and in the released checkpoint's."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -47,6 +49,32 @@ class DoubleConvDown(nn.Module):
         pooled = F.max_pool2d(x, kernel_size=2, stride=2)
         out: Tensor = self.conv(pooled)
         return out
+
+
+class ContractingPath(nn.Module):
+    """The U-Net's way down. BxCxSxS -> one map a level, finest first, each of half the side.
+
+    Args:
+        patch_embedding: To `widths[0]` channels.
+        widths: Channels of each level, finest first.
+        order: Of the double blocks.
+    """
+
+    def __init__(
+        self, patch_embedding: nn.Module, widths: tuple[int, ...], order: BlockOrder
+    ) -> None:
+        super().__init__()
+        self.patch_embedding = patch_embedding
+        self.stem = DoubleConv(widths[0], widths[0], order)
+        self.levels = nn.ModuleList(
+            DoubleConvDown(a, b, order) for a, b in itertools.pairwise(widths)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = [self.stem(self.patch_embedding(x))]
+        for level in self.levels:
+            maps.append(level(maps[-1]))
+        return maps
 
 
 class ConvTransposeUp(nn.Module):

@@ -68,10 +68,9 @@ def describe_saliency(
     runtime: RuntimeName,
     precision: PrecisionName,
     weights_sha256: str,
-    inputs: tuple[TensorSpec, ...] | None = None,
     deployment_target: DeploymentTarget | None = None,
 ) -> ArtifactMetadata:
-    """Metadata of a saliency artifact; `inputs` where they differ from the default one."""
+    """Metadata of a saliency artifact that takes the image in 0..255 as float planes."""
     return ArtifactMetadata(
         task="saliency",
         preset=config.name,
@@ -83,7 +82,7 @@ def describe_saliency(
         mask_size=config.map_size,
         resize="stretch-bilinear-antialias",
         prompts=None,
-        inputs=inputs or saliency_inputs(config),
+        inputs=(pixel_planes("image", 3, config.image_size),),
         outputs=(
             TensorSpec(
                 name="saliency_logits",
@@ -93,11 +92,6 @@ def describe_saliency(
             ),
         ),
     )
-
-
-def saliency_inputs(config: "SaliencyConfig") -> tuple[TensorSpec, ...]:
-    """The image in 0..255."""
-    return (pixel_planes("image", 3, config.image_size),)
 
 
 def default_inputs(config: ModelConfig) -> tuple[TensorSpec, ...]:

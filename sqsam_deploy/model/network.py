@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from sqsam_deploy.model.blocks import DoubleConv, DoubleConvDown, DoubleConvUp
+from sqsam_deploy.model.blocks import ContractingPath, DoubleConvUp
 from sqsam_deploy.model.config import PIXEL_MEAN, PIXEL_STD, ModelConfig
 from sqsam_deploy.model.prompt_encoder import PointEncoder
 from sqsam_deploy.model.transformer import MLP, TwoWayTransformer
@@ -29,23 +29,13 @@ class PatchEmbedding(nn.Module):
         return out
 
 
-class Encoder(nn.Module):
+class Encoder(ContractingPath):
     """Patch embedding and the contracting path. Bx5xSxS -> one map a level, finest first."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        widths, order = config.widths, config.block_order
-        self.patch_embedding = PatchEmbedding(config)
-        self.stem = DoubleConv(widths[0], widths[0], order)
-        self.levels = nn.ModuleList(
-            DoubleConvDown(a, b, order) for a, b in itertools.pairwise(widths)
-        )
+    patch_embedding: PatchEmbedding
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        maps = [self.stem(self.patch_embedding(x))]
-        for level in self.levels:
-            maps.append(level(maps[-1]))
-        return maps
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(PatchEmbedding(config), config.widths, config.block_order)
 
 
 class Decoder(nn.Module):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sqsam_deploy.model.blocks import ConvTransposeUp, DoubleConv, DoubleConvDown
+from sqsam_deploy.model.blocks import ContractingPath, ConvTransposeUp, DoubleConv
 from sqsam_deploy.model.config import PIXEL_MEAN, PIXEL_STD, BlockOrder
 
 
@@ -42,27 +42,6 @@ class SaliencyConfig:
 SALIENCY = SaliencyConfig()
 
 
-class SaliencyEncoder(nn.Module):
-    """Patch embedding and the contracting path. Bx3xSxS -> one map a level, finest first."""
-
-    def __init__(self, config: SaliencyConfig) -> None:
-        super().__init__()
-        widths, order, patch = config.widths, config.block_order, config.patch_size
-        self.patch_embedding = nn.Sequential(
-            nn.Conv2d(3, widths[0], patch, stride=patch), nn.BatchNorm2d(widths[0])
-        )
-        self.stem = DoubleConv(widths[0], widths[0], order)
-        self.levels = nn.ModuleList(
-            DoubleConvDown(a, b, order) for a, b in itertools.pairwise(widths)
-        )
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        maps = [self.stem(self.patch_embedding(x))]
-        for level in self.levels:
-            maps.append(level(maps[-1]))
-        return maps
-
-
 class SaliencyUp(nn.Module):
     """Upsampling, concatenation behind the skip, double block. -> BxKx2Hx2W."""
 
@@ -82,7 +61,9 @@ class SaliencyNet(nn.Module):
     def __init__(self, config: SaliencyConfig = SALIENCY) -> None:
         super().__init__()
         self.config = config
-        self.encoder = SaliencyEncoder(config)
+        width, patch = config.widths[0], config.patch_size
+        embedding = nn.Sequential(nn.Conv2d(3, width, patch, stride=patch), nn.BatchNorm2d(width))
+        self.encoder = ContractingPath(embedding, config.widths, config.block_order)
         self.decoder = nn.ModuleList(
             SaliencyUp(a, b, config.block_order) for a, b in itertools.pairwise(config.widths[::-1])
         )

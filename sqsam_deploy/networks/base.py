@@ -15,6 +15,7 @@ from sqsam_deploy.artifact.metadata import (
     InputLayout,
     PrecisionName,
     RuntimeName,
+    arrange_inputs,
 )
 from sqsam_deploy.datasets import Dataset, ImageRecord
 from sqsam_deploy.folding import FoldStep
@@ -126,6 +127,11 @@ class Network(ABC):
         """
 
     @abstractmethod
+    def declare(
+        self, runtime: RuntimeName, precision: PrecisionName, target: DeploymentTarget | None
+    ) -> ArtifactMetadata:
+        """The metadata of an artifact of this network that takes its pixels as float planes."""
+
     def describe(
         self,
         *,
@@ -135,3 +141,5 @@ class Network(ABC):
         deployment_target: DeploymentTarget | None,
     ) -> ArtifactMetadata:
         """The metadata of an artifact of this network."""
+        planes = self.declare(runtime, precision, deployment_target)
+        return planes.model_copy(update={"inputs": arrange_inputs(planes.inputs, layout)})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqsam_deploy.artifact.metadata import PrecisionName
+from sqsam_deploy.errors import UsageError
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -101,3 +102,14 @@ PRECISIONS = {
         Precision("int8-weights", 1, 0.90, _int8, shares="int8", is_quantized=True),
     )
 }
+
+
+def find_precision(name: str) -> Precision:
+    """A precision by its name.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if name not in PRECISIONS:
+        raise UsageError(f"unknown precision '{name}': choose from {', '.join(PRECISIONS)}")
+    return PRECISIONS[name]

@@ -16,10 +16,8 @@ from sqsam_deploy.artifact.manifest import Agreement, WeightsEntry
 from sqsam_deploy.artifact.metadata import (
     ArtifactMetadata,
     DeploymentTarget,
-    InputLayout,
     PrecisionName,
     RuntimeName,
-    arrange_inputs,
 )
 from sqsam_deploy.checkpoint.bundled import weights_file
 from sqsam_deploy.checkpoint.matching import as_float32, match_keys
@@ -28,7 +26,7 @@ from sqsam_deploy.datasets import Dataset, ImageRecord
 from sqsam_deploy.datasets.annotated import load_photos
 from sqsam_deploy.folding.conv_norm import fold_blocks, fold_conv_bn, fold_pixel_scaling
 from sqsam_deploy.folding.steps import FoldStep
-from sqsam_deploy.model.description import describe_saliency, saliency_inputs
+from sqsam_deploy.model.description import describe_saliency
 from sqsam_deploy.model.saliency import SALIENCY, SaliencyConfig, SaliencyNet
 from sqsam_deploy.networks.base import (
     Calibration,
@@ -133,6 +131,7 @@ def fold_saliency(model: SaliencyNet) -> tuple[FoldedSaliency, tuple[FoldStep, .
         The network, and what was folded into what.
     """
     work = copy.deepcopy(model).eval().requires_grad_(False)
+    assert isinstance(work.encoder.patch_embedding, nn.Sequential)
     conv, norm = work.encoder.patch_embedding
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     scaled = fold_pixel_scaling(conv, work.pixel_mean, work.pixel_std)
@@ -154,7 +153,7 @@ class SaliencyNetwork(Network):
         self._size = checkpoint.config.image_size
         self.name = checkpoint.config.name
         self.weights = WeightsEntry(
-            name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.license
+            name=checkpoint.name, sha256=checkpoint.sha256, license=checkpoint.license
         )
         self.weight_count = sum(value.numel() for value in checkpoint.model.parameters())
 
@@ -182,23 +181,16 @@ class SaliencyNetwork(Network):
                 )
             )
 
-    def describe(
-        self,
-        *,
-        runtime: RuntimeName,
-        precision: PrecisionName,
-        layout: InputLayout,
-        deployment_target: DeploymentTarget | None,
+    def declare(
+        self, runtime: RuntimeName, precision: PrecisionName, target: DeploymentTarget | None
     ) -> ArtifactMetadata:
-        """See `Network.describe`."""
-        config = self._checkpoint.config
+        """See `Network.declare`."""
         return describe_saliency(
-            config,
+            self._checkpoint.config,
             runtime=runtime,
             precision=precision,
             weights_sha256=self.weights.sha256,
-            inputs=arrange_inputs(saliency_inputs(config), layout),
-            deployment_target=deployment_target,
+            deployment_target=target,
         )
 
     def _squares(self, photos: Dataset) -> list[NDArray[np.uint8]]:

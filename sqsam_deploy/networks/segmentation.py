@@ -8,15 +8,13 @@ from sqsam_deploy.artifact.manifest import WeightsEntry
 from sqsam_deploy.artifact.metadata import (
     ArtifactMetadata,
     DeploymentTarget,
-    InputLayout,
     PrecisionName,
     RuntimeName,
-    arrange_inputs,
 )
 from sqsam_deploy.checkpoint import Checkpoint
 from sqsam_deploy.datasets import Dataset, ImageRecord
 from sqsam_deploy.folding import example_inputs, fold
-from sqsam_deploy.model.description import default_inputs, describe
+from sqsam_deploy.model.description import describe
 from sqsam_deploy.networks.agreement import PromptComparison, make_probes
 from sqsam_deploy.networks.base import Calibration, FoldedNetwork, Network
 from sqsam_deploy.networks.saliency import TorchSaliency, load_saliency
@@ -38,7 +36,7 @@ class SegmentationNetwork(Network):
         self._checkpoint = checkpoint
         self.name = checkpoint.config.name
         self.weights = WeightsEntry(
-            name=checkpoint.name, sha256=checkpoint.sha256, licence=checkpoint.license
+            name=checkpoint.name, sha256=checkpoint.sha256, license=checkpoint.license
         )
         self.weight_count = sum(value.numel() for value in checkpoint.model.parameters())
 
@@ -69,23 +67,16 @@ class SegmentationNetwork(Network):
         probes = make_probes(photos, TorchSession(self._checkpoint), self._checkpoint.config)
         return PromptComparison(probes, images=len(photos))
 
-    def describe(
-        self,
-        *,
-        runtime: RuntimeName,
-        precision: PrecisionName,
-        layout: InputLayout,
-        deployment_target: DeploymentTarget | None,
+    def declare(
+        self, runtime: RuntimeName, precision: PrecisionName, target: DeploymentTarget | None
     ) -> ArtifactMetadata:
-        """See `Network.describe`."""
-        config = self._checkpoint.config
+        """See `Network.declare`."""
         return describe(
-            config,
+            self._checkpoint.config,
             runtime=runtime,
             precision=precision,
             weights_sha256=self.weights.sha256,
-            inputs=arrange_inputs(default_inputs(config), layout),
-            deployment_target=deployment_target,
+            deployment_target=target,
         )
 
 

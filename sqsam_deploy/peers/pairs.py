@@ -193,7 +193,7 @@ def decoder_inputs(
 def file_inputs(
     peer: Peer, graph: Graph, image: NDArray[np.uint8], prompt: Prompt
 ) -> list[NDArray[np.generic]]:
-    """What one of a peer's files, `graph`, is fed for a photo and a prompt, in its inputs' order.
+    """Inputs of one of a peer's files, `graph`, for a photo and a prompt, in the file's order.
 
     A decoder gets random numbers of the embedding's size.
     """

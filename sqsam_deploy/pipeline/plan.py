@@ -1,4 +1,4 @@
-"""What an export would build: its artifacts and about how large they are."""
+"""The plan of an export: the artifacts it would build, and about how large they are."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class PlannedArtifact:
 
 @dataclass(frozen=True)
 class ExportPlan:
-    """What an export would do.
+    """An export that has not been done.
 
     Attributes:
         output: The directory it would make or replace.

@@ -71,18 +71,27 @@ def check_reproducible(directory: Path, source: RebuildSource) -> Reproduction:
         ArtifactError: There is no manifest, or it does not say how to build an artifact.
         SqsamError: The export itself fails.
     """
-    manifest = read_manifest(directory)
     with scratch_directory("again") as temporary:
         again = temporary / "export"
-        rebuild(manifest, source, again)
-        return Reproduction(
-            tuple(
-                _compare(entry.path, directory / entry.path, again / entry.path)
-                for entry in manifest.all_files()
-            ),
-            _manifest_changes(manifest, read_manifest(again)),
-            _tool_changes(manifest),
-        )
+        rebuild(read_manifest(directory), source, again)
+        return compare_exports(directory, again)
+
+
+def compare_exports(directory: Path, again: Path) -> Reproduction:
+    """Compares every file that the manifest of an export lists with the one made again here.
+
+    Raises:
+        ArtifactError: A manifest is missing or damaged.
+    """
+    manifest = read_manifest(directory)
+    return Reproduction(
+        tuple(
+            _compare(entry.path, directory / entry.path, again / entry.path)
+            for entry in manifest.all_files()
+        ),
+        _manifest_changes(manifest, read_manifest(again)),
+        _tool_changes(manifest),
+    )
 
 
 def _compare(path: str, first: Path, again: Path) -> FileComparison:

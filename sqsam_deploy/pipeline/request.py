@@ -36,6 +36,8 @@ class ExportRequest:
         fp16: Build half-precision artifacts.
         fp32: Build single-precision artifacts.
         every: Build artifacts of all precisions.
+        precision: Precision to build, by its name (--list-runtimes shows each runtime's): those of
+            other packages too, which have no option of their own. May be given several times.
         runtime: Runtime to build for, by its name (--list-runtimes shows them). May be given
             several times. Without it, those that it marks.
     """
@@ -59,6 +61,7 @@ class ExportRequest:
     fp16: bool = False
     fp32: bool = False
     every: Annotated[bool, Parameter(name="--all")] = False
+    precision: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = ()
     runtime: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = ()
 
     def __post_init__(self) -> None:
@@ -83,11 +86,12 @@ class ExportRequest:
         )
 
     def _named_targets(self) -> "tuple[Target, ...]":
-        from sqsam_deploy.networks.precisions import PRECISIONS
+        from sqsam_deploy.networks.precisions import PRECISIONS, find_precision
         from sqsam_deploy.pipeline.targets import default_runtimes, parse_runtimes, targets_for
 
         flags: dict[PrecisionName, bool] = {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}
         # The package that brings a runtime may bring a precision, too.
         runtimes = parse_runtimes(self.runtime) or default_runtimes()
-        wanted = [name for name in PRECISIONS if self.every or flags.get(name)]
-        return targets_for(runtimes, wanted or ["int8"])
+        flagged = [name for name in PRECISIONS if self.every or flags.get(name)]
+        named = [find_precision(name).name for name in self.precision]
+        return targets_for(runtimes, [*flagged, *named] or ["int8"])

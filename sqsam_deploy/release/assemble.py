@@ -100,7 +100,7 @@ def assemble(workspace: Path, request: PublishRequest, manifest: Manifest, name:
         version=content.version,
         published=_now(),
         preset=manifest.preset,
-        licence=manifest.weights.licence,
+        license=manifest.weights.license,
         verification=verification,
         artifacts=artifacts,
         files=file_entries(workspace, sorted(workspace.iterdir())),

@@ -20,7 +20,7 @@ from sqsam_deploy.runtimes.registry import all_runtimes
 #: License identifiers of the Hub that model weights come under; it takes others as "other", with an
 #: identifier of one's own and the name of a file in the repository
 #: (https://huggingface.co/docs/hub/repositories-licenses).
-_HUB_LICENCES = frozenset(
+_HUB_LICENSES = frozenset(
     {
         "agpl-3.0",
         "apache-2.0",
@@ -115,10 +115,10 @@ def _variables(content: CardContent, manifest: Manifest) -> dict[str, object]:
         "photos": content.parity.dataset if content.parity else None,
         "choices": choices,
         "other_tasks": sorted({e.metadata.task for e in manifest.artifacts} - {"segmentation"}),
-        "hub_licence": _hub_licence(manifest.weights.licence),
-        "licence_name": _licence_name(manifest),
-        "licence_file": LICENSE_NAME,
-        "no_licence": _NO_LICENCE,
+        "hub_license": _hub_license(manifest.weights.license),
+        "license_name": _license_name(manifest),
+        "license_file": LICENSE_NAME,
+        "no_license": _NO_LICENSE,
         "tags": _tags(content.artifacts),
         "sbom": SBOM_NAME,
     }
@@ -129,12 +129,12 @@ def license_text(manifest: Manifest) -> str:
     parts = ["# License of the weights\n"]
     for weights in (manifest.weights, manifest.saliency_weights):
         if weights is not None:
-            note = weights.licence or _NO_LICENCE
+            note = weights.license or _NO_LICENSE
             parts.append(f"`{weights.name}`, SHA-256 `{weights.sha256}`:\n\n> {_line(note)}\n")
     return "\n".join(parts)
 
 
-_NO_LICENCE = "The checkpoint carries no license note: ask who trained it before you ship it."
+_NO_LICENSE = "The checkpoint carries no license note: ask who trained it before you ship it."
 
 
 def _line(text: str) -> str:
@@ -173,15 +173,15 @@ def _choices(artifacts: Sequence[ArtifactEntry]) -> Iterator[_Choice]:
             yield _Choice(named, runtime.title, best)
 
 
-def _hub_licence(licence: str | None) -> str:
-    if licence is None:
+def _hub_license(license: str | None) -> str:
+    if license is None:
         return "unknown"
-    return licence.lower() if licence.lower() in _HUB_LICENCES else "other"
+    return license.lower() if license.lower() in _HUB_LICENSES else "other"
 
 
-def _licence_name(manifest: Manifest) -> str:
+def _license_name(manifest: Manifest) -> str:
     """An identifier for what is no license of the Hub: a short note itself, else the model's."""
-    note = manifest.weights.licence or ""
+    note = manifest.weights.license or ""
     text = note if len(note) <= _LONGEST_NAME else f"{manifest.name} license"
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "other"
 

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_document
 from sqsam_deploy.artifact.files import FileEntry, Sha256, sums_text
-from sqsam_deploy.artifact.manifest import FILE_LIMIT
+from sqsam_deploy.artifact.manifest import FILE_LIMIT, LicenseNote
 from sqsam_deploy.artifact.metadata import PrecisionName, RuntimeName
 from sqsam_deploy.artifact.paths import RelativePath, check_relative_path, find_clash
 from sqsam_deploy.errors import ReleaseError
@@ -104,7 +104,7 @@ class Release(Frozen):
     version: VersionText
     published: Timestamp
     preset: str
-    licence: str | None
+    license: LicenseNote
     verification: Verification
     artifacts: tuple[ReleasedArtifact, ...] = Field(max_length=1000)
     files: tuple[FileEntry, ...] = Field(max_length=FILE_LIMIT)

@@ -1,4 +1,4 @@
-"""What a parity report draws: the drift of each gate, and the objects that lost most."""
+"""Drawings of a parity report: the drift of each gate, and the objects that lost most."""
 
 from dataclasses import dataclass
 

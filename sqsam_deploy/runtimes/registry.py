@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points, metadata
+from importlib.metadata import EntryPoint, entry_points
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqsam_deploy._internal.packages import missing_package
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.artifact.provenance import installed_versions
 from sqsam_deploy.errors import ArtifactError, MissingDependencyError, SqsamError, UsageError
@@ -166,18 +167,9 @@ def dependencies_of(runtime: Runtime) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("sqsam_deploy"):
             raise
-        wanted = _extra_of(runtime) or f"pip install {error.name}"
         raise MissingDependencyError(
-            f"the {runtime.name} runtime needs the package '{error.name}': {wanted}"
+            f"the {runtime.name} runtime cannot be used: {missing_package(error.name)}"
         ) from None
-
-
-def _extra_of(runtime: Runtime) -> str | None:
-    """How to install this package's extra of the runtime's name; None where there is none."""
-    extras = metadata("sqsam-deploy").get_all("Provides-Extra") or ()
-    if runtime.name not in extras:
-        return None
-    return f'in a clone of sqsam-deploy, pip install ".[{runtime.name}]" (docs/{runtime.name}.md)'
 
 
 @dataclass(frozen=True)

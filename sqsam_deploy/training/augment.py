@@ -69,7 +69,7 @@ def bounding_window(mask: NDArray[np.uint8]) -> Window:
     return Window(*bounding_box(mask))
 
 
-def centre_crop(
+def center_crop(
     image_hw: tuple[int, int],
     around: Window,
     min_side: float,
@@ -79,7 +79,7 @@ def centre_crop(
 
     The crop's sides are log-uniform between a size that cuts the object a little (0.8 of its
     sides, at least `min_side` of the photo's) and the whole photo, each with its own stretch; its
-    centre lies in the object's box.
+    center lies in the object's box.
 
     Args:
         image_hw: Height and width of the photo.
@@ -96,8 +96,8 @@ def centre_crop(
         low = min(max(min_side, 0.8 * (stop - start) / full), 1.0)
         side = np.clip(low ** (1 - position) * np.exp(rng.normal(0, 0.15)), low, 1.0) * full
         side = max(round(float(side)), 1)
-        centre = rng.uniform(start, stop)
-        first = int(np.clip(round(centre - side / 2), 0, full - side))
+        center = rng.uniform(start, stop)
+        first = int(np.clip(round(center - side / 2), 0, full - side))
         spans.append((first, first + side))
     (left, right), (top, bottom) = spans
     return Window(left, top, right, bottom)
@@ -171,8 +171,8 @@ def _resized(array: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
 
 
-def jitter_colour(
-    image: Image.Image, strength: float, grey: float, rng: np.random.Generator
+def jitter_color(
+    image: Image.Image, strength: float, gray: float, rng: np.random.Generator
 ) -> Image.Image:
     """Random brightness, contrast and tint as one table a channel, then random saturation.
 
@@ -180,14 +180,14 @@ def jitter_colour(
         image: RGB.
         strength: Largest relative change of brightness, contrast and saturation; channels are
             tinted by up to a third of it.
-        grey: Probability that the saturation becomes zero.
+        gray: Probability that the saturation becomes zero.
         rng: Source of randomness.
     """
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
     tint = rng.uniform(1 - strength / 3, 1 + strength / 3, 3)
     levels = (np.arange(256) - 128) * contrast + 128
     table = np.clip(np.outer(tint * brightness, levels), 0, 255).round().astype(np.uint8)
-    if rng.random() < grey:
+    if rng.random() < gray:
         saturation = 0.0
     return ImageEnhance.Color(image.point(table.ravel().tolist())).enhance(float(saturation))
 
@@ -200,6 +200,6 @@ def resize_image(image: NDArray[np.uint8], size: int) -> Image.Image:
 
 def resize_target(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """HxW mask of 0 and 1 to a size x size target: 1 where half of the area is covered."""
-    grey = Image.fromarray(np.ascontiguousarray(mask) * np.uint8(255))
-    covered = np.asarray(grey.resize((size, size), Image.Resampling.BOX)) >= 128
+    gray = Image.fromarray(np.ascontiguousarray(mask) * np.uint8(255))
+    covered = np.asarray(gray.resize((size, size), Image.Resampling.BOX)) >= 128
     return covered.astype(np.uint8)

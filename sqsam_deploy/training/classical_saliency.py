@@ -20,8 +20,8 @@ def spectral_residual(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     from scipy import ndimage
 
     height, width = image.shape[:2]
-    grey = Image.fromarray(image).convert("L").resize((SPECTRAL_SIZE, SPECTRAL_SIZE))
-    spectrum = np.fft.fft2(np.asarray(grey, np.float64))
+    gray = Image.fromarray(image).convert("L").resize((SPECTRAL_SIZE, SPECTRAL_SIZE))
+    spectrum = np.fft.fft2(np.asarray(gray, np.float64))
     amplitude = np.log(np.abs(spectrum) + 1e-9)
     residual = amplitude - ndimage.uniform_filter(amplitude, 3, mode="wrap")
     energy = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
@@ -31,7 +31,7 @@ def spectral_residual(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def frequency_tuned(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Distance of each slightly blurred pixel to the mean colour, in CIE Lab (Achanta, CVPR 2009).
+    """Distance of each slightly blurred pixel to the mean color, in CIE Lab (Achanta, CVPR 2009).
 
     Args:
         image: HxWx3 uint8 RGB.

@@ -249,7 +249,7 @@ def _check_deeper(shallow: ModelConfig, deep: ModelConfig) -> None:
 
 
 def _deeper_name(name: str) -> str | None:
-    """Where a shallow network's tensor goes; None for those that are learnt anew."""
+    """Where a shallow network's tensor goes; None for those that are learned anew."""
     first, second, *rest = [*name.split("."), ""]
     if first == "encoder":
         if second != "levels":

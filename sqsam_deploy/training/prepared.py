@@ -218,5 +218,5 @@ def shrink(photo: MaskedImage, max_side: int) -> MaskedImage:
 
 
 def _shrink_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    grey = Image.fromarray(mask.astype(np.uint8) * 255)
-    return np.asarray(grey.resize(size, Image.Resampling.BOX)) >= 128
+    gray = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(gray.resize(size, Image.Resampling.BOX)) >= 128

@@ -59,8 +59,8 @@ class Augmentation:
         cropping: Probability of a crop around a random object.
         min_crop: Smallest side of a crop, as a share of the photo's.
         flipping: Probability of a mirrored sample.
-        colour: Largest relative change of brightness, contrast and saturation.
-        grey: Probability of a sample without colour.
+        color: Largest relative change of brightness, contrast and saturation.
+        gray: Probability of a sample without color.
         min_target_pixels: Smallest object, in pixels of the low-resolution mask.
         largest: Largest object, as a share of the photo.
         pasting: Share of the scenes with an object of another photo in front (arXiv 2012.07177).
@@ -73,8 +73,8 @@ class Augmentation:
     cropping: float = 0.5
     min_crop: float = 0.25
     flipping: float = 0.5
-    colour: float = 0.3
-    grey: float = 0.05
+    color: float = 0.3
+    gray: float = 0.05
     min_target_pixels: int = 16
     largest: float = 1.0
     pasting: float = 0.0
@@ -214,8 +214,8 @@ AUGMENTATIONS: dict[str, Literal["augmentation", "prompts"]] = {
     "cropping": "augmentation",
     "pasting": "augmentation",
     "flipping": "augmentation",
-    "colour": "augmentation",
-    "grey": "augmentation",
+    "color": "augmentation",
+    "gray": "augmentation",
 }
 
 

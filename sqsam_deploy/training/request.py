@@ -33,7 +33,7 @@ class TrainRequest:
         shares: TOML file whose table [shares] gives each data source its share of the samples.
             Without it, every photo counts the same.
         without: Augmentations to leave out, joined by commas: merging, outlier, cropping, pasting,
-            flipping, colour, grey.
+            flipping, color, gray.
         samples: Number of samples of each stage. Without it, the recipe's.
         batch_size: Number of samples of one step, over all processes. Without it, the recipe's.
         learning_rate: Peak learning rate. Without it, the recipe's.

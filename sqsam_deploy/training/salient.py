@@ -132,12 +132,12 @@ class SaliencyDataset(Dataset[SaliencyBatch]):
         if rng.random() < options.cropping:
             around = augment.bounding_window(mask)
             hw = (mask.shape[0], mask.shape[1])
-            window = augment.centre_crop(hw, around, options.min_crop, rng)
+            window = augment.center_crop(hw, around, options.min_crop, rng)
             image, mask = window.cut(image), window.cut(mask)
         if rng.random() < options.flipping:
             image, mask = augment.mirror(image), augment.mirror(mask)
         resized = augment.resize_image(image, self._config.image_size)
-        pixels = np.asarray(augment.jitter_colour(resized, options.colour, options.grey, rng))
+        pixels = np.asarray(augment.jitter_color(resized, options.color, options.gray, rng))
         return pixels, augment.resize_target(mask, self._config.map_size)
 
 

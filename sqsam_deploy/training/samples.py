@@ -21,7 +21,7 @@ from sqsam_deploy.training import augment
 from sqsam_deploy.training.augment import Window
 from sqsam_deploy.training.prepared import PreparedData
 from sqsam_deploy.training.recipe import SourceWeights, TrainingRecipe
-from sqsam_deploy.training.simulate import Target, draw_prompt, draws_nothing
+from sqsam_deploy.training.simulate import TargetObject, draw_prompt, draws_nothing
 
 #: Most objects of one photo to choose from; unpacking SA-1B's hundred would take 0.1 s.
 MAX_OBJECTS = 16
@@ -123,7 +123,7 @@ class SampleSource:
         scene = self._draw_scene(rng)
         image = augment.resize_image(scene.image, self._config.image_size)
         options = self._recipe.augmentation
-        pixels = np.asarray(augment.jitter_colour(image, options.colour, options.grey, rng))
+        pixels = np.asarray(augment.jitter_color(image, options.color, options.gray, rng))
         return [
             self._draw_sample(pixels, scene, first=slot == 0, rng=rng)
             for slot in range(self._recipe.objects_per_image)
@@ -139,7 +139,7 @@ class SampleSource:
         if rng.random() < options.cropping:
             hw = (scene.image.shape[0], scene.image.shape[1])
             around = augment.bounding_window(scene.masks[0])
-            window = augment.centre_crop(hw, around, options.min_crop, rng)
+            window = augment.center_crop(hw, around, options.min_crop, rng)
             visible = [mask for mask in scene.masks if self._visible(mask, window)]
             if self._visible(scene.masks[0], window):
                 scene = scene.cut(window, visible)
@@ -186,7 +186,7 @@ class SampleSource:
             mask, prompt = max(scene.masks, key=np.count_nonzero), Prompt()
         else:
             mask = scene.masks[0 if first else int(rng.integers(len(scene.masks)))]
-            prompt = draw_prompt(Target(mask, scene.background), mix, rng)
+            prompt = draw_prompt(TargetObject(mask, scene.background), mix, rng)
         encoded = encode_prompt(prompt, (mask.shape[0], mask.shape[1]), self._config)
         return Sample(pixels, encoded, augment.resize_target(mask, self._config.mask_size))
 

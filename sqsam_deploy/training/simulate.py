@@ -20,7 +20,7 @@ from sqsam_deploy.training.recipe import PromptMix
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetObject:
     """An object to ask for.
 
     Attributes:
@@ -32,7 +32,7 @@ class Target:
     background: NDArray[np.uint8]
 
 
-def draw_prompt(target: Target, mix: PromptMix, rng: np.random.Generator) -> Prompt:
+def draw_prompt(target: TargetObject, mix: PromptMix, rng: np.random.Generator) -> Prompt:
     """A prompt for one object. The empty prompt is left to `draws_nothing`.
 
     Args:
@@ -56,7 +56,9 @@ def draws_nothing(mix: PromptMix, rng: np.random.Generator) -> bool:
     return bool(rng.random() < mix.nothing)
 
 
-def _clicks_prompt(target: Target, count: int, mix: PromptMix, rng: np.random.Generator) -> Prompt:
+def _clicks_prompt(
+    target: TargetObject, count: int, mix: PromptMix, rng: np.random.Generator
+) -> Prompt:
     mask = target.mask
     points, labels = [draw_clicks(mask, count, rng)], [FOREGROUND] * count
     if count >= 2 and rng.random() < mix.outlier:
@@ -71,7 +73,7 @@ def _clicks_prompt(target: Target, count: int, mix: PromptMix, rng: np.random.Ge
     return Prompt(np.concatenate(points), np.array(labels, np.int64))
 
 
-def _box_and_clicks(target: Target, mix: PromptMix, rng: np.random.Generator) -> Prompt:
+def _box_and_clicks(target: TargetObject, mix: PromptMix, rng: np.random.Generator) -> Prompt:
     clicks = _clicks_prompt(target, int(rng.integers(1, 4)), mix, rng)
     return Prompt(clicks.point_coords, clicks.point_labels, draw_box(target.mask, mix, rng))
 

@@ -31,7 +31,7 @@ Execution = Literal["eager", "compiled"]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run is carried out; nothing here changes what is learnt, except the time budget.
+    """How a run is carried out; nothing here changes what is learned, except the time budget.
 
     Args:
         output: Folder of the run's state, weights and log.
@@ -64,6 +64,7 @@ class Trainer:
         processes: Processes,
         initial_weights: dict[str, Tensor] | None = None,
         report: Callable[[LogRow], None] = lambda row: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Builds the network and resumes from the output folder's state, if there is one.
 
@@ -74,12 +75,14 @@ class Trainer:
             initial_weights: Weights to start from in place of random ones, by name; those that the
                 network does not have, or has in another shape, are left out.
             report: Called with every row of the log, in the leading process.
+            clock: Seconds since some moment, for the time budget.
 
         Raises:
             UsageError: The folder holds the run of another recipe, or no initial weight fits.
             CheckpointError: The folder's state is damaged.
         """
         self._task, self._options, self._processes, self._report = task, options, processes, report
+        self._clock = clock
         self._plan = task.recipe.optimization
         torch.manual_seed(self._plan.seed)
         self._model = _channels_last(task.new_model().to(processes.device))
@@ -109,9 +112,9 @@ class Trainer:
         meter = _Meter(self._plan.batch_size, self._task.loss_names)
         if self._compares and self._step == 0 and self._processes.leads:
             self._log_start()
-        started, first = time.monotonic() - self._seconds, self._step
+        started, first = self._clock() - self._seconds, self._step
         for batch in self._batches():
-            self._seconds = time.monotonic() - started
+            self._seconds = self._clock() - started
             progress = self._progress()
             if progress >= 1:
                 break

@@ -7,15 +7,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sqsam_deploy._internal import workers as module
 from sqsam_deploy._internal.progress import SilentSteps, Steps
 from sqsam_deploy._internal.workers import open_workers
 from sqsam_deploy.errors import ArtifactError, GateError
 from tests.fakes import RecordedSteps
+from tests.limits import on_cores
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 SLEEPER = """
@@ -25,7 +26,6 @@ from sqsam_deploy._internal.progress import SilentSteps
 def job(steps):
     pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
     time.sleep(60)
-workers.worker_count = lambda: 2
 with workers.open_workers(SilentSteps()) as forked:
     forked.start(job, 1.0)
     forked.results()
@@ -33,8 +33,9 @@ with workers.open_workers(SilentSteps()) as forked:
 
 
 @pytest.fixture
-def two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "worker_count", lambda: 2)
+def two() -> Iterator[None]:
+    with on_cores(2):
+        yield
 
 
 def _named(name: str, steps: Steps) -> tuple[str, int]:
@@ -99,10 +100,9 @@ def test_results_come_in_the_order_the_jobs_were_handed_over(two: None) -> None:
     assert sorted(said.begun) == ["a", "b", "c", "d"]
 
 
-def test_with_one_core_everything_happens_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "worker_count", lambda: 1)
+def test_with_one_core_everything_happens_here() -> None:
     said = RecordedSteps()
-    with open_workers(said) as workers:
+    with on_cores(1), open_workers(said) as workers:
         for name in ("a", "b"):
             workers.start(functools.partial(_named, name), 1.0)
         assert workers.results() == [("a", os.getpid()), ("b", os.getpid())]

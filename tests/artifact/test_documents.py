@@ -115,8 +115,8 @@ def test_metadata_of_a_network_that_nothing_can_hold_is_refused(change) -> None:
 
 
 @pytest.mark.parametrize("content", ["3\n", "[]\n", '{"fingerprint": "f"}\n{"image": 3}\n', DEEP])
-def test_a_journal_that_cannot_be_used_is_begun_anew(content, tmp_path) -> None:
-    path = tmp_path / "journal"
+def test_a_resume_log_that_cannot_be_used_is_begun_anew(content, tmp_path) -> None:
+    path = tmp_path / "log"
     path.write_text(content)
     with ResumeLog(path, "f") as log:
         assert log.done == {}

@@ -1,6 +1,10 @@
-"""Small result files for the tests, made by hand."""
+"""Small result files for the tests, made by hand, and a small network to measure."""
+
+from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.parser
 
 from sqsam_deploy.benchmark.noise import concluded
 from sqsam_deploy.benchmark.result import (
@@ -52,3 +56,18 @@ def result(*measurements: Measurement, **changes) -> BenchmarkResult:
         measurements=concluded(measurements, environment),
         **{**usual, **changes},
     )
+
+
+def write_product(path: Path, side: int, after: str = "Identity(product)") -> Path:
+    """An ONNX file: a square matrix `x` times a constant one, then what comes `after`."""
+    shape = f"float[{side},{side}]"
+    model = onnx.parser.parse_model(f"""
+        <ir_version: 8, opset_import: ["" : 17]>
+        product ({shape} x) => ({shape} y) {{
+            product = MatMul (x, w)
+            y = {after}
+        }}""")
+    weights = np.ones((side, side), np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    onnx.save(model, path)
+    return path

@@ -3,10 +3,7 @@ import shutil
 import time
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from sqsam_deploy.benchmark.compare import compare_interleaved
 from sqsam_deploy.benchmark.macs import preset_work
@@ -14,7 +11,7 @@ from sqsam_deploy.benchmark.measure import MeasurementPlan, measure, step_count,
 from sqsam_deploy.benchmark.subjects import RunnableSubject
 from sqsam_deploy.benchmark.suite import measure_pairs
 from sqsam_deploy.errors import ArtifactError, UsageError
-from tests.benchmark.results import subject
+from tests.benchmark.results import subject, write_product
 from tests.fakes import RecordedSteps
 
 
@@ -26,12 +23,7 @@ def products(tmp_path_factory):
 
 
 def _product(path, side):
-    weights = numpy_helper.from_array(np.ones((side, side), np.float32), "w")
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [side, side]) for name in "xy"]
-    node = helper.make_node("MatMul", ["x", "w"], ["y"])
-    graph = helper.make_graph([node], "g", values[:1], values[1:], [weights])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, path)
+    write_product(path, side)
     of = subject(path.name, "peer", runtime="onnx", precision="fp32", preset=None, macs=side**3)
     return RunnableSubject(of, "plain", str(path))
 

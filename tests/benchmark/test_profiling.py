@@ -1,30 +1,16 @@
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from sqsam_deploy.benchmark.jobs import Job
 from sqsam_deploy.benchmark.profile import take_profile
 from sqsam_deploy.runtimes.onnx.profile import read_trace
 from sqsam_deploy.runtimes.profiling import OTHERS, Event, add_up
+from tests.benchmark.results import write_product
 
 
 @pytest.fixture
 def product(tmp_path):
-    """A 256x256 product and a ReLU, in ONNX."""
-    weights = numpy_helper.from_array(np.ones((256, 256), np.float32), "w")
-    shape = [256, 256]
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"]), helper.make_node("Erf", ["y"], ["z"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("z", TensorProto.FLOAT, shape)],
-        [weights],
-    )
-    path = tmp_path / "product.onnx"
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, path)
-    return path
+    """A 256x256 product and an error function, in ONNX."""
+    return write_product(tmp_path / "product.onnx", 256, "Erf(product)")
 
 
 def test_kinds_are_added_up_and_the_rest_belongs_to_the_runtime():

@@ -80,6 +80,12 @@ FP32 = {("executorch", "fp32"), ("coreml", "fp32"), ("onnx", "fp32")}
         (("--fp16",), FP16, {}),
         (("--fp32", "--fp16"), FP16 | FP32, {}),
         (("--all",), INT8 | FP16 | FP32, {}),
+        (("--precision", "int8-weights"), {("coreml", "int8-weights")}, {}),
+        (
+            ("--fp32", "--precision", "fp16", "--precision", "fp32", "--runtime", "onnx"),
+            {("onnx", "fp16"), ("onnx", "fp32")},
+            {},
+        ),
         (("--runtime", "onnx"), {("onnx", "int8")}, {}),
         (
             ("--runtime", "onnx", "--runtime", "executorch-coreml", "--fp16"),

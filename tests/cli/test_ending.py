@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy.cli import inspect as command
+from sqsam_deploy.cli._app import make_app, run
 from sqsam_deploy.datasets import bundled_dataset
 from tests.commands import run_command
 
@@ -30,23 +30,25 @@ def _start(*words: object, **environment: str) -> subprocess.CompletedProcess[st
 
 @pytest.fixture
 def end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Lets `sqsam-inspect` meet an exception; returns its exit code and what it printed."""
+    """Lets a command meet an exception; returns its exit code and what it printed."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(sys, "argv", ["sqsam-inspect"])
 
-    def run(error: BaseException) -> tuple[int, str]:
-        def fail(path: Path) -> None:
+    def meet(error: BaseException) -> tuple[int, str]:
+        app = make_app("sqsam-inspect", "")
+
+        @app.default
+        def fail() -> None:
             raise error
 
-        monkeypatch.setattr("sqsam_deploy.cli._inspection.examine", fail)
-        monkeypatch.setattr(sys, "argv", ["sqsam-inspect", "x"])
         with pytest.raises(SystemExit) as ended:
-            command.main()
+            run(app)
         shown = capsys.readouterr()
         assert shown.out == ""
         return ended.value.code, shown.err
 
-    return run
+    return meet
 
 
 def test_what_nobody_expected_is_one_sentence_and_a_file_to_report(end, tmp_path: Path) -> None:
@@ -149,6 +151,23 @@ def test_help_explains_every_option(verb: str) -> None:
         # A name, then its text after two blanks at least.
         assert re.match(r"(\*\s+)?\S.*?\s{2,}\S", row), row
     assert "<bool>" not in shown.stdout
+
+
+def test_help_imports_no_heavy_package() -> None:
+    code = (
+        "import contextlib, importlib, sys\n"
+        "for verb in sys.argv[1:]:\n"
+        "    sys.argv = [f'sqsam-{verb}', '--help']\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        importlib.import_module(f'sqsam_deploy.cli.{verb}').main()\n"
+        "heavy = {'torch', 'numpy', 'pydantic', 'scipy', 'matplotlib', 'executorch', 'coremltools',"
+        " 'onnx', 'onnxruntime'}\n"
+        "sys.exit(f'imported: {loaded}' if (loaded := heavy & set(sys.modules)) else 0)\n"
+    )
+    command = [sys.executable, "-c", code, *VERBS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(f"Usage: sqsam-{verb} " in done.stdout for verb in VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)

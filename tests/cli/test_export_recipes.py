@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -167,13 +165,3 @@ def test_checking_a_directory_without_a_manifest(command: Run, tmp_path: Path) -
     done = command("export", "--check-reproducible", tmp_path)
     assert done.returncode == 3, done.stderr
     assert "has no manifest.json" in done.stderr
-
-
-def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, sqsam_deploy.cli.export\n"
-        "heavy = {'torch', 'numpy', 'pydantic', 'scipy', 'executorch', 'coremltools', 'onnx'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

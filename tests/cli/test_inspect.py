@@ -1,6 +1,8 @@
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,6 @@ from sqsam_deploy.checkpoint import save_checkpoint
 from sqsam_deploy.cli import inspect as command
 from sqsam_deploy.errors import ArtifactError, CheckpointError
 from sqsam_deploy.model.config import NANO
-from sqsam_deploy.model.description import describe
 from sqsam_deploy.model.network import SqueezeSAM
 from tests.commands import run_command
 from tests.fakes import AGREEMENT, entry, write_export
@@ -21,7 +22,7 @@ from tests.fakes import AGREEMENT, entry, write_export
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     torch.manual_seed(0)
-    save_checkpoint(SqueezeSAM(NANO), path, {"licence": "CC0-1.0", "note": "[red]\x1b[31mx"})
+    save_checkpoint(SqueezeSAM(NANO), path, {"license": "CC0-1.0", "note": "[red]\x1b[31mx"})
     return path
 
 
@@ -47,7 +48,7 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def test_checkpoint_shows_network_file_and_folding(weights: Path) -> None:
     text = _output(weights)
-    for fact in ("nano", "safetensors, own layout", "float32", "licence", "CC0-1.0"):
+    for fact in ("nano", "safetensors, own layout", "float32", "license", "CC0-1.0"):
         assert fact in text
     lines = [line.split() for line in text.splitlines()]
     norm = "encoder.stem.0.norm"
@@ -83,12 +84,11 @@ def test_export_directory_lists_artifacts(name: str, export: Path) -> None:
 
 
 def test_artifact_shows_embedded_metadata_and_recorded_agreement(
-    export: Path, monkeypatch: pytest.MonkeyPatch
+    export: Path, tiny_artifact: Callable[[str], Path]
 ) -> None:
-    embedded = describe(NANO, runtime="onnx", precision="int8", weights_sha256="a" * 64)
-    monkeypatch.setattr("sqsam_deploy.cli._inspection.read_metadata", lambda path: embedded)
+    shutil.copyfile(tiny_artifact("tiny-int8.onnx"), export / "nano-int8.onnx")
     text = _output(export / "nano-int8.onnx")
-    for fact in ("onnx, int8", "a" * 64, "clicks-box", "point_coords", "1x8x2", "0.9876"):
+    for fact in ("onnx, int8", "1" * 64, "clicks-box", "point_coords", "1x8x2", "0.9876"):
         assert fact in text
 
 

@@ -1,12 +1,11 @@
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
 from PIL import Image
 
 from sqsam_deploy.checkpoint import save_checkpoint
@@ -15,7 +14,8 @@ from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.predictor import Predictor
 from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.runtimes import open_session
-from tests.cli.release_fixtures import Command, Said
+from tests.commands import Command, Done, run_command
+from tests.saliency.test_onnx_model import write_network
 
 
 @pytest.fixture(scope="module")
@@ -37,24 +37,17 @@ def photo(tmp_path) -> Path:
 @pytest.fixture
 def brightness(tmp_path) -> Path:
     """A saliency network for which bright is salient."""
-    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 30, 40))
-    saliency = helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 1, 30, 40))
-    axes = helper.make_tensor("axes", TensorProto.INT64, (1,), [1])
-    node = helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=1)
-    graph = helper.make_graph([node], "brightness", [image], [saliency], [axes])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.save(model, tmp_path / "brightness.onnx")
-    return tmp_path / "brightness.onnx"
+    return write_network(tmp_path / "brightness.onnx", size="30,40")
 
 
 @pytest.fixture
-def run(monkeypatch, capsys) -> Command:
-    return Command("sqsam_deploy.cli.predict", monkeypatch, capsys)
+def run() -> Command:
+    return partial(run_command, "predict")
 
 
 def test_a_click_gives_three_pictures_of_the_photos_size(run, weights, photo, tmp_path):
     result = run(weights, photo, "--click", "60,30", "-o", tmp_path / "out")
-    assert result.code == 0, result.error
+    assert result.code == 0, result.stderr
     mask = np.asarray(Image.open(tmp_path / "out" / "photo-mask.png"))
     cutout = np.asarray(Image.open(tmp_path / "out" / "photo-cutout.png"))
     assert mask.shape == (60, 80)
@@ -67,7 +60,7 @@ def test_auto_gives_clicks_and_box_and_shows_the_mask_most_like_the_salient_blob
     run, weights, photo, brightness, tmp_path
 ):
     auto = run(weights, photo, "--auto", "--saliency", brightness, "-o", tmp_path)
-    assert auto.code == 0, auto.error
+    assert auto.code == 0, auto.stderr
     # The bright square is 50..69 x 20..39: its center, those of its quarters, and its box.
     clicks = [(59.5, 29.5), (54.5, 24.5), (64.5, 24.5), (54.5, 34.5), (64.5, 34.5)]
     predictor = Predictor(open_session(weights, 1))
@@ -88,7 +81,7 @@ def test_clicks_beside_auto_are_added_to_those_that_saliency_picked(
     by_hand = run(weights, photo, *options, "-o", tmp_path / "hand")
     auto = ("--auto", "--saliency", brightness, "--click", "5,6")
     started = run(weights, photo, *auto, "-o", tmp_path / "auto")
-    assert by_hand.out.splitlines()[0] == started.out.splitlines()[0]
+    assert by_hand.stdout.splitlines()[0] == started.stdout.splitlines()[0]
     pictures = [tmp_path / way / "photo-mask.png" for way in ("auto", "hand")]
     np.testing.assert_array_equal(*(np.asarray(Image.open(path)) for path in pictures))
 
@@ -123,11 +116,11 @@ def test_wrong_usage_is_one_sentence(run, weights, photo, options, named):
     assert_one_sentence(said, 2, named)
 
 
-def assert_one_sentence(said: Said, code: int, named: str) -> None:
+def assert_one_sentence(said: Done, code: int, named: str) -> None:
     assert said.code == code
-    assert named in said.error
-    assert said.error.startswith("error: ")
-    assert said.error.count("\n") == 1
+    assert named in said.stderr
+    assert said.stderr.startswith("error: ")
+    assert said.stderr.count("\n") == 1
 
 
 def test_a_photo_that_is_none_is_named(run, weights, tmp_path):
@@ -138,11 +131,11 @@ def test_a_photo_that_is_none_is_named(run, weights, tmp_path):
 def test_of_a_reduced_photo_clicks_are_in_the_pixels_of_the_file(
     run, weights, photo, tmp_path, monkeypatch
 ):
-    """As a photo of 200 megapixels is, here with a limit of 2,000 pixels."""
+    """As a photo of 200 megapixels is; here the limit is small, so that the photo can be."""
     monkeypatch.setattr("sqsam_deploy.datasets.images.FULL_PIXELS", 2000)
     said = run(weights, photo, "--click", "60,50", "--box", "40,10,75,45", "-o", tmp_path)
     assert said.code == 0
-    assert "40x30" in said.error
+    assert "40x30" in said.stderr
     predictor = Predictor(open_session(weights))
     predictor.set_image(np.asarray(Image.open(photo).reduce(2)))
     prompt = Prompt(box=(20, 5, 37.5, 22.5)).with_click(30, 25, 1)
@@ -163,15 +156,15 @@ def folder(photo) -> Path:
 def test_of_a_folder_every_photo_is_cut_out(run, weights, brightness, folder, photo, tmp_path):
     auto = ("--auto", "--saliency", brightness)
     said = run(weights, folder, *auto, "-o", folder / "out")
-    assert said.code == 0, said.error
-    assert len(said.out.splitlines()) == 4
+    assert said.code == 0, said.stderr
+    assert len(said.stdout.splitlines()) == 4
     masks = {p.relative_to(folder / "out").as_posix() for p in folder.rglob("*-mask.png")}
     assert masks == {"a.jpg-mask.png", "a.png-mask.png", "trip/a-mask.png"}
     assert run(weights, photo, *auto, "-o", tmp_path).code == 0
     alone = (tmp_path / "photo-mask.png").read_bytes()
     assert (folder / "out" / "trip" / "a-mask.png").read_bytes() == alone
     again = run(weights, folder, *auto, "-o", folder / "out")
-    assert again.out == said.out
+    assert again.stdout == said.stdout
 
 
 def test_a_bad_photo_of_a_folder_is_counted_and_the_others_are_written(
@@ -180,8 +173,8 @@ def test_a_bad_photo_of_a_folder_is_counted_and_the_others_are_written(
     (folder / "bad.jpg").write_bytes(b"no photo")
     said = run(weights, folder, "-o", tmp_path / "out")
     assert said.code == 3
-    assert "1 of 4 photos" in said.error
-    assert "bad.jpg" in said.error.splitlines()[-1]
+    assert "1 of 4 photos" in said.stderr
+    assert "bad.jpg" in said.stderr.splitlines()[-1]
     assert len(list((tmp_path / "out").rglob("*-overlay.png"))) == 3
 
 

@@ -1,15 +1,17 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.cli.release_fixtures import Command, ExportBuilder
+from tests.commands import Command, run_command
+from tests.release.export_builder import ExportBuilder
 
 
 @pytest.fixture
-def publish(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def publish(monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.delenv("SQSAM_STORE", raising=False)
-    return Command("sqsam_deploy.cli.publish", monkeypatch, capsys)
+    return partial(run_command, "publish")
 
 
 @pytest.fixture
@@ -20,11 +22,11 @@ def export(tmp_path: Path) -> Path:
 def test_publishing_says_what_is_where(publish: Command, export: Path, tmp_path: Path) -> None:
     said = publish(export, tmp_path / "store", "--release", "1.0.0", "--tag", "stable")
     assert said.code == 0
-    assert f"squeezesam-nano 1.0.0 is in {tmp_path / 'store'}: 4 artifacts" in said.out
-    assert "not signed" in said.error
+    assert f"squeezesam-nano 1.0.0 is in {tmp_path / 'store'}: 4 artifacts" in said.stdout
+    assert "not signed" in said.stderr
     index = json.loads((tmp_path / "store" / "index.json").read_bytes())
     assert index["models"]["squeezesam-nano"]["tags"] == {"latest": "1.0.0", "stable": "1.0.0"}
-    assert "already" in publish(export, tmp_path / "store", "--release", "1.0.0").out
+    assert "already" in publish(export, tmp_path / "store", "--release", "1.0.0").stdout
 
 
 def test_failed_gate_is_exit_code_1(publish: Command, export: Path, tmp_path: Path) -> None:
@@ -33,10 +35,10 @@ def test_failed_gate_is_exit_code_1(publish: Command, export: Path, tmp_path: Pa
     )
     said = publish(export, tmp_path / "store", "--release", "1.0.0")
     assert said.code == 1
-    assert said.error.splitlines()[-1].startswith("error: the parity gate did not pass")
+    assert said.stderr.splitlines()[-1].startswith("error: the parity gate did not pass")
     allowed = publish(export, tmp_path / "store", "--release", "1.0.0", "--allow-unverified")
     assert allowed.code == 0
-    assert "warning: unverified, the parity gate did not pass" in allowed.error
+    assert "warning: unverified, the parity gate did not pass" in allowed.stderr
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_wrong_usage_is_exit_code_2(
 ) -> None:
     said = publish(export, tmp_path / "store", *options)
     assert said.code == 2
-    assert reason in said.error
+    assert reason in said.stderr
     assert not (tmp_path / "store" / "models").exists()
 
 
@@ -64,7 +66,7 @@ def test_directory_that_does_not_match_is_exit_code_3(
     (export / "nano-int8.pte").write_bytes(b"other")
     said = publish(export, tmp_path / "store", "--release", "1.0.0")
     assert said.code == 3
-    assert "nano-int8.pte has 5 bytes where the manifest says 5000" in said.error
+    assert "nano-int8.pte has 5 bytes where the manifest says 5000" in said.stderr
 
 
 def test_tag_moves_and_index_is_rebuilt(publish: Command, export: Path, tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_tag_moves_and_index_is_rebuilt(publish: Command, export: Path, tmp_path
     before = (store / "index.json").read_bytes()
     (store / "index.json").unlink()
     said = publish("rebuild-index", store)
-    assert said.out == "index.json lists 1 versions of 1 models\n"
+    assert said.stdout == "index.json lists 1 versions of 1 models\n"
     assert (store / "index.json").read_bytes() == before
     assert publish("tag", store, "squeezesam-nano@2.0.0", "stable").code == 3
     assert publish("tag", store, "squeezesam-nano", "stable").code == 2
@@ -84,10 +86,10 @@ def test_tag_moves_and_index_is_rebuilt(publish: Command, export: Path, tmp_path
 def test_help_names_the_other_commands(publish: Command) -> None:
     said = publish("--help")
     assert said.code == 0
-    assert "rebuild-index" in said.out
+    assert "rebuild-index" in said.stdout
 
 
 def test_version_alone_is_the_programs(publish: Command) -> None:
     from sqsam_deploy import version
 
-    assert publish("--version").out == f"sqsam-deploy {version.__version__}\n"
+    assert publish("--version").stdout == f"sqsam-deploy {version.__version__}\n"

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from semver import Version
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.store import FolderStore
-from tests.cli.release_fixtures import Command, ExportBuilder
+from tests.commands import Command, run_command
+from tests.release.export_builder import ExportBuilder
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +26,13 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pull(
-    published: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Command:
+def pull(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """`sqsam-pull` in an empty project, with store and cache named by the environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SQSAM_STORE", str(published))
     monkeypatch.setenv("SQSAM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
-    return Command("sqsam_deploy.cli.pull", monkeypatch, capsys)
+    return partial(run_command, "pull")
 
 
 def digest_of(directory: Path) -> dict[str, bytes]:
@@ -45,8 +42,8 @@ def digest_of(directory: Path) -> dict[str, bytes]:
 def test_bare_name_brings_the_latest_version(pull: Command, tmp_path: Path) -> None:
     said = pull("squeezesam-nano")
     assert said.code == 0
-    assert "squeezesam-nano 1.1.0 is in squeezesam-nano" in said.out
-    assert "hashes verified; the release is not signed" in said.error
+    assert "squeezesam-nano 1.1.0 is in squeezesam-nano" in said.stdout
+    assert "hashes verified; the release is not signed" in said.stderr
     assert (tmp_path / "squeezesam-nano" / "nano-int8.mlpackage" / "Manifest.json").is_file()
 
 
@@ -79,13 +76,13 @@ def test_offline_uses_the_cache(pull: Command, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "squeezesam-nano")
     said = pull("squeezesam-nano", "--offline")
     assert said.code == 0
-    assert "was 1.1.0 when it was last seen" in said.error
+    assert "was 1.1.0 when it was last seen" in said.stderr
 
 
 def test_list_shows_versions_tags_and_what_is_in_them(pull: Command) -> None:
     said = pull("list", "squeezesam-nano")
     assert said.code == 0
-    rows = [line for line in said.out.splitlines() if "squeezesam-nano" in line]
+    rows = [line for line in said.stdout.splitlines() if "squeezesam-nano" in line]
     assert "1.1.0" in rows[0]
     assert "latest" in rows[0]
     assert "1.0.0" in rows[1]
@@ -95,10 +92,10 @@ def test_list_shows_versions_tags_and_what_is_in_them(pull: Command) -> None:
 def test_diff_shows_what_changed(pull: Command) -> None:
     said = pull("diff", "squeezesam-nano@1.0.0", "@1.1.0")
     assert said.code == 0
-    changed = [line for line in said.out.splitlines() if "nano-int8.onnx" in line]
+    changed = [line for line in said.stdout.splitlines() if "nano-int8.onnx" in line]
     assert "changed" in changed[0]
     assert "+0.21 [+0.05, +0.37]" in changed[0]
-    same = pull("diff", "squeezesam-nano@1.0.0", "squeezesam-nano@1.0.0").out
+    same = pull("diff", "squeezesam-nano@1.0.0", "squeezesam-nano@1.0.0").stdout
     assert "changed" not in same
 
 
@@ -123,9 +120,9 @@ def test_each_mistake_is_one_sentence_and_its_exit_code(
 ) -> None:
     said = pull(*arguments)
     assert said.code == code
-    assert reason in said.error
-    assert said.error.startswith("error: ")
-    assert said.error.count("\n") == 1
+    assert reason in said.stderr
+    assert said.stderr.startswith("error: ")
+    assert said.stderr.count("\n") == 1
     assert not (tmp_path / "squeezesam-nano").exists()
 
 
@@ -133,7 +130,7 @@ def test_no_store_is_said(pull: Command, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("SQSAM_STORE")
     said = pull("squeezesam-nano")
     assert said.code == 2
-    assert "--store URL, or the variable SQSAM_STORE" in said.error
+    assert "--store URL, or the variable SQSAM_STORE" in said.stderr
 
 
 def test_pulling_needs_no_machine_learning_library(published: Path, tmp_path: Path) -> None:

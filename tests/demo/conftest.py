@@ -42,7 +42,7 @@ class Discs(Session):
         return {"low_res_masks": masks, "iou_predictions": np.array([[0.9, 0.3, 0.2, 0.1]])}
 
 
-class MiddleHeat:
+class MiddleSaliency:
     """What lies in the middle is salient."""
 
     def saliency_map(self, image: np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ def session() -> Discs:
 
 @pytest.fixture
 def studio(session) -> Studio:
-    return Studio(session, MiddleHeat())
+    return Studio(session, MiddleSaliency())
 
 
 HOSTS = ["127.0.0.1", "localhost", "testserver"]

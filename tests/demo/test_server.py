@@ -15,7 +15,7 @@ from sqsam_deploy.datasets.images import decode_image
 from sqsam_deploy.demo.server import build_app
 from sqsam_deploy.demo.serving import HEADERS, SILENT_SECONDS, listen
 from sqsam_deploy.demo.studio import Limits, Studio
-from tests.demo.conftest import HOSTS, Discs, MiddleHeat, served
+from tests.demo.conftest import HOSTS, Discs, MiddleSaliency, served
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_the_example_is_a_photo(client):
 
 
 def client_of(session=None, **options) -> TestClient:
-    studio = Studio(session or Discs(), MiddleHeat(), **options)
+    studio = Studio(session or Discs(), MiddleSaliency(), **options)
     return TestClient(build_app(studio, "nano", HOSTS))
 
 
@@ -337,7 +337,7 @@ def test_every_answer_says_that_it_is_not_to_be_sniffed_and_may_load_nothing(pho
     def crash(content, name):
         raise RuntimeError
 
-    app = build_app(Studio(Discs(), MiddleHeat(), decode=crash), "nano", HOSTS)
+    app = build_app(Studio(Discs(), MiddleSaliency(), decode=crash), "nano", HOSTS)
     asked = {
         200: ask("/"),
         400: ask("/", host="evil.example"),
@@ -360,7 +360,7 @@ def test_every_answer_says_that_it_is_not_to_be_sniffed_and_may_load_nothing(pho
 def test_unfinished_uploads_are_dropped_and_hold_up_nobody(photo):
     limits = Limits(uploads=2, seconds=3, stalled_seconds=0.5)
     half = ask("/photos", "POST", body=photo)[:-100]
-    with served(build_app(Studio(Discs(), MiddleHeat(), limits), "nano", HOSTS)) as port:
+    with served(build_app(Studio(Discs(), MiddleSaliency(), limits), "nano", HOSTS)) as port:
         held = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(6)]
         for connection in held:
             connection.sendall(half)
@@ -374,7 +374,7 @@ def test_unfinished_uploads_are_dropped_and_hold_up_nobody(photo):
 @pytest.mark.slow
 def test_a_dripping_upload_is_dropped(photo):
     limits = Limits(seconds=1, stalled_seconds=0.5)
-    app = build_app(Studio(Discs(), MiddleHeat(), limits), "nano", HOSTS)
+    app = build_app(Studio(Discs(), MiddleSaliency(), limits), "nano", HOSTS)
     with served(app) as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(ask("/photos", "POST", body=photo)[:-1000])
         connection.settimeout(0.1)

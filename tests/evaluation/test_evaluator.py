@@ -1,6 +1,7 @@
 """One image through sessions whose answers are known."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -8,11 +9,10 @@ import torch
 
 from sqsam_deploy.datasets import Dataset
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.evaluation import evaluator as evaluator_module
-from sqsam_deploy.evaluation import segmenters as segmenters_module
 from sqsam_deploy.evaluation.evaluator import Evaluator, open_scene
 from sqsam_deploy.evaluation.segmenters import SessionSegmenter
 from sqsam_deploy.model.config import NANO
+from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.runtimes.session import Session
 
 
@@ -73,24 +73,28 @@ def test_prompts_do_not_depend_on_what_was_evaluated_before(plan, segmenters, sm
     assert [r.objects for r in first] == [r.objects for r in second]
 
 
-def test_each_image_is_decoded_once_and_each_prompt_encoded_once(
-    plan, sessions, segmenters, small_dataset, monkeypatch
-):
-    counts = {"load_annotated": 0, "prepare_image": 0, "encode_prompt": 0}
-    for name in counts:
-        module = evaluator_module if name == "load_annotated" else segmenters_module
-        original = getattr(module, name)
+class Counting(SessionSegmenter):
+    """Keeps the photos and prompts that it is given."""
 
-        def counted(*args, name=name, original=original):
-            counts[name] += 1
-            return original(*args)
+    photos: ClassVar[list[np.ndarray]] = []
+    prompts: ClassVar[list[Prompt]] = []
 
-        monkeypatch.setattr(module, name, counted)
+    def prepare(self, image):
+        self.photos.append(image)
+        return super().prepare(image)
+
+    def encode(self, prompt, image_hw):
+        self.prompts.append(prompt)
+        return super().encode(prompt, image_hw)
+
+
+def test_each_image_is_prepared_once_and_each_prompt_encoded_once(plan, sessions, small_dataset):
     record = small_dataset.images[0]
-    Evaluator(plan, segmenters).evaluate(record)
+    both = {name: Counting(session) for name, session in sessions.items()}
+    Evaluator(plan, both).evaluate(record)
     prompts = 3 * len(record.objects)
-    assert counts == {"load_annotated": 1, "prepare_image": 1, "encode_prompt": prompts}
-    assert sessions["int8"].calls == prompts
+    assert (len(Counting.photos), len(Counting.prompts)) == (1, prompts)
+    assert sessions["float"].calls == sessions["int8"].calls == prompts
 
 
 def test_a_broken_image_is_named_and_the_others_go_on(plan, segmenters, small_dataset, tmp_path):

@@ -1,4 +1,4 @@
-"""The whole job on COCO and LVIS files, with sessions whose answers are known."""
+"""The whole job on COCO and LVIS files, with artifacts whose answers are known."""
 
 import json
 from dataclasses import replace
@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from sqsam_deploy.datasets import open_dataset, subset
-from sqsam_deploy.evaluation import discovery
-from sqsam_deploy.evaluation import segmenters as segmenters_module
 from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.results import read_results
 from sqsam_deploy.report.parity import evaluate
@@ -16,13 +14,8 @@ from sqsam_deploy.report.parity_paper_tables import paper_tables
 
 
 @pytest.fixture
-def request_for(sessions, tmp_path, monkeypatch, shared):
-    """A request about two sessions and ten images of coco_mini."""
-    by_stem = lambda path, threads: sessions[path.stem]  # noqa: E731
-    monkeypatch.setattr(segmenters_module, "open_session", by_stem)
-    monkeypatch.setattr(discovery, "_metadata", lambda path: sessions[path.stem].metadata)
-    for name in sessions:
-        (tmp_path / f"{name}.onnx").touch()
+def request_for(sessions, tmp_path, shared):
+    """A request about two artifacts and ten images of coco_mini."""
     annotations = shared / "data" / "coco_mini" / "annotations"
     request = ParityRequest(
         tmp_path,
@@ -61,11 +54,11 @@ def test_a_detector_s_boxes_give_table_1_with_ap(request_for, tmp_path, name):
     outcome = evaluate(replace(request, detections=detections))
     report = outcome.report
     assert report.prompts == ("box", "detector-box")
-    exact, detected = report.artifacts["float.onnx"].miou
+    exact, detected = report.artifacts["float.boxes"].miou
     # A detector that is always right asks with the dataset's own boxes.
     assert detected.objects <= exact.objects
     assert detected.overall == pytest.approx(exact.overall, abs=1.5)
-    better, worse = (report.artifacts[f"{n}.onnx"].average_precision for n in ("float", "int8"))
+    better, worse = (report.artifacts[f"{n}.boxes"].average_precision for n in ("float", "int8"))
     assert 0 < worse.ap < better.ap < 100
     table = next(t for t in paper_tables(report) if t.title.startswith("Table 1"))
     assert table.columns[3] == "AP"
@@ -96,8 +89,8 @@ def test_persons_give_table_3(request_for):
     assert report.dataset.category == "person"
     table = next(t for t in paper_tables(report) if t.title.startswith("Table 3"))
     assert table.rows[0][1] == "80"
-    own = {row[0]: row[2] for row in table.rows}["float.onnx"]
-    assert own == f"{report.artifacts['float.onnx'].miou[0].overall:.2f}"
+    own = {row[0]: row[2] for row in table.rows}["float.boxes"]
+    assert own == f"{report.artifacts['float.boxes'].miou[0].overall:.2f}"
 
 
 def test_other_objects_give_no_table_of_persons(request_for):

@@ -1,3 +1,4 @@
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -5,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy.artifact.manifest import Manifest, read_manifest, write_manifest
-from sqsam_deploy.pipeline import reproducibility
-from sqsam_deploy.pipeline.rebuild import RebuildSource
+from sqsam_deploy.artifact.manifest import read_manifest, write_manifest
+from sqsam_deploy.artifact.provenance import git_revision
 from sqsam_deploy.pipeline.reproducibility import (
     Reproduction,
-    check_reproducible,
+    compare_exports,
     first_difference,
     same_layers,
 )
+from sqsam_deploy.runtimes.registry import tool_versions
 from tests.release.export_builder import ExportBuilder
 
 Change = Callable[[Path], None]
@@ -26,16 +27,14 @@ def export(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def check(export: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+def check(export: Path, tmp_path: Path) -> Check:
     """Compares with a second build that is a copy of the first, changed."""
+    numbers = itertools.count()
 
     def call(change: Change) -> Reproduction:
-        def copied(manifest: Manifest, source: RebuildSource, output: Path) -> None:
-            shutil.copytree(export, output)
-            change(output)
-
-        monkeypatch.setattr(reproducibility, "rebuild", copied)
-        return check_reproducible(export, RebuildSource())
+        again = shutil.copytree(export, tmp_path / f"again-{next(numbers)}")
+        change(again)
+        return compare_exports(export, again)
 
     return call
 
@@ -90,13 +89,11 @@ def _rewritten(directory: Path, fields: dict[str, object]) -> None:
     write_manifest(directory, manifest.model_copy(update={"artifacts": entries, **fields}))
 
 
-def test_versions_that_changed_are_named(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The builder's manifest says torch 2.13.0 and revision 000...
-    monkeypatch.setattr(
-        reproducibility, "tool_versions", lambda: {"sqsam-deploy": "0.1.0", "torch": "2.14.0"}
-    )
-    monkeypatch.setattr(reproducibility, "git_revision", lambda: "0" * 40)
-    assert check(_nothing).tool_changes == {"torch": ("2.13.0", "2.14.0")}
+def test_versions_that_changed_are_named(check: Check, export: Path) -> None:
+    here, revision = tool_versions(), git_revision()
+    earlier = {"tools": here | {"torch": "2.12.9"}, "git_revision": revision}
+    write_manifest(export, read_manifest(export).model_copy(update=earlier))
+    assert check(_nothing).tool_changes == {"torch": ("2.12.9", here["torch"])}
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_scaling_and_shifting_the_map_changes_nothing(saliency, scale, shift):
 
 @quick
 @given(maps)
-def test_first_click_is_scipys_centre_of_mass_where_that_is_on_the_blob(saliency):
+def test_first_click_is_scipys_center_of_mass_where_that_is_on_the_blob(saliency):
     found = saliency_clicks(saliency)
     center = ndimage_center(found.blob)
     assume(found.blob[pixel_of(center[None])].all())
@@ -123,7 +123,7 @@ def test_sections_are_those_of_a_finely_sampled_blob(saliency):
     assume(compared)
 
 
-def test_a_rectangle_is_clicked_at_its_centre_and_the_centres_of_its_quarters():
+def test_a_rectangle_is_clicked_at_its_center_and_the_centers_of_its_quarters():
     found = saliency_clicks(rectangle(20, 30, top=4, left=6, bottom=12, right=22))
     expected = [(13.5, 7.5), (9.5, 5.5), (17.5, 5.5), (9.5, 9.5), (17.5, 9.5)]
     np.testing.assert_allclose(found.point_coords, expected)
@@ -147,7 +147,7 @@ def test_clicks_of_an_l_shape_worked_out_by_hand():
     np.testing.assert_allclose(found.point_coords[4], ((0.9 * 1.05 + 2) / 1.9, 2), atol=1e-6)
 
 
-def test_a_flat_map_is_one_blob_clicked_at_the_centre_and_the_quarters():
+def test_a_flat_map_is_one_blob_clicked_at_the_center_and_the_quarters():
     for value in (0.0, 1.0, -3.5):
         found = saliency_clicks(np.full((4, 8), value, np.float32))
         assert found.blob.all()
@@ -245,7 +245,7 @@ def test_every_pixel_of_the_blob_reaches_the_threshold():
     assert pixel_set(found.blob) == {(int(r), int(c)) for r, c in peaks.coords}
 
 
-def test_clicks_are_scaled_to_the_image_by_pixel_centres():
+def test_clicks_are_scaled_to_the_image_by_pixel_centers():
     found = saliency_clicks(rectangle(4, 4, 0, 0, 2, 2))
     # The blob covers the upper left quarter of any image.
     np.testing.assert_allclose(found.scaled_to((100, 200))[0], (49.5, 24.5))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sqsam_deploy.release import download
 from tests.release.export_builder import ExportBuilder
 from tests.release.http_server import RangeServer
 from tests.release.release_keys import Keys, make_keys
@@ -64,6 +65,13 @@ def http_server(tmp_path: Path) -> Iterator[RangeServer]:
     """Serves `tmp_path` over HTTP, with ranges."""
     with RangeServer(tmp_path) as server:
         yield server
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files come in chunks of 1,000 bytes: one of 5 KB then comes as one of 20 MB does."""
+    monkeypatch.setattr(download, "CHUNK", 1000)
+    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.0)
 
 
 def _free_port() -> int:

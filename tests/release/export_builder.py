@@ -62,7 +62,7 @@ class ExportBuilder:
             name="squeezesam-nano",
             preset="nano",
             weights=WeightsEntry(
-                name="nano.safetensors", sha256=WEIGHTS_SHA256, licence="Apache-2.0"
+                name="nano.safetensors", sha256=WEIGHTS_SHA256, license="Apache-2.0"
             ),
             calibration=None,
             tools={"sqsam-deploy": "0.1.0", "torch": "2.13.0"},

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 
 
 class RangeServer:
     """Serves a folder.
 
     Attributes:
-        ranges: Whether it honours `Range`.
+        ranges: Whether it honors `Range`.
         cut_after: Bytes of blobs it sends, over all requests, before it drops connections.
         requests: Path and Range header of every GET.
         takeover: Asked before every answer; true where it answered itself.
@@ -33,14 +32,8 @@ class RangeServer:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         self._server.shutdown()

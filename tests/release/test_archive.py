@@ -125,33 +125,35 @@ def test_link_or_device_is_refused(
     assert list(target.rglob("*")) == []
 
 
-def test_bomb_is_refused_by_the_size_it_admits(
-    export: Path, package: ArtifactEntry, tmp_path: Path, target: Path
-) -> None:
+@pytest.fixture
+def bomb(export: Path, package: ArtifactEntry, tmp_path: Path) -> Path:
+    """An archive in which the weights are 64 MB of zeros."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for entry in package.files:
             content = (export / entry.path).read_bytes()
             archive.writestr(entry.path, b"\0" * (64 << 20) if entry.path == WEIGHTS else content)
+    return tmp_path / "a.zip"
+
+
+def test_bomb_is_refused_by_the_size_it_admits(
+    bomb: Path, package: ArtifactEntry, target: Path
+) -> None:
     with pytest.raises(
         ReleaseError, match="unpacks to 67108864 bytes where the manifest says 4000"
     ):
-        unpack(tmp_path / "a.zip", package, target)
+        unpack(bomb, package, target)
     assert list(target.rglob("*")) == []
 
 
 def test_bomb_that_lies_about_its_size_is_stopped(
-    export: Path, package: ArtifactEntry, tmp_path: Path, target: Path
+    bomb: Path, package: ArtifactEntry, target: Path
 ) -> None:
-    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for entry in package.files:
-            content = (export / entry.path).read_bytes()
-            archive.writestr(entry.path, b"\0" * (64 << 20) if entry.path == WEIGHTS else content)
-    content = (tmp_path / "a.zip").read_bytes()
+    content = bomb.read_bytes()
     lie = content.replace((64 << 20).to_bytes(4, "little"), (4000).to_bytes(4, "little"))
     assert lie != content
-    (tmp_path / "a.zip").write_bytes(lie)
+    bomb.write_bytes(lie)
     with pytest.raises(ReleaseError, match=r"damaged|holds more than|not the file"):
-        unpack(tmp_path / "a.zip", package, target)
+        unpack(bomb, package, target)
     assert sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) < 10_000
 
 

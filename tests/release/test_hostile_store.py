@@ -16,7 +16,7 @@ from semver import Version
 
 from sqsam_deploy.artifact.files import hash_bytes
 from sqsam_deploy.errors import ArtifactError, ReleaseError, SqsamError, StoreError, UsageError
-from sqsam_deploy.release import download, http, layout
+from sqsam_deploy.release import http, layout
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import Indexer, read_index
 from sqsam_deploy.release.publish import publish
@@ -157,7 +157,7 @@ def redirected_for_ever(handler: Handler) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits for half a second where the product waits for half a minute."""
+    """Waits for half a second, as no test can wait the half minute that the product does."""
     for name in ("_ANSWER_SECONDS", "_IDLE_SECONDS", "_PERIOD_SECONDS"):
         monkeypatch.setattr(http, name, 0.5)
 
@@ -221,14 +221,10 @@ def test_page_instead_of_a_model_is_refused_at_once(
     assert len([path for path, _ in http_server.requests if model in path]) <= 3
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_other_range_than_asked_for_is_refused(
-    made: Path,
-    remote: Store,
-    http_server: RangeServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    made: Path, remote: Store, http_server: RangeServer, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(download, "CHUNK", 1000)
     model = hash_bytes((made.parent / "export-2.0.0" / "nano-int8.onnx").read_bytes())
 
     def answer(handler: Handler) -> None:
@@ -503,6 +499,7 @@ def replaced_by_a_link(path: Path) -> None:
     "attack", [overwritten, overwritten_with_its_old_time, replaced, replaced_by_a_link]
 )
 @pytest.mark.parametrize("moment", ["blobs", "partial"])
+@pytest.mark.usefixtures("small_chunks")
 def test_file_changed_in_the_cache_after_it_was_verified_is_never_put_in_place(
     moment: str,
     attack: Callable[[Path], None],
@@ -510,10 +507,8 @@ def test_file_changed_in_the_cache_after_it_was_verified_is_never_put_in_place(
     remote: Store,
     http_server: RangeServer,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The server strikes when the next file, or the next chunk of this one, is asked for."""
-    monkeypatch.setattr(download, "CHUNK", 2500)
     victim = blob_in_cache(tmp_path, made, "nano-int8.pte")
     if moment == "partial":
         victim = tmp_path / "cache" / "partial" / victim.name

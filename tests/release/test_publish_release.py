@@ -277,7 +277,7 @@ def test_card_is_read_by_the_hub_library(store: FolderStore, export: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("licence", "front_matter"),
+    ("license", "front_matter"),
     [
         (None, "license: unknown\n"),
         ("CC-BY-4.0", "license: cc-by-4.0\n"),
@@ -287,12 +287,12 @@ def test_card_is_read_by_the_hub_library(store: FolderStore, export: Path) -> No
         ),
     ],
 )
-def test_card_states_any_licence_in_valid_front_matter(
-    licence: str | None, front_matter: str, store: FolderStore, export: Path
+def test_card_states_any_license_in_valid_front_matter(
+    license: str | None, front_matter: str, store: FolderStore, export: Path
 ) -> None:
     path = export / "manifest.json"
     document = json.loads(path.read_bytes())
-    document["weights"]["licence"] = licence
+    document["weights"]["license"] = license
     path.write_text(json.dumps(document))
     put(store, export)
     text = stored(store, "README.md").decode()
@@ -308,7 +308,7 @@ def released_bundled(store: FolderStore, export: Path, **changes: Any) -> str:
     weights = bundled_checkpoint("nano")
     with safe_open(weights, "np") as file:
         note = (file.metadata() or {})["licence"]
-    document["weights"] = {"name": weights.name, "sha256": hash_file(weights), "licence": note}
+    document["weights"] = {"name": weights.name, "sha256": hash_file(weights), "license": note}
     path.write_text(json.dumps(document))
     put(store, export, **changes)
     return stored(store, "README.md").decode()
@@ -324,7 +324,7 @@ def test_a_license_of_ones_own_has_an_identifier_and_a_file(
     assert re.fullmatch("[a-z0-9.-]{1,60}", front["license_name"])
     linked = stored(store, front["license_link"]).decode()
     assert front["license_link"] == "LICENSE.md"
-    note = json.loads(stored(store, "manifest.json"))["weights"]["licence"]
+    note = json.loads(stored(store, "manifest.json"))["weights"]["license"]
     assert note in linked
     # What the weights are good for is said before anything else.
     assert 0 < text.index(note) < text.index("## ")

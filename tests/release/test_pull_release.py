@@ -10,7 +10,7 @@ from semver import Version
 from sqsam_deploy.artifact.files import hash_bytes
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.errors import ArtifactError, ReleaseError, StoreError, UsageError
-from sqsam_deploy.release import download, layout
+from sqsam_deploy.release import layout
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_record
 from sqsam_deploy.release.document import release_bytes
@@ -447,15 +447,10 @@ def test_file_damaged_in_the_cache_is_fetched_again(
         verify_files(tmp_path / damage.__name__, read_manifest(tmp_path / damage.__name__))
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_cut_off_download_goes_on_where_it_stopped(
-    store: FolderStore,
-    cache: Cache,
-    http_server: RangeServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    store: FolderStore, cache: Cache, http_server: RangeServer, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(download, "CHUNK", 1000)
-    monkeypatch.setattr(download, "_PAUSE_SECONDS", 0.0)
     remote = open_store(f"{http_server.url}/store")
     selection = {"runtime": "executorch", "precision": "int8"}
     source = Source(remote, cache, lambda message: None)
@@ -486,14 +481,10 @@ def test_left_over_of_other_bytes_is_thrown_away(
         verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_server_without_ranges_is_enough(
-    store: FolderStore,
-    cache: Cache,
-    http_server: RangeServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    store: FolderStore, cache: Cache, http_server: RangeServer, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(download, "CHUNK", 1000)
     http_server.ranges = False
     bring(open_store(f"{http_server.url}/store"), cache, tmp_path / "out")
     verify_files(tmp_path / "out", read_manifest(tmp_path / "out"))
@@ -568,25 +559,26 @@ def test_locked_pull_brings_the_same_files_after_tags_moved_on(
     assert files_of(tmp_path / "again") == before
 
 
-def test_locked_pull_refuses_another_release_of_that_version(
-    store: FolderStore, cache: Cache, tmp_path: Path
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (lambda pulled: {"release_sha256": "0" * 64}, "is not the one in the lock file"),
+        (lambda pulled: {"files": pulled.files[1:]}, "cannot be made again"),
+    ],
+    ids=["another release of that version", "a layout that came out differently"],
+)
+def test_locked_pull_refuses(
+    changes: Callable[[Pulled], dict[str, object]],
+    reason: str,
+    store: FolderStore,
+    cache: Cache,
+    tmp_path: Path,
 ) -> None:
     pulled = bring(store, cache, tmp_path / "out")
     source = Source(store, cache, lambda message: None)
-    other = locked(pulled, release_sha256="0" * 64)
-    with pytest.raises(ReleaseError, match="is not the one in the lock file"):
+    with pytest.raises(ReleaseError, match=reason):
+        other = locked(pulled, **changes(pulled))
         pull_locked(source, other, PullRequest(output=tmp_path / "again"), Bytes())
-    assert not (tmp_path / "again").exists()
-
-
-def test_locked_pull_refuses_a_layout_that_came_out_differently(
-    store: FolderStore, cache: Cache, tmp_path: Path
-) -> None:
-    pulled = bring(store, cache, tmp_path / "out")
-    source = Source(store, cache, lambda message: None)
-    with pytest.raises(ReleaseError, match="cannot be made again"):
-        fewer = locked(pulled, files=pulled.files[1:])
-        pull_locked(source, fewer, PullRequest(output=tmp_path / "again"), Bytes())
     assert not (tmp_path / "again").exists()
 
 

@@ -57,7 +57,7 @@ def small_export(tiny_artifact, tmp_path_factory) -> SmallExport:
     manifest = Manifest(
         name="squeezesam-tiny",
         preset="nano",
-        weights=WeightsEntry(name="tiny.safetensors", sha256="1" * 64, licence="for tests"),
+        weights=WeightsEntry(name="tiny.safetensors", sha256="1" * 64, license="for tests"),
         calibration=None,
         tools={"torch": "2.13"},
         git_revision=None,

@@ -34,7 +34,7 @@ def test_the_int8_artifacts_are_shown(small_export):
     assert shown == ("tiny-int8.onnx", "tiny-int8.pte", "tiny-int8.mlpackage")
 
 
-def test_one_exhibit_a_photo_with_the_least_alike_prompt(small_export, half_lost):
+def test_one_case_a_photo_with_the_least_alike_prompt(small_export, half_lost):
     evidence, changed = half_lost
     found = overlays(small_export.manifest, evidence)
     assert len(found) == 2

@@ -150,7 +150,7 @@ def test_shares_of_time_add_up(page):
 
 def test_names_are_shown_as_text(small_export):
     manifest, evidence = small_export.manifest, small_export.evidence
-    weights = manifest.weights.model_copy(update={"name": HOSTILE, "licence": HOSTILE})
+    weights = manifest.weights.model_copy(update={"name": HOSTILE, "license": HOSTILE})
     records = [
         dataclasses.replace(p.record, path=_Renamed(p.record.path), id=p.record.id)
         for p in evidence.probes

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sqsam_deploy.evaluation import runner, worst_cases
 from sqsam_deploy.evaluation.gate import DriftLimits
 from sqsam_deploy.evaluation.runner import run_plan
 from sqsam_deploy.evaluation.summary import Settings, collect, summarize
@@ -23,11 +22,7 @@ from sqsam_deploy.report.parity_drawings import pictures
 
 
 @pytest.fixture
-def evaluated(plan, segmenters, small_dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        worst_cases, "open_artifact", lambda artifact, plan: segmenters[artifact.name]
-    )
-    monkeypatch.setattr(runner, "open_artifact", lambda artifact, plan: segmenters[artifact.name])
+def evaluated(plan, small_dataset, tmp_path):
     run = run_plan(plan, small_dataset, tmp_path)
     report = summarize(plan, small_dataset, run.images, Settings(DriftLimits(), seed=0))
     objects = collect(plan, run.images).objects
@@ -35,23 +30,23 @@ def evaluated(plan, segmenters, small_dataset, tmp_path, monkeypatch):
 
 
 def test_the_worst_objects_are_those_with_the_largest_drift(evaluated):
-    _, exhibits, objects = evaluated
+    _, cases, objects = evaluated
     drifts = {}
     for before, after in zip(objects["float"], objects["int8"], strict=True):
         key = (after.image, after.object)
         drifts[key] = max(drifts.get(key, -np.inf), 100 * (before.iou - after.iou))
     expected = sorted(drifts.values(), reverse=True)[:3]
-    assert [exhibit.pair.drift for exhibit in exhibits] == pytest.approx(expected)
+    assert [case.pair.drift for case in cases] == pytest.approx(expected)
 
 
-def test_an_exhibit_is_predicted_as_it_was_evaluated(evaluated):
-    for exhibit in evaluated[1]:
+def test_a_worst_case_is_predicted_as_it_was_evaluated(evaluated):
+    for case in evaluated[1]:
         for mask, result in (
-            (exhibit.before, exhibit.pair.before),
-            (exhibit.after, exhibit.pair.after),
+            (case.before, case.pair.before),
+            (case.after, case.pair.after),
         ):
-            union = (mask | exhibit.truth).sum()
-            assert (mask & exhibit.truth).sum() / union == pytest.approx(result.iou)
+            union = (mask | case.truth).sum()
+            assert (mask & case.truth).sum() / union == pytest.approx(result.iou)
 
 
 def test_heading_and_first_sentence_count_the_same_artifacts(evaluated):
@@ -76,20 +71,20 @@ def test_pictures_show_the_same_part_of_the_photo(evaluated):
 
 
 def test_what_was_lost_is_red_in_the_difference(evaluated):
-    exhibit = evaluated[1][0]
-    lost = (exhibit.before & ~exhibit.after).sum()
+    case = evaluated[1][0]
+    lost = (case.before & ~case.after).sum()
     assert lost > 0
-    pixels = np.asarray(_decode(pictures(exhibit).pictures[-1].address)).astype(int)
+    pixels = np.asarray(_decode(pictures(case).pictures[-1].address)).astype(int)
     reddish = (pixels[..., 0] - pixels[..., 2] > 60).mean()
     assert reddish > 0.005
 
 
 def test_the_page_needs_no_other_file(evaluated):
-    report, exhibits, _ = evaluated
-    page = html(report, exhibits)
+    report, cases, _ = evaluated
+    page = html(report, cases)
     addresses = _Addresses()
     addresses.feed(page)
-    assert len(addresses.found) == 5 * len(exhibits)
+    assert len(addresses.found) == 5 * len(cases)
     assert all(address.startswith("data:image/jpeg;base64,") for address in addresses.found)
     assert not re.search(r"url\((?!#)", page)
     assert "<svg" in page
@@ -97,18 +92,18 @@ def test_the_page_needs_no_other_file(evaluated):
 
 
 def test_the_same_report_gives_the_same_page_whatever_the_hash_seed(evaluated, tmp_path):
-    report, exhibits, _ = evaluated
-    (tmp_path / "report").write_bytes(pickle.dumps((report, exhibits)))
+    report, cases, _ = evaluated
+    (tmp_path / "report").write_bytes(pickle.dumps((report, cases)))
     script = (
         "import pickle, sys\n"
         "from pathlib import Path\n"
         "from sqsam_deploy.report.parity import html\n"
-        "report, exhibits = pickle.loads(Path(sys.argv[1]).read_bytes())\n"
-        "Path(sys.argv[2]).write_bytes(html(report, exhibits).encode())\n"
+        "report, cases = pickle.loads(Path(sys.argv[1]).read_bytes())\n"
+        "Path(sys.argv[2]).write_bytes(html(report, cases).encode())\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "report"), str(tmp_path / "page")]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "1"})
-    assert (tmp_path / "page").read_bytes() == html(report, exhibits).encode()
+    assert (tmp_path / "page").read_bytes() == html(report, cases).encode()
 
 
 def test_names_are_escaped(evaluated):

@@ -47,6 +47,6 @@ def test_a_log_is_plain_text_and_ends_with_the_result(make_report, capsys):
     assert "SqueezeSAM (paper)" in text
 
 
-def test_a_terminal_gets_colour(make_report, capsys):
+def test_a_terminal_gets_color(make_report, capsys):
     print_report(make_report(0.06), Console(force_terminal=True, width=200))
     assert "\x1b[" in capsys.readouterr().out

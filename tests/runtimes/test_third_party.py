@@ -146,9 +146,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def exported(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
-    (folder / "both.toml").write_text(RECIPE, encoding="utf-8")
-    words = ("--checkpoint", "nano", "--recipe", folder / "both.toml", "--output", folder / "out")
-    _run("export", *words)
+    _run(
+        *("export", "--checkpoint", "nano", "--fp32", "--precision", "bf16-weights"),
+        *("--runtime", "onnx", "--runtime", "pt2", "--no-saliency", "--output", folder / "out"),
+    )
     return folder / "out"
 
 
@@ -198,6 +199,16 @@ def test_it_is_listed_among_the_runtimes(installed: Path) -> None:
     (row,) = [line for line in said.splitlines() if line.strip().startswith("pt2 ")]
     assert "exported program" in row and "fp32 bf16-weights" in row
     assert "executorch-coreml" in said
+
+
+def test_a_recipe_names_both_as_it_names_those_of_this_package(
+    exported: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "both.toml").write_text(RECIPE, encoding="utf-8")
+    words = ("--checkpoint", "nano", "--recipe", tmp_path / "both.toml", "--dry-run", "--json")
+    plan = json.loads(_run("export", *words).stdout)["result"]["plan"]
+    entries = json.loads((exported / "manifest.json").read_text(encoding="utf-8"))["artifacts"]
+    assert {each["path"] for each in plan["artifacts"]} == {entry["path"] for entry in entries}
 
 
 def test_inspect_shows_it(exported: Path) -> None:

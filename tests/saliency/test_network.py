@@ -18,7 +18,7 @@ from sqsam_deploy.saliency.network import ArtifactSaliency
 def weights(tmp_path):
     torch.manual_seed(0)
     path = tmp_path / "saliency.safetensors"
-    save_file(SaliencyNet().state_dict(), path, {"licence": "CC0-1.0"})
+    save_file(SaliencyNet().state_dict(), path, {"license": "CC0-1.0"})
     return path
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
-from onnx import TensorProto, helper
 
 from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.saliency import open_saliency
@@ -15,23 +15,17 @@ U2NET_STD = np.array([0.229, 0.224, 0.225])
 
 
 def write_network(
-    path: Path, *, size: tuple[int | str, int | str] = (32, 48), channels: int = 3, dtype: int = 1
+    path: Path, *, size: str = "32,48", channels: int = 3, dtype: str = "float"
 ) -> Path:
     """A network that returns the mean of the channels first, and its negative second."""
-    height, width = size
-    image = helper.make_tensor_value_info("img", dtype, (1, channels, height, width))
-    outputs = [
-        helper.make_tensor_value_info(name, dtype, (1, 1, height, width)) for name in ("d0", "d1")
-    ]
-    axes = helper.make_tensor("axes", TensorProto.INT64, (1,), [1])
-    nodes = [
-        helper.make_node("ReduceMean", ["img", "axes"], ["d0"], keepdims=1),
-        helper.make_node("Neg", ["d0"], ["d1"]),
-    ]
-    graph = helper.make_graph(nodes, "mean", [image], outputs, [axes])
-    opset = helper.make_opsetid("", 18)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
-    onnx.save(model, path)
+    one = f"{dtype}[1,1,{size}]"
+    text = f"""
+        <ir_version: 9, opset_import: ["" : 18]>
+        mean ({dtype}[1,{channels},{size}] img) => ({one} d0, {one} d1) <int64[1] axes = {{1}}> {{
+            d0 = ReduceMean <keepdims = 1> (img, axes)
+            d1 = Neg (d0)
+        }}"""
+    onnx.save(onnx.parser.parse_model(text), path)
     return path
 
 
@@ -55,7 +49,7 @@ def test_heat_comes_in_steps_of_an_8_bit_picture(tmp_path, photo):
 
 
 def test_a_declaration_beside_the_file_is_followed(tmp_path, photo):
-    path = write_network(tmp_path / "isnet.onnx", size=("h", "w"))
+    path = write_network(tmp_path / "isnet.onnx", size="h,w")
     declaration = {
         "input_size": [64, 40],
         "mean": [0.5, 0.5, 0.5],
@@ -77,7 +71,7 @@ def test_probabilities_are_taken_as_they_are(tmp_path, photo):
 
 
 def test_half_precision_networks_are_fed_half_precision(tmp_path, photo):
-    path = write_network(tmp_path / "half.onnx", dtype=TensorProto.FLOAT16)
+    path = write_network(tmp_path / "half.onnx", dtype="float16")
     assert np.isfinite(open_saliency(path).saliency_map(photo)).all()
 
 
@@ -95,7 +89,7 @@ def test_a_flat_answer_is_no_division_by_zero(tmp_path, photo):
 
 
 def test_an_undeclared_size_is_an_error_that_names_the_file_to_write(tmp_path):
-    path = write_network(tmp_path / "free.onnx", size=("h", "w"))
+    path = write_network(tmp_path / "free.onnx", size="h,w")
     with pytest.raises(UsageError, match=r"declare input_size in free\.json"):
         open_saliency(path)
 

@@ -8,8 +8,8 @@ from sqsam_deploy.training.augment import (
     Window,
     bounding_window,
     can_be_pasted,
-    centre_crop,
-    jitter_colour,
+    center_crop,
+    jitter_color,
     mirror,
     nested_masks,
     paste,
@@ -57,11 +57,11 @@ def test_bounding_window_agrees_with_the_index(shared: Path, train_index: list) 
             assert box == known["bbox_xyxy"]
 
 
-def test_centre_crop_keeps_a_pixel_of_the_objects_box_and_stays_inside(photo: MaskedImage) -> None:
+def test_center_crop_keeps_a_pixel_of_the_objects_box_and_stays_inside(photo: MaskedImage) -> None:
     hw = photo.masks[0].shape
     around = bounding_window(photo.masks[0].astype(np.uint8))
     for seed in range(200):
-        crop = centre_crop(hw, around, 0.25, np.random.default_rng(seed))
+        crop = center_crop(hw, around, 0.25, np.random.default_rng(seed))
         assert 0 <= crop.left < crop.right <= hw[1]
         assert 0 <= crop.top < crop.bottom <= hw[0]
         assert crop.left < around.right and crop.right > around.left
@@ -69,11 +69,11 @@ def test_centre_crop_keeps_a_pixel_of_the_objects_box_and_stays_inside(photo: Ma
         assert crop.width >= round(0.25 * hw[1]) - 1
 
 
-def test_centre_crop_makes_small_objects_larger(photo: MaskedImage) -> None:
+def test_center_crop_makes_small_objects_larger(photo: MaskedImage) -> None:
     small = min(photo.masks, key=np.count_nonzero)
     around = bounding_window(small.astype(np.uint8))
     rng = np.random.default_rng(0)
-    crops = [centre_crop(small.shape, around, 0.25, rng) for _ in range(300)]
+    crops = [center_crop(small.shape, around, 0.25, rng) for _ in range(300)]
     shares = [
         crop.cut(small.astype(np.uint8)).mean() / small.mean()
         for crop in crops
@@ -89,24 +89,24 @@ def test_mirror_moves_left_to_right_and_back(photo: MaskedImage) -> None:
     np.testing.assert_array_equal(mirror(flipped), photo.image)
 
 
-def test_colour_jitter_of_strength_zero_changes_nothing(photo: MaskedImage) -> None:
+def test_color_jitter_of_strength_zero_changes_nothing(photo: MaskedImage) -> None:
     image = Image.fromarray(photo.image)
-    same = jitter_colour(image, 0.0, 0.0, np.random.default_rng(0))
+    same = jitter_color(image, 0.0, 0.0, np.random.default_rng(0))
     np.testing.assert_array_equal(np.asarray(same), photo.image)
 
 
-def test_colour_jitter_changes_brightness_within_its_strength(photo: MaskedImage) -> None:
+def test_color_jitter_changes_brightness_within_its_strength(photo: MaskedImage) -> None:
     image = Image.fromarray(np.full((8, 8, 3), 128, np.uint8))
     rng = np.random.default_rng(0)
-    means = [np.asarray(jitter_colour(image, 0.3, 0.0, rng)).mean() for _ in range(100)]
+    means = [np.asarray(jitter_color(image, 0.3, 0.0, rng)).mean() for _ in range(100)]
     # Brightness by 30% and tint by 10%: 128 * 0.7 * 0.9 to 128 * 1.3 * 1.1.
     assert 80 <= min(means) < 110 and 150 < max(means) <= 184
 
 
-def test_grey_removes_all_colour(photo: MaskedImage) -> None:
-    grey = np.asarray(jitter_colour(Image.fromarray(photo.image), 0.3, 1.0, _rng()))
-    np.testing.assert_array_equal(grey[..., 0], grey[..., 1])
-    np.testing.assert_array_equal(grey[..., 0], grey[..., 2])
+def test_gray_removes_all_color(photo: MaskedImage) -> None:
+    gray = np.asarray(jitter_color(Image.fromarray(photo.image), 0.3, 1.0, _rng()))
+    np.testing.assert_array_equal(gray[..., 0], gray[..., 1])
+    np.testing.assert_array_equal(gray[..., 0], gray[..., 2])
 
 
 def test_image_is_resized_as_in_deployment(photo: MaskedImage) -> None:

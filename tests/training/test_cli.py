@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,43 +7,22 @@ import torch
 from safetensors import safe_open
 
 from sqsam_deploy.checkpoint import load_checkpoint
-from sqsam_deploy.cli.train import main
 from sqsam_deploy.training.log import LogRow, append_row, drop_rows_after, plot, read_rows
+from tests.commands import run_command
 from tests.training.conftest import write_coco, write_lvis
 
 
-def _call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["sqsam-train", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
-def test_run_writes_weights_log_curve_and_scores(
-    photo_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_run_writes_weights_log_curve_and_scores(photo_folder: Path, tmp_path: Path) -> None:
     output, shares = tmp_path / "run", tmp_path / "shares.toml"
     shares.write_text('[shares]\n"COCO-2017 instances" = 0\n')
     options = [
-        *(
-            "--shares",
-            shares,
-            "--preset",
-            "saliency",
-            "--data",
-            photo_folder,
-            "--evaluation",
-            photo_folder,
-        ),
+        *("--shares", shares, "--preset", "saliency"),
+        *("--data", photo_folder, "--evaluation", photo_folder),
         *("--output", output, "--cache", tmp_path / "cache", "--samples", 40, "--batch-size", 8),
         *("--workers", 0, "--validate-every", 2, "--device", "cpu", "--license", "for tests"),
     ]
-    assert _call(monkeypatch, *options) == 0
+    done = run_command("train", *options)
+    assert done.code == 0
     with safe_open(output / "weights.safetensors", framework="pt") as file:
         metadata = file.metadata()
     scores = json.loads(metadata["scores"])
@@ -58,24 +35,22 @@ def test_run_writes_weights_log_curve_and_scores(
     assert [row.step for row in rows] == [2, 4]
     assert 0 < rows[-1].values["val_mae"] < 1
     assert (output / "curve.png").stat().st_size > 1000
-    assert "spectral residual" in capsys.readouterr().out
+    assert "spectral residual" in done.stdout
 
 
 @pytest.mark.parametrize("write", [write_coco, write_lvis])
-def test_coco_and_lvis_files_are_trained_on(
-    write: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_coco_and_lvis_files_are_trained_on(write: Callable[[Path], Path], tmp_path: Path) -> None:
     output = tmp_path / "run"
     options = [
         *("--initial-weights", "nano", "--data", write(tmp_path), "--output", output),
         *("--cache", tmp_path / "cache", "--samples", 4, "--batch-size", 2, "--workers", 0),
         *("--device", "cpu", "--precision", "fp32"),
     ]
-    assert _call(monkeypatch, *options) == 0
+    assert run_command("train", *options).code == 0
     trained = load_checkpoint(output / "weights.safetensors").model.state_dict()
     before = load_checkpoint("nano").model.state_dict()
     changed = {name for name in before if not torch.equal(trained[name], before[name])}
-    # The decoder has learnt, the encoder has not.
+    # The decoder has learned, the encoder has not.
     assert any(name.startswith("decoder.") for name in changed)
     assert not any(name.startswith("encoder.") for name in changed)
 
@@ -99,25 +74,13 @@ def test_mistakes_are_one_sentence_and_a_code(
     code: int,
     sentence: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = tmp_path / "empty"
     data.mkdir()
     given = ("--data", data, "--output", tmp_path / "run", "--device", "cpu", *options)
-    assert _call(monkeypatch, *given) == code
-    message = capsys.readouterr().err
-    assert sentence in message and "Traceback" not in message
-
-
-def test_help_answers_without_torch() -> None:
-    code = (
-        "import sys; from sqsam_deploy.cli import train; sys.argv = ['sqsam-train', '--help']\n"
-        "try: train.main()\nexcept SystemExit: pass\n"
-        "assert 'torch' not in sys.modules"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--max-minutes" in done.stdout
+    done = run_command("train", *given)
+    assert done.code == code
+    assert sentence in done.stderr and "Traceback" not in done.stderr
 
 
 def test_log_comes_back_and_is_cut_where_a_run_resumes(tmp_path: Path) -> None:

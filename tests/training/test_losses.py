@@ -45,8 +45,8 @@ def test_only_the_best_mask_learns() -> None:
     losses = training_losses(logits, torch.zeros(1, 3), target, LossWeights(all_masks=0.0))
     losses.mask.backward()
     assert logits.grad is not None
-    learnt = logits.grad.abs().sum(dim=(2, 3))[0] > 0
-    assert learnt.tolist() == [False, True, False]
+    learned = logits.grad.abs().sum(dim=(2, 3))[0] > 0
+    assert learned.tolist() == [False, True, False]
     assert losses.best_iou == 1
 
 
@@ -83,8 +83,8 @@ def test_the_mask_that_the_predicted_iou_would_choose_learns_too() -> None:
     losses.total.backward()
     assert logits.grad is not None
     # The first is best, the last is chosen.
-    learnt = logits.grad.abs().sum(dim=(2, 3))[0] > 0
-    assert learnt.tolist() == [True, False, True]
+    learned = logits.grad.abs().sum(dim=(2, 3))[0] > 0
+    assert learned.tolist() == [True, False, True]
     truth = target[:, None]
     each = [20 * focal_loss(m, truth) + dice_loss(m, truth) for m in logits.detach().split(1, 1)]
     torch.testing.assert_close(losses.total.detach(), (each[0] + 0.5 * each[2]).squeeze())

@@ -71,7 +71,7 @@ def test_every_augmentation_can_be_left_out_by_itself() -> None:
     full = RECIPES["salient-squeezesam"]
     assert isinstance(full, TrainingRecipe)
     full = replace(
-        full, augmentation=replace(full.augmentation, pasting=1, flipping=1, colour=1, grey=1)
+        full, augmentation=replace(full.augmentation, pasting=1, flipping=1, color=1, gray=1)
     )
     for name, part in AUGMENTATIONS.items():
         changed = without(full, name)

@@ -69,13 +69,13 @@ def test_perfect_and_empty_maps(photo_folder: Path) -> None:
 
 
 def test_lab_agrees_with_littlecms() -> None:
-    colours = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    colors = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     transform = ImageCms.buildTransform(srgb, lab, "RGB", "LAB")
-    converted = ImageCms.applyTransform(Image.fromarray(colours), transform)
+    converted = ImageCms.applyTransform(Image.fromarray(colors), transform)
     known = np.asarray(converted).astype(np.float64)
     signed = np.where(known[..., 1:] > 127, known[..., 1:] - 256, known[..., 1:])
-    ours = srgb_to_lab(colours)
+    ours = srgb_to_lab(colors)
     # LittleCMS adapts D65 to D50, which moves a* and b* by a few units at most.
     assert np.abs(ours[..., 0] - known[..., 0] / 2.55).max() < 3
     assert np.abs(ours[..., 1:] - signed).mean() < 4

@@ -7,7 +7,7 @@ from sqsam_deploy.training.augment import bounding_window
 from sqsam_deploy.training.readers import SkipList, find_items
 from sqsam_deploy.training.recipe import PromptMix
 from sqsam_deploy.training.simulate import (
-    Target,
+    TargetObject,
     draw_background,
     draw_box,
     draw_clicks,
@@ -29,11 +29,11 @@ def test_clicks_lie_in_the_mask_and_spread_evenly(mask: np.ndarray) -> None:
     clicks = draw_clicks(mask, 20_000, np.random.default_rng(0))
     columns, rows = np.rint(clicks).astype(int).T
     assert mask[rows, columns].all()
-    # Uniform over the mask: the clicks' centre is the mask's centre of mass.
+    # Uniform over the mask: the clicks' center is the mask's center of mass.
     ys, xs = np.nonzero(mask)
     spread = np.hypot(xs.std(), ys.std())
-    centre = np.array([xs.mean(), ys.mean()])
-    assert np.linalg.norm(clicks.mean(axis=0) - centre) < 0.03 * spread
+    center = np.array([xs.mean(), ys.mean()])
+    assert np.linalg.norm(clicks.mean(axis=0) - center) < 0.03 * spread
 
 
 def test_background_clicks_lie_beside_the_object(mask: np.ndarray) -> None:
@@ -67,7 +67,7 @@ def test_boxes_are_exact_or_jittered_by_their_share(mask: np.ndarray) -> None:
 def test_kinds_of_prompt_are_drawn_by_their_shares(mask: np.ndarray) -> None:
     mix = PromptMix(one_click=0.2, several_clicks=0.3, box=0.4, box_and_clicks=0.1, background=0.0)
     rng = np.random.default_rng(0)
-    prompts = [draw_prompt(Target(mask, 1 - mask), mix, rng) for _ in range(4000)]
+    prompts = [draw_prompt(TargetObject(mask, 1 - mask), mix, rng) for _ in range(4000)]
     boxed = [prompt.box is not None for prompt in prompts]
     clicks = [len(prompt.point_labels) for prompt in prompts]
     kinds = list(zip(boxed, clicks, strict=True))
@@ -82,7 +82,7 @@ def test_outliers_are_foreground_clicks_on_the_background(mask: np.ndarray) -> N
     rng = np.random.default_rng(0)
     outside = []
     for _ in range(2000):
-        prompt = draw_prompt(Target(mask, 1 - mask), mix, rng)
+        prompt = draw_prompt(TargetObject(mask, 1 - mask), mix, rng)
         assert (prompt.point_labels == 1).all()
         columns, rows = np.rint(prompt.point_coords).astype(int).T
         outside.append(int((mask[rows, columns] == 0).sum()))
@@ -102,7 +102,7 @@ def test_outliers_belong_to_no_object(photo_folder: Path) -> None:
         several += 1
         background = 1 - photo.masks.any(axis=0).astype(np.uint8)
         for mask in photo.masks.astype(np.uint8):
-            prompt = draw_prompt(Target(mask, background), mix, rng)
+            prompt = draw_prompt(TargetObject(mask, background), mix, rng)
             columns, rows = np.rint(prompt.point_coords).astype(int).T
             *on_it, outlier = zip(rows, columns, strict=True)
             assert all(mask[where] for where in on_it)
@@ -112,7 +112,7 @@ def test_outliers_belong_to_no_object(photo_folder: Path) -> None:
 
 def test_background_clicks_have_label_zero_and_are_really_outside(mask: np.ndarray) -> None:
     mix = PromptMix(1.0, 0.0, 0.0, 0.0, background=1.0)
-    prompt = draw_prompt(Target(mask, 1 - mask), mix, np.random.default_rng(0))
+    prompt = draw_prompt(TargetObject(mask, 1 - mask), mix, np.random.default_rng(0))
     columns, rows = np.rint(prompt.point_coords).astype(int).T
     np.testing.assert_array_equal(mask[rows, columns], prompt.point_labels)
     assert 1 <= (prompt.point_labels == 0).sum() <= 2

@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from sqsam_deploy.checkpoint import load_checkpoint
-from sqsam_deploy.cli.train import main
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.model.config import NANO, PRESETS
 from sqsam_deploy.training.growth import new_parts, widened
 from sqsam_deploy.training.log import read_rows
 from sqsam_deploy.training.recipe import RECIPES, TrainingRecipe, read_shares, stages
 from sqsam_deploy.training.session import plan_stages
+from tests.commands import run_command
 
 TINY = replace(
     NANO, name="t", image_size=32, widths=(4, 6, 8, 16), num_heads=2, transformer_depth=1
@@ -39,21 +39,17 @@ def tiny_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(RECIPES, name, small)
 
 
-def _train(monkeypatch: pytest.MonkeyPatch, photos: Path, output: Path, *words: object) -> None:
+def _train(photos: Path, output: Path, *words: object) -> None:
     given = ("--data", photos, "--output", output, "--cache", output.parent / "cache")
     given += ("--device", "cpu", "--workers", 0, "--validate-every", 2, "--precision", "fp32")
-    monkeypatch.setattr("sys.argv", ["sqsam-train", *map(str, (*given, *words))])
-    try:
-        main()
-    except SystemExit as stop:
-        assert not stop.code
+    assert run_command("train", *given, *words).code == 0
 
 
 def test_all_stages_then_one_of_them_alone(
-    photo_folder: Path, tmp_path: Path, tiny_recipes: None, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path, tmp_path: Path, tiny_recipes: None
 ) -> None:
     whole = tmp_path / "whole"
-    _train(monkeypatch, photo_folder, whole, "--preset", "paper")
+    _train(photo_folder, whole, "--preset", "paper")
     made = {
         folder.name: load_checkpoint(folder / "weights.safetensors")
         for folder in (whole / "nano", whole / "paper-512", whole / "paper-fit", whole)
@@ -80,25 +76,25 @@ def test_all_stages_then_one_of_them_alone(
     # The same stage by itself, and the whole run started again.
     alone = tmp_path / "alone"
     words = ("--preset", "paper", "--grow-from", whole / "paper-512" / "weights.safetensors")
-    _train(monkeypatch, photo_folder, alone, *words)
+    _train(photo_folder, alone, *words)
     assert not (alone / "nano").exists()
     before = load_file(whole / "weights.safetensors")
     assert all(
         torch.equal(before[k], v) for k, v in load_file(alone / "weights.safetensors").items()
     )
-    _train(monkeypatch, photo_folder, whole, "--preset", "paper")
+    _train(photo_folder, whole, "--preset", "paper")
     assert all(
         torch.equal(before[k], v) for k, v in load_file(whole / "weights.safetensors").items()
     )
 
 
 def test_a_grown_run_starts_where_the_small_network_stopped(
-    photo_folder: Path, tmp_path: Path, tiny_recipes: None, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path, tmp_path: Path, tiny_recipes: None
 ) -> None:
     """The first row of the log holds the scores before the first step: those of the widened one."""
-    _train(monkeypatch, photo_folder, tmp_path / "n", "--preset", "nano")
+    _train(photo_folder, tmp_path / "n", "--preset", "nano")
     small = tmp_path / "n" / "weights.safetensors"
-    _train(monkeypatch, photo_folder, tmp_path / "w", "--preset", "paper-512", "--grow-from", small)
+    _train(photo_folder, tmp_path / "w", "--preset", "paper-512", "--grow-from", small)
     rows = read_rows(tmp_path / "w" / "log.csv")
     assert [row.step for row in rows] == [0, 2, 4]
     assert 0 <= rows[0].values["val_miou_box"] <= 1
@@ -107,10 +103,10 @@ def test_a_grown_run_starts_where_the_small_network_stopped(
 
 
 def test_your_own_photos_move_the_decoder_and_nothing_else(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path, tmp_path: Path
 ) -> None:
     words = ("--initial-weights", "nano", "--samples", 8, "--batch-size", 4, "--license", "mine")
-    _train(monkeypatch, photo_folder, tmp_path / "run", *words)
+    _train(photo_folder, tmp_path / "run", *words)
     tuned = load_checkpoint(tmp_path / "run" / "weights.safetensors")
     assert tuned.config == NANO
     before, after = load_checkpoint("nano").model.state_dict(), tuned.model.state_dict()

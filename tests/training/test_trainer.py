@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -143,15 +142,13 @@ def test_damaged_state_is_named(photo_folder: Path, cache: Path, tmp_path: Path)
 
 
 def test_time_budget_ends_the_run_with_a_decayed_rate(
-    photo_folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path, cache: Path, tmp_path: Path
 ) -> None:
     # A clock that every look at it moves on by a tenth of a second.
     ticks = itertools.count()
-    clock = SimpleNamespace(monotonic=lambda: next(ticks) / 10)
-    monkeypatch.setattr("sqsam_deploy.training.trainer.time", clock)
     task = _task(photo_folder, cache, samples=400_000)
     options = RunOptions(tmp_path, workers=0, log_every=1, max_minutes=0.05)
-    Trainer(task, options, ALONE).run()
+    Trainer(task, options, ALONE, clock=lambda: next(ticks) / 10).run()
     rates = [row.learning_rate for row in read_rows(tmp_path / "log.csv")]
     assert 2 < len(rates) <= 30
     assert rates[-1] < 0.5 * max(rates)

@@ -57,7 +57,7 @@ class PlannedArtifact(Frozen):
     feeds: tuple[tuple[str, ...], ...] = Field(min_length=1)
 
 
-class Plan(Frozen):
+class PhonePlan(Frozen):
     """`plan.json`.
 
     Attributes:
@@ -90,8 +90,8 @@ class PlanRequest:
 
     Attributes:
         directories: Of artifacts, each with its manifest.
-        device_name: See `Plan`.
-        rounds: See `Plan`.
+        device_name: See `PhonePlan`.
+        rounds: See `PhonePlan`.
         photos: How many of the bundled photos are fed, in turn.
     """
 
@@ -101,7 +101,7 @@ class PlanRequest:
     photos: int = 4
 
 
-def write_bundle(request: PlanRequest, folder: Path) -> tuple[Plan, list[NotMeasured]]:
+def write_bundle(request: PlanRequest, folder: Path) -> tuple[PhonePlan, list[NotMeasured]]:
     """Writes what goes onto the phone: artifacts, inputs and the plan.
 
     Args:
@@ -122,7 +122,7 @@ def write_bundle(request: PlanRequest, folder: Path) -> tuple[Plan, list[NotMeas
     photos = load_photos(request.photos)
     for directory, entry in entries:
         _copy(directory / entry.path, folder / entry.path)
-    plan = Plan(
+    plan = PhonePlan(
         device_name=request.device_name,
         rounds=request.rounds,
         turn_ms=500,

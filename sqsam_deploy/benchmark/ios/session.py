@@ -8,7 +8,7 @@ import sqsam_deploy
 from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.artifact.manifest import read_manifest
-from sqsam_deploy.benchmark.ios.plan import Plan, PlanRequest, write_bundle
+from sqsam_deploy.benchmark.ios.plan import PhonePlan, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.ios.xcode import Phone, follow_tool, run_tool
 from sqsam_deploy.benchmark.phone import check_phone_result
 from sqsam_deploy.benchmark.result import BenchmarkResult, NotMeasured
@@ -91,7 +91,7 @@ class _Device:
         # An identifier belongs to the team that used it first.
         self._identifier = _BUNDLE_IDENTIFIER + (f".{team}" if team else "")
 
-    def measure(self, project: Path, plan: Plan, bundle: Path) -> BenchmarkResult:
+    def measure(self, project: Path, plan: PhonePlan, bundle: Path) -> BenchmarkResult:
         with shown_steps(_OWN_STEPS + plan.turns) as steps:
             steps.begin("building the app")
             app = self._build(project)

@@ -32,7 +32,7 @@ _DESCRIPTIONS = {
     "point_coords": "(x, y) of the clicks, then of the box's corners, in pixels of the square.",
     "point_labels": "1 foreground, 0 background, 2 and 3 box corners, -1 padding.",
     "low_res_masks": "Logits of the candidate masks; a pixel belongs to a mask above 0.",
-    "saliency_logits": "Logits of the saliency map; their sigmoid is the heat.",
+    "saliency_logits": "Logits of the saliency map; their sigmoid is the saliency.",
     "iou_predictions": "How well each mask is expected to fit, as IoU.",
 }
 
@@ -68,7 +68,7 @@ def _source(program: ExportedProgram, precision: PrecisionName) -> ExportedProgr
 def _describe(model: "Model", metadata: ArtifactMetadata) -> None:
     about = model.description.metadata
     about.author = "sqsam-deploy"
-    about.license = "See the licence of the weights in manifest.json."
+    about.license = "See the license of the weights in manifest.json."
     about.versionString = metadata.package_version
     about.shortDescription = (
         f"SqueezeSAM, preset {metadata.preset}, {metadata.precision}: {_TASKS[metadata.task]}"

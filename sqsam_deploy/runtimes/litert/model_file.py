@@ -74,13 +74,13 @@ def metadata_of(model: "schema.Model", path: Path) -> ArtifactMetadata:
 
 
 def entries(model: "schema.Model") -> "dict[str, schema.Metadata]":
-    """What is stored beside the graph, by name."""
+    """The entries that are stored beside the graph, by name."""
     found = [model.Metadata(index) for index in range(model.MetadataLength())]
     return {bytes(entry.Name() or b"").decode(errors="replace"): entry for entry in found}
 
 
 def finished(content: bytes, metadata: ArtifactMetadata) -> bytes:
-    """What the converter wrote, with metadata, and as the metadata describe it.
+    """The converter's file with metadata, and as the metadata describe it.
 
     The same bytes for the same bytes.
     """

@@ -6,7 +6,7 @@ import pytest
 
 from sqsam_deploy.artifact.manifest import read_manifest, write_manifest
 from sqsam_deploy.artifact.metadata import TensorSpec
-from sqsam_deploy.benchmark.ios.plan import Plan, PlanRequest, write_bundle
+from sqsam_deploy.benchmark.ios.plan import PhonePlan, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.photos import load_photos
 from sqsam_deploy.errors import ArtifactError, UsageError
 from tests.release.export_builder import ExportBuilder
@@ -25,7 +25,7 @@ def test_bundle_holds_what_runs_on_a_phone_and_says_what_does_not(
         ("nano-int8.onnx", "the app does not run onnx")
     ]
     assert plan.turns == 12 * 5
-    assert Plan.model_validate_json((tmp_path / "plan.json").read_bytes()) == plan
+    assert PhonePlan.model_validate_json((tmp_path / "plan.json").read_bytes()) == plan
     for artifact in plan.artifacts:
         copied, original = tmp_path / artifact.name, export / artifact.name
         assert copied.is_dir() == original.is_dir()

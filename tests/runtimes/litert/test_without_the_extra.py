@@ -13,9 +13,9 @@ from sqsam_deploy.runtimes.registry import dependencies_of
 def test_a_sentence_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     with (
-        pytest.raises(MissingDependencyError, match="ai_edge_litert") as raised,
+        pytest.raises(MissingDependencyError, match="ai-edge-litert") as raised,
         dependencies_of(LITERT),
     ):
         LITERT.read_metadata(Path("cutter.tflite"))
     assert raised.value.exit_code == 3
-    assert "pip install" in str(raised.value)
+    assert 'constraints-litert.txt ".[litert]"' in str(raised.value)

@@ -105,7 +105,8 @@ def test_an_artifact_that_declares_pixels_takes_one_byte_tensor(tmp_path: Path) 
 def test_products_are_exact_on_every_processor(
     saturates: bool, entry: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # onnxruntime_session_options_config_keys.h: "use slower U8U8 matrix multiplications".
+    # onnxruntime_session_options_config_keys.h: "use slower U8U8 matrix multiplications". No
+    # machine is both kinds of processor, so what is found out about it is replaced.
     monkeypatch.setattr("sqsam_deploy.runtimes.onnx.session.this_one_saturates", lambda: saturates)
     options = session_options(threads=1)
     assert options.get_session_config_entry("session.x64quantprecision") == entry

@@ -127,6 +127,7 @@ def test_an_operator_with_an_unknown_input_is_an_error(
     package = converted(
         tmp_path / "softmax.mlpackage", (2, 3), lambda mb, x: mb.softmax(x=x, axis=1)
     )
+    # As an operator that a later version of Core ML gives one more input.
     row = table.find_operator("softmax")
     narrower = Operator(row.function, row.inputs - {"axis"}, row.tensors)
     monkeypatch.setitem(table._TABLE, "softmax", narrower)
