@@ -4,6 +4,7 @@
 """
 
 import base64
+import itertools
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +36,7 @@ from sqsam_deploy.prompts import (
 )
 from sqsam_deploy.prompts.binding import bind_inputs
 from sqsam_deploy.prompts.encoding import EncodedPrompt
-from sqsam_deploy.prompts.saliency import STEPS, saliency_of_logits
+from sqsam_deploy.prompts.saliency import STEPS, most_like_blob, saliency_of_logits
 from sqsam_deploy.runtimes.session import Session
 
 FORMAT_VERSION = 1
@@ -420,6 +421,41 @@ def _orientation() -> Iterator[Case]:
         }
 
 
+def _automatic_start() -> Iterator[Case]:
+    maps = dict(_saliency_maps())
+    for side, (name, saliency) in zip(itertools.cycle((8, 12)), maps.items(), strict=False):
+        coarse = np.random.default_rng(side).normal(size=(4, 3, 3)).astype(np.float32) * 8
+        masks = upsample_masks(coarse, (side, side))
+        yield _started(name, saliency, masks)
+        # One is just the blob, but predicted to be the worst.
+        masks[2] = np.where(saliency_clicks(saliency).blob_on_grid(side), 3, -3)
+        yield _started(f"{name}, a mask like it", saliency, masks)
+    yield _started("empty masks", maps["a hill"], np.full((4, 8, 8), -1, np.float32))
+
+
+def _started(name: str, saliency: NDArray[np.float32], masks: NDArray[np.float32]) -> Case:
+    found, image_hw = saliency_clicks(saliency), (90, 120)
+    order = np.argsort(-_AUTO_IOUS, kind="stable")
+    return {
+        "name": name,
+        "map": array(saliency),
+        "image_hw": list(image_hw),
+        "low_res_masks": array(masks),
+        "iou_predictions": _numbers(_AUTO_IOUS),
+        "threshold": 0.0,
+        "expected": {
+            "point_coords": _numbers(found.scaled_to(image_hw)),
+            "box": _numbers(np.array(found.box_on(image_hw), np.float32)),
+            "blob_on_grid": array(found.blob_on_grid(masks.shape[1]).astype(np.uint8)),
+            "order": order.tolist(),
+            "chosen": int(order[most_like_blob(masks[order] > 0, found)]),
+        },
+    }
+
+
+_AUTO_IOUS = np.array([0.5, 0.75, 0.25, 0.75], np.float32)
+
+
 TOPICS: dict[str, Callable[[], Iterator[Case]]] = {
     "metadata": _metadata,
     "resize": _resize,
@@ -427,6 +463,7 @@ TOPICS: dict[str, Callable[[], Iterator[Case]]] = {
     "packing": _packing,
     "saliency": _saliency,
     "masks": _masks,
+    "auto": _automatic_start,
     "orientation": _orientation,
 }
 

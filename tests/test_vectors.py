@@ -108,6 +108,20 @@ def test_masks_are_enlarged_as_the_formula_says(case):
     assert expected["order"] == sorted(range(len(ious)), key=lambda i: -ious[i])
 
 
+@named("auto")
+def test_the_automatic_start_takes_the_mask_with_the_largest_iou_with_the_blob(case):
+    blob, expected = array(case["expected"]["blob_on_grid"]) > 0, case["expected"]
+    masks = array(case["low_res_masks"]) > case["threshold"]
+    shares = [(mask & blob).sum() / max((mask | blob).sum(), 1) for mask in masks]
+    assert shares[expected["chosen"]] == max(shares)
+    best_first = [index for index in expected["order"] if shares[index] == max(shares)]
+    assert expected["chosen"] == best_first[0]
+    x0, y0, x1, y1 = expected["box"]
+    points = np.array(expected["point_coords"])
+    assert (points >= (x0 - 0.5, y0 - 0.5)).all()
+    assert (points <= (x1, y1)).all()
+
+
 @named("orientation")
 def test_orientations_are_those_of_exif(case):
     image = Image.fromarray(array(case["image"]))
