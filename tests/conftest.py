@@ -14,15 +14,14 @@ SHARED = Path(__file__).parents[2] / "shared"
 #: Fixtures that export, lower, train or start a server: a test with one of them is slow.
 SLOW_FIXTURES = {
     *("nano_export", "exported", "small_export", "page", "in_turn", "built", "tiny_artifact"),
-    *("moto_url", "http_server", "browser", "finished", "int8_onnx"),
+    *("moto_url", "http_server", "browser", "finished", "int8_onnx", "node_packages"),
 }
 #: Files whose tests do so themselves.
 SLOW_FILES = (
     *("benchmark/test_measure", "benchmark/test_profiling", "benchmark/test_roofline"),
     *("benchmark/test_subjects", "cli/test_demo", "cli/test_export", "cli/test_inspect"),
     *("cli/test_parity", "cli/test_predict", "cli/test_pull", "demo/test_page"),
-    *("evaluation/test_broken_artifacts", "evaluation/test_runner", "evaluation/test_ray_cluster"),
-    *("evaluation/test_whole_job",),
+    *("evaluation/test_broken_artifacts", "evaluation/test_runner", "evaluation/test_whole_job"),
     *("folding/test_fold", "pipeline/test_export", "pipeline/test_rebuild", "quantization/"),
     *("release/test_crashes", "release/test_full_disk", "release/test_hostile_store"),
     *("release/test_parallel_publishers", "release/test_pull_release", "runtimes/"),

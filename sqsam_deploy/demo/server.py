@@ -32,9 +32,10 @@ from sqsam_deploy.prompts import Prompt
 _MAX_REQUEST_BYTES = 64 << 10
 #: Answers are sent in such pieces: what a slow reader has not taken yet is not copied.
 _PIECE = 256 << 10
-_STATIC = Path(__file__).parent / "static"
+#: The page's own files.
+STATIC = Path(__file__).parent / "static"
 #: A photo of the bundled sample, which the page names with its author's page and license.
-_EXAMPLE = bundled_photo("coco_000000565778.jpg")
+EXAMPLE = bundled_photo("coco_000000565778.jpg")
 #: Tells visitors apart, so that nobody's photos push out another's; it gives access to nothing.
 _COOKIE = "sqsam-visitor"
 
@@ -91,12 +92,12 @@ def build_app(studio: Studio, title: str, hosts: Sequence[str]) -> Starlette:
     app = Starlette(
         routes=[
             Route("/", _page),
-            Route("/about", _about),
+            Route("/page.json", _about),
             Route("/example.jpg", _example),
             Route("/photos", add, methods=["POST"]),
             Route("/photos/{id}/mask", cut, methods=["POST"]),
             Route("/photos/{id}/cutout.png", download, methods=["GET"]),
-            Mount("/static", StaticFiles(directory=_STATIC)),
+            Mount("/", StaticFiles(directory=STATIC)),
         ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
@@ -111,6 +112,19 @@ def build_app(studio: Studio, title: str, hosts: Sequence[str]) -> Starlette:
     )
     app.state.studio, app.state.title = studio, title
     return app
+
+
+def build_folder_app(folder: Path, hosts: Sequence[str]) -> Starlette:
+    """A server of a folder that `demo.folder.write_page` wrote: it makes no masks itself.
+
+    Args:
+        folder: The page, its models and its runtime.
+        hosts: As in `build_app`.
+    """
+    return Starlette(
+        routes=[Mount("/", StaticFiles(directory=folder, html=True))],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
+    )
 
 
 class _OwnPageOnly:
@@ -164,15 +178,15 @@ class _InTurn:
 
 
 async def _page(request: Request) -> Response:
-    return FileResponse(_STATIC / "index.html")
+    return FileResponse(STATIC / "index.html")
 
 
 async def _example(request: Request) -> Response:
-    return FileResponse(_EXAMPLE)
+    return FileResponse(EXAMPLE)
 
 
 async def _about(request: Request) -> Response:
-    return JSONResponse({"title": request.app.state.title})
+    return JSONResponse({"backend": "server", "title": request.app.state.title})
 
 
 async def _add_photo(request: Request) -> Response:

@@ -137,6 +137,6 @@ def _reference(loaded: Sequence[Loaded], preset: str, reference: str | None) -> 
 
 def rank(item: Loaded) -> int:
     """torch, which is the network itself, then runtimes that run everywhere, then the others."""
-    ordered = sorted(all_runtimes(), key=lambda runtime: runtime.systems != EVERYWHERE)
+    ordered = sorted(all_runtimes(), key=lambda runtime: not runtime.systems >= EVERYWHERE)
     names = [runtime.name for runtime in ordered]
     return names.index(item.metadata.runtime) + 1 if item.metadata.runtime in names else 0

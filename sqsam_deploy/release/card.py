@@ -169,7 +169,7 @@ def _choices(artifacts: Sequence[ArtifactEntry]) -> Iterator[_Choice]:
         if mine:
             best = min(mine, key=lambda entry: (entry.metadata.precision != "int8", entry.bytes))
             systems = ", ".join(sorted(runtime.systems))
-            named = "any system" if runtime.systems == EVERYWHERE else systems
+            named = "any system" if runtime.systems >= EVERYWHERE else systems
             yield _Choice(named, runtime.title, best)
 
 

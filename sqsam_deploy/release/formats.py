@@ -1,4 +1,4 @@
-"""How a pulled release is laid out for whoever uses it: as it is, zipped, for Xcode, for Gradle."""
+"""How a pulled release is laid out: as it is, zipped, for Xcode, for Gradle, for the web."""
 
 from typing import Protocol
 
@@ -6,6 +6,7 @@ from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.delivery import Delivery
 from sqsam_deploy.release.swift_package import SwiftPackage
 from sqsam_deploy.runtimes.registry import all_runtimes
+from sqsam_deploy.web import place_module, place_runtime
 
 
 class Format(Protocol):
@@ -83,7 +84,36 @@ class AndroidAssets:
         delivery.place_documents(folder)
 
 
-_FORMATS: tuple[Format, ...] = (Plain(), Zipped(), SwiftPackage(), AndroidAssets())
+class Web:
+    """A folder for a static host: the models, the module `squeezesam.js`, ONNX Runtime beside it.
+
+    `docs/web.md` says what an app does with it.
+    """
+
+    name = "web"
+
+    def write(self, delivery: Delivery) -> None:
+        """See `Format.write`.
+
+        Raises:
+            MissingDependencyError: npm, which brings ONNX Runtime, is not installed.
+            StoreError: npm could not bring it.
+            UsageError: None of the artifacts runs in a browser.
+        """
+        usable = delivery.artifacts_for("Web")
+        if not usable:
+            offered = " or ".join(each.name for each in all_runtimes() if "Web" in each.systems)
+            raise UsageError(
+                f"none of the selected artifacts runs in a browser: choose --runtime {offered}"
+            )
+        place_runtime(delivery.directory)
+        place_module(delivery.directory)
+        for artifact in usable:
+            delivery.place(artifact)
+        delivery.place_documents()
+
+
+_FORMATS: tuple[Format, ...] = (Plain(), Zipped(), SwiftPackage(), AndroidAssets(), Web())
 
 
 def find_format(name: str) -> Format:

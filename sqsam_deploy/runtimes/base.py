@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from sqsam_deploy.runtimes.profiling import ProfiledRun
     from sqsam_deploy.runtimes.session import Session
 
-#: Where apps, or this toolkit, can run an artifact.
-System = Literal["Linux", "macOS", "Windows", "iOS", "Android"]
+#: Where apps, or this toolkit, can run an artifact; "Web" is a browser, which is asked for apart.
+System = Literal["Linux", "macOS", "Windows", "iOS", "Android", "Web"]
 EVERYWHERE: frozenset[System] = frozenset(("Linux", "macOS", "Windows", "iOS", "Android"))
 APPLE: frozenset[System] = frozenset(("macOS", "iOS"))
+WEB: frozenset[System] = frozenset(("Web",))
 
 Feeds = Sequence["NDArray[np.generic]"]
 

@@ -1,3 +1,5 @@
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from sqsam_deploy.checkpoint import save_checkpoint
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.model.saliency import SaliencyNet
+from tests.commands import run_command
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +21,30 @@ def weights(tmp_path_factory):
     save_checkpoint(SqueezeSAM(NANO).eval(), folder / "nano.safetensors", {})
     save_file(SaliencyNet().state_dict(), folder / "saliency.safetensors")
     return folder / "nano.safetensors", folder / "saliency.safetensors"
+
+
+def test_a_page_without_a_server_is_refused_where_nothing_runs_in_a_browser(weights, tmp_path):
+    page = tmp_path / "page"
+    assert run_command("demo", "--static", page).code == 2
+    refused = run_command("demo", "--static", page, weights[0])
+    assert (refused.code, ".onnx" in refused.stderr) == (2, True)
+    assert not page.exists()
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="no npm here")
+def test_a_page_without_a_server_offers_every_artifact_of_a_directory(nano_export, tmp_path):
+    page = tmp_path / "page"
+    done = run_command("demo", "--static", page, nano_export, "--json")
+    assert done.code == 0, done.stderr
+    assert json.loads(done.stdout)["result"]["artifacts"] == ["nano-int8.onnx"]
+    about = json.loads((page / "page.json").read_text())
+    assert about["models"][0]["saliency"]["path"] == "saliency-int8.onnx"
+    assert (page / "nano-int8.onnx").read_bytes() == (nano_export / "nano-int8.onnx").read_bytes()
+    missing = [name for name in about["files"] if not (page / name).is_file()]
+    assert missing == []
+    # It can be written again, and another folder is not replaced.
+    assert run_command("demo", "--static", page, nano_export).code == 0
+    assert run_command("demo", "--static", nano_export, nano_export).code == 2
 
 
 def test_the_command_serves_the_page_until_it_is_interrupted(weights):

@@ -1,16 +1,24 @@
 import io
+import shutil
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from filelock import FileLock
 from PIL import Image
+from torch import Tensor, nn
 
+from sqsam_deploy.demo.folder import find_models, write_page
 from sqsam_deploy.demo.server import build_app
 from sqsam_deploy.demo.serving import listen, make_server
 from sqsam_deploy.demo.studio import Studio
 from sqsam_deploy.model.config import NANO
-from sqsam_deploy.model.description import describe
+from sqsam_deploy.model.description import describe, describe_saliency
+from sqsam_deploy.model.saliency import SALIENCY
+from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
 from sqsam_deploy.runtimes.session import Session
 
 
@@ -42,6 +50,38 @@ class Discs(Session):
         return {"low_res_masks": masks, "iou_predictions": np.array([[0.9, 0.3, 0.2, 0.1]])}
 
 
+class DiscsNetwork(nn.Module):
+    """`Discs` as a network, for an artifact that a browser runs."""
+
+    def forward(
+        self, image: Tensor, prompt_maps: Tensor, coords: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        middles = (torch.arange(128.0) + 0.5) * 2
+        x, y = middles.view(1, 1, 128), middles.view(1, 128, 1)
+        column, row = coords[0, :, 0].view(8, 1, 1), coords[0, :, 1].view(8, 1, 1)
+        label = labels[0].view(8, 1, 1)
+        opened, closed = (label == 2).float(), (label == 3).float()
+        left, top = (column * opened).sum(), (row * opened).sum()
+        right, bottom = (column * closed).sum(), (row * closed).sum()
+        boxed = (x >= left) & (x <= right) & (y >= top) & (y <= bottom) & (closed.sum() > 0)
+        distance = (x - column) ** 2 + (y - row) ** 2
+        added = ((label == 1) & (distance < 40**2)).float().amax(0) > 0
+        removed = ((label == 0) & (distance < 25**2)).float().amax(0) > 0
+        mask = torch.where((boxed[0] | added) & ~removed, 1.0, -1.0)
+        # Inputs that nothing reads would not be declared.
+        unread = 0 * (image.mean() + prompt_maps.mean())
+        masks = torch.stack([mask, torch.full_like(mask, -1), torch.ones_like(mask), mask])[None]
+        return masks + unread, torch.tensor([[0.9, 0.3, 0.2, 0.1]]) + unread
+
+
+class MiddleSaliencyNetwork(nn.Module):
+    """`MiddleSaliency` as a network."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        inside = ((torch.arange(128) >= 48) & (torch.arange(128) < 80)).float()
+        return 40 * (inside.view(1, 1, 128, 1) * inside) - 20 + 0 * image.mean()
+
+
 class MiddleSaliency:
     """What lies in the middle is salient."""
 
@@ -62,6 +102,30 @@ def studio(session) -> Studio:
 
 
 HOSTS = ["127.0.0.1", "localhost", "testserver"]
+
+
+@pytest.fixture(scope="session")
+def discs_folder(common: Path) -> Path:
+    """The page with `Discs` and `MiddleSaliency` as artifacts that run in the browser."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    folder = common / "discs-page"
+    with FileLock(common / "discs-page.lock"):
+        if not folder.exists():
+            models = common / "discs"
+            models.mkdir(exist_ok=True)
+            about = {"runtime": "onnx", "precision": "fp32", "weights_sha256": "0" * 64}
+            square = torch.zeros(1, 3, 256, 256)
+            prompt = (torch.zeros(1, 2, 256, 256), torch.zeros(1, 8, 2), torch.zeros(1, 8))
+            salient = describe_saliency(SALIENCY, **about)
+            for name, network, inputs, metadata in (
+                ("discs", DiscsNetwork(), (square, *prompt), describe(NANO, **about)),
+                ("saliency", MiddleSaliencyNetwork(), (square,), salient),
+            ):
+                program = torch.export.export(network.eval(), inputs)
+                ONNX.lower(program, metadata, models / f"{name}.onnx")
+            write_page(folder, find_models(models / "discs.onnx", None))
+    return folder
 
 
 @pytest.fixture
@@ -93,3 +157,19 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 def photo() -> bytes:
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
     return encoded(Image.fromarray(pixels))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from tests.demo.page import start_browser
+
+    driver = start_browser(tmp_path_factory.mktemp("profile"), tmp_path_factory.mktemp("downloads"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def picture(tmp_path, photo):
+    path = tmp_path / "my cat.png"
+    path.write_bytes(photo)
+    return path

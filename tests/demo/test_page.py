@@ -1,137 +1,34 @@
-"""The page in a real browser; skipped where Chromium or Selenium is missing."""
-
-import io
-import shutil
-import time
+"""What a person does on the page, with both of its back ends."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.demo.conftest import served
+from sqsam_deploy.demo.server import build_folder_app
+from tests.demo.conftest import HOSTS, served
+from tests.demo.page import ActionChains, By, Keys, Page, needs_browser
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="Selenium is not installed")
-from selenium.webdriver import ActionChains  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+pytestmark = needs_browser
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="Chromium and its driver are not installed"
-)
 
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+@pytest.fixture(params=["server", "browser"])
+def backend(request):
+    """What makes the masks: every test of the page holds for both."""
+    return request.param
 
 
 @pytest.fixture
-def address(app):
+def address(backend, request):
     """The page's address, served in a thread."""
-    with served(app) as port:
+    if backend == "server":
+        served_app = request.getfixturevalue("app")
+    else:
+        served_app = build_folder_app(request.getfixturevalue("discs_folder"), HOSTS)
+    with served(served_app) as port:
         yield f"http://127.0.0.1:{port}/"
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.set_window_size(1200, 900)
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def picture(tmp_path, photo):
-    path = tmp_path / "my cat.png"
-    path.write_bytes(photo)
-    return path
-
-
-class Page:
-    """The page as a person uses it."""
-
-    def __init__(self, browser, address) -> None:
-        self.browser = browser
-        browser.get(address)
-
-    def __getitem__(self, identifier):
-        return self.browser.find_element(By.ID, identifier)
-
-    def wait(self, condition):
-        return WebDriverWait(self.browser, 30, poll_frequency=0.05).until(condition)
-
-    def expect_status(self, text):
-        self.wait(lambda _: text in self["status"].text)
-        return self["status"].text
-
-    def open(self, path):
-        self["file"].send_keys(str(path))
-        self.expect_status("Started by itself")
-
-    def click(self, x, y, shift=False):
-        """On a point of the 400x300 photo."""
-        canvas = self["photo"]
-        scale = canvas.size["width"] / 400
-        chain = ActionChains(self.browser)
-        if shift:
-            chain.key_down(Keys.SHIFT)
-        offset = round((x - 200) * scale), round((y - 150) * scale)
-        chain.move_to_element_with_offset(canvas, *offset).click()
-        if shift:
-            chain.key_up(Keys.SHIFT)
-        chain.perform()
-
-    def drag(self, start, end):
-        """From one point of the 400x300 photo to another."""
-        canvas = self["photo"]
-        scale = canvas.size["width"] / 400
-        (x0, y0), (x1, y1) = (
-            (round((x - 200) * scale), round((y - 150) * scale)) for x, y in (start, end)
-        )
-        chain = ActionChains(self.browser).move_to_element_with_offset(canvas, x0, y0)
-        chain.click_and_hold().move_by_offset((x1 - x0) // 2, (y1 - y0) // 2)
-        chain.move_to_element_with_offset(canvas, x1, y1).release().perform()
-
-    def choices(self):
-        """The masks to choose from."""
-        return self.browser.find_elements(By.CSS_SELECTOR, "#choices label")
-
-    def press(self, *keys):
-        ActionChains(self.browser).send_keys(*keys).perform()
-
-    def cutout(self):
-        """What the link gives, fetched by the browser."""
-        script = """
-            const done = arguments[0];
-            fetch(document.getElementById("download").href)
-              .then((answer) => answer.arrayBuffer())
-              .then((bytes) => done(Array.from(new Uint8Array(bytes))));
-        """
-        return np.asarray(Image.open(io.BytesIO(bytes(self.browser.execute_async_script(script)))))
-
-    def pixel(self, x, y):
-        """Color of the drawing at a point of the photo."""
-        script = """
-            const canvas = document.getElementById("photo");
-            const [x, y] = [arguments[0] * canvas.width / 400, arguments[1] * canvas.height / 300];
-            return Array.from(canvas.getContext("2d").getImageData(x, y, 1, 1).data);
-        """
-        return np.array(self.browser.execute_script(script, x, y))[:3]
+TITLES = {"server": "nano fp32 on torch", "browser": "nano fp32 in this browser: WebAssembly"}
 
 
 @pytest.fixture
@@ -139,14 +36,13 @@ def page(browser, address):
     return Page(browser, address)
 
 
-def test_a_photo_starts_by_itself_and_shows_its_timing(page, picture):
-    assert page["about"].text in ("", "nano fp32 on torch")
+def test_a_photo_starts_by_itself_and_shows_its_timing(page, picture, backend):
     page.open(picture)
     assert "5 on the object, 0 beside it" in page["status"].text
     for name in ("decode", "resize", "saliency", "mask", "shown after"):
         assert name in page["timing"].text
     assert not page["drop"].is_displayed()
-    assert page["about"].text == "nano fp32 on torch"
+    assert page["about"].text.startswith(TITLES[backend])
 
 
 def test_what_is_outside_the_mask_is_dark(page, picture):
@@ -297,7 +193,7 @@ def test_an_example_is_at_hand(page):
     page["example"].click()
     page.expect_status("Started by itself")
     assert "CC BY 2.0" in page["credit"].text
-    assert page["download"].get_attribute("download") == "example-cutout.png"
+    assert page.download().name == "example-cutout.png"
     assert not page["example"].is_displayed()
 
 
@@ -313,20 +209,18 @@ def test_every_control_is_reached_with_tab(page, picture):
     assert reached[:6] == ["0", "add", "undo", "restart", "download", "another"]
 
 
-def test_the_cut_out_is_downloaded_under_the_photos_name(page, picture, tmp_path):
-    target = tmp_path / "downloads"
-    target.mkdir()
-    page.browser.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(target)}
-    )
+def test_the_cut_out_is_the_photo_with_transparency_under_its_name(page, picture):
     page.open(picture)
-    page.press("d")
-    expected = target / "my cat-cutout.png"
+    page["download"].click()
+    expected = page.browser.downloads / "my cat-cutout.png"
     page.wait(lambda _: expected.is_file())
-    time.sleep(0.2)
-    cutout = Image.open(expected)
-    assert cutout.size == (400, 300)
-    assert cutout.mode == "RGBA"
+    expected.unlink()
+    pixels, original = page.cutout(), np.asarray(Image.open(picture))
+    assert pixels.shape == (300, 400, 4)
+    inside = pixels[..., 3] == 255
+    assert 0 < inside.sum() < inside.size
+    assert (pixels[~inside][:, 3] == 0).all()
+    np.testing.assert_array_equal(pixels[inside][:, :3], original[inside])
 
 
 DROP = """
@@ -341,7 +235,7 @@ DROP = """
 def test_a_photo_can_be_dropped(page, photo):
     page.browser.execute_script(DROP, "dropped.png", "image/png", list(photo))
     page.expect_status("Started by itself")
-    assert page["download"].get_attribute("download") == "dropped-cutout.png"
+    assert page.download().name == "dropped-cutout.png"
 
 
 def test_a_bad_file_gets_one_sentence_and_the_next_good_one_works(page, picture):

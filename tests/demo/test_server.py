@@ -265,7 +265,7 @@ def test_nobodys_photos_push_out_anothers(photo):
 def test_the_memory_of_all_photos_is_bounded_and_what_is_unused_makes_room(photo):
     now = [0.0]
     # Two photos: 4 MB and 4 bytes for each of 300 x 400 pixels.
-    limits = Limits(all_bytes=2 * ((8 << 20) + 4 * 300 * 400), idle_seconds=100)
+    limits = Limits(all_bytes=2 * ((4 << 20) + 4 * 300 * 400), idle_seconds=100)
     one = client_of(limits=limits, clock=lambda: now[0])
     two, three = visitor(one), visitor(one)
     first, second = (c.post("/photos", content=photo).json()["id"] for c in (one, two))
@@ -281,7 +281,7 @@ def test_the_memory_of_all_photos_is_bounded_and_what_is_unused_makes_room(photo
 
 
 def test_a_visitors_photos_are_bounded_in_bytes(photo):
-    client = client_of(limits=Limits(visitor_bytes=12 << 20))
+    client = client_of(limits=Limits(visitor_bytes=6 << 20))
     first, second = (client.post("/photos", content=photo).json()["id"] for _ in range(2))
     assert client.get(f"/photos/{first}/cutout.png").status_code == 404
     assert client.get(f"/photos/{second}/cutout.png").status_code == 200
@@ -342,12 +342,12 @@ def test_every_answer_says_that_it_is_not_to_be_sniffed_and_may_load_nothing(pho
         200: ask("/"),
         400: ask("/", host="evil.example"),
         404: ask("/nothing"),
-        405: ask("/photos"),
+        405: ask("/", "POST"),
         500: ask("/photos", "POST", body=photo),
     }
     with served(app) as port:
         answers = {status: raw(port, request) for status, request in asked.items()}
-        answers |= {200: raw(port, ask("/static/page.js")), 400: raw(port, b"\0no HTTP\r\n\r\n")}
+        answers |= {200: raw(port, ask("/page.js")), 400: raw(port, b"\0no HTTP\r\n\r\n")}
     for status, answer in answers.items():
         assert int(answer.split(None, 2)[1]) == status
         head = answer.partition(b"\r\n\r\n")[0].lower().splitlines()
@@ -364,7 +364,7 @@ def test_unfinished_uploads_are_dropped_and_hold_up_nobody(photo):
         held = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(6)]
         for connection in held:
             connection.sendall(half)
-        assert b" 200 " in raw(port, ask("/about"))
+        assert b" 200 " in raw(port, ask("/page.json"))
         assert b" 201 " in raw(port, ask("/photos", "POST", body=photo), 20)
         for connection in held:
             assert b" 408 " in connection.recv(1 << 16)[:20]
@@ -400,7 +400,7 @@ def test_another_host_name_is_refused(client):
 
 
 def test_the_page_names_no_other_site(client):
-    for name in ("", "static/page.js", "static/style.css"):
+    for name in ("", "page.js", "style.css", "server.js", "browser.js", "worker.js"):
         text = client.get(f"/{name}").text
         assert "http://" not in text
         assert "https://" not in text

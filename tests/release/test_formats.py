@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
-from sqsam_deploy.errors import UsageError
+from sqsam_deploy.errors import MissingDependencyError, StoreError, UsageError
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.formats import find_format
 from sqsam_deploy.release.publish import publish
@@ -130,6 +130,55 @@ def test_nothing_for_android_is_said(export: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(not shutil.which("npm"), reason="no npm here")
+def test_web_holds_what_a_browser_needs(export: Path, tmp_path: Path) -> None:
+    out = bring(export, tmp_path, "web")
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    module = {"squeezesam.js", "squeezesam.d.ts", "package.json"}
+    runtime = {"onnxruntime/ort.wasm.bundle.min.mjs", "onnxruntime/ort-wasm-simd-threaded.wasm"}
+    documents = {"README.md", "manifest.json", "release.json", ".sqsam-pull.json"}
+    assert names == {"nano-int8.onnx"} | module | runtime | documents
+    assert (out / "onnxruntime/ort-wasm-simd-threaded.wasm").read_bytes()[:4] == b"\0asm"
+    # A module that loads others would ask them of another place.
+    script = (out / "onnxruntime/ort.wasm.bundle.min.mjs").read_text()
+    assert "new Function" not in script
+    assert not re.search(r"""import\s*\(?["']\./""", script)
+
+
+def test_web_without_npm_is_one_sentence(
+    export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingDependencyError, match="npm is not installed"):
+        bring(export, tmp_path, "web")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo other >onnxruntime-web.tgz", "another onnxruntime-web"),
+        ("echo 'npm error network' >&2; exit 1", "npm error network"),
+    ],
+)
+def test_what_npm_brings_is_compared_with_the_pinned_hash(
+    export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+) -> None:
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(f"#!/bin/sh\n{script}\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(npm.parent))
+    with pytest.raises(StoreError, match=message):
+        bring(export, tmp_path, "web")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_for_a_browser_is_said(export: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--runtime onnx"):
+        bring(export, tmp_path, "web", runtime="coreml")
+
+
 def test_unknown_format_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="choose plain, zip, swift-package, android-assets"):
+    with pytest.raises(UsageError, match=r"choose plain, zip, .*, web"):
         find_format("tarball")

@@ -1,4 +1,5 @@
-// The page: one photo, a list of clicks on it, and the mask the server answers with.
+// The page: one photo, a list of clicks on it, and the mask its back end answers with. The back end
+// is a server with any artifact (server.js), or the browser itself (browser.js); page.json says which.
 
 const element = (id) => document.getElementById(id);
 const canvas = element("photo");
@@ -35,20 +36,55 @@ let opposite = null;
 /** Number of the latest request: an answer to an older one is not shown. */
 let latest = 0;
 
-fetch("/about").then(async (answer) => {
-  element("about").textContent = (await answer.json()).title;
+/** What makes the masks: {title, open(file), mask(id, asked), cutout(id)}, once it has started. */
+const backend = begin();
+backend.catch((error) => showError(error.message));
+
+async function begin() {
+  const answer = await fetch("page.json").catch(() => null);
+  if (!answer?.ok) throw new Error("the server does not answer: is sqsam-demo still running?");
+  const about = await answer.json();
+  const inBrowser = about.backend === "browser";
+  element("promise").textContent = inBrowser ? "It does not leave this browser." : "It goes to this server and nowhere else.";
+  element("about").textContent = inBrowser ? "loading the model" : "";
+  const { start } = await import(inBrowser ? "./browser.js" : "./server.js");
+  const started = await start(about);
+  element("about").textContent = started.title;
+  started.offline?.then((kept) => {
+    if (kept) element("about").textContent += ", works offline";
+  });
+  offerModels(started);
+  return started;
+}
+
+/** A list of the models, where there are several. */
+function offerModels({ models = [] }) {
+  const list = element("model");
+  list.replaceChildren(...models.map((title, number) => new Option(title, number)));
+  list.hidden = models.length < 2;
+}
+
+element("model").addEventListener("change", async () => {
+  const answer = await ask(async (made) => {
+    await made.choose(Number(element("model").value));
+    element("about").textContent = made.title;
+    return photo ? made.open(photo.file) : {};
+  });
+  if (answer?.id === undefined) return;
+  photo.id = answer.id;
+  start = { points: answer.points, box: answer.box, chosen: answer.chosen };
+  apply({ ...asked, chosen: 0 }, "Another model");
 });
 
 // ---- the photo ----
 
 async function open(file) {
   if (!file) return;
-  const bitmap = await createImageBitmap(file).catch(() => null);
   const opened = performance.now();
-  const answer = await ask("/photos", { method: "POST", body: file });
+  const answer = await ask((made) => made.open(file));
   if (!answer) return;
-  if (!bitmap) return showError("this browser cannot show that kind of file: use JPEG, PNG or WebP");
-  photo = { id: answer.id, name: file.name || "photo", bitmap, width: answer.width, height: answer.height };
+  const { id, bitmap, width, height } = answer;
+  photo = { id, file, name: file.name || "photo", bitmap, width, height };
   const scale = Math.min(1, DRAWN_SIDE / Math.max(photo.width, photo.height));
   canvas.width = Math.max(1, Math.round(photo.width * scale));
   canvas.height = Math.max(1, Math.round(photo.height * scale));
@@ -59,15 +95,13 @@ async function open(file) {
   for (const id of ["tools", "help", "photo", "choices"]) element(id).hidden = false;
   for (const id of ["drop", "example"]) element(id).hidden = true;
   element("credit").hidden = !file.isExample;
-  element("download").href = `/photos/${photo.id}/cutout.png`;
-  element("download").download = `${photo.name.replace(/\.[^.]*$/, "")}-cutout.png`;
   await show(answer, opened, "Started by itself");
   canvas.focus({ preventScroll: true });
 }
 
 async function openExample() {
-  const answer = await fetch("/example.jpg").catch(() => null);
-  if (!answer?.ok) return showError("the server does not answer: is sqsam-demo still running?");
+  const answer = await fetch("example.jpg").catch(() => null);
+  if (!answer?.ok) return showError("the example cannot be loaded: the server does not answer");
   const file = new File([await answer.blob()], "example.jpg", { type: "image/jpeg" });
   open(Object.assign(file, { isExample: true }));
 }
@@ -86,11 +120,8 @@ async function apply(changed, what) {
   draw();
   const begun = performance.now();
   const { points, box, chosen } = asked;
-  const answer = await ask(`/photos/${photo.id}/mask`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ points: points.map(({ x, y, label }) => ({ x, y, label })), box, chosen }),
-  });
+  const told = { points: points.map(({ x, y, label }) => ({ x, y, label })), box, chosen };
+  const answer = await ask((made) => made.mask(photo.id, told));
   if (answer) await show(answer, begun, what);
 }
 
@@ -228,6 +259,13 @@ document.addEventListener("keydown", (event) => {
 // ---- buttons and dropping ----
 
 element("undo").addEventListener("click", undo);
+element("download").addEventListener("click", async () => {
+  const href = await ask((made) => made.cutout(photo.id));
+  if (!href) return;
+  const download = `${photo.name.replace(/\.[^.]*$/, "")}-cutout.png`;
+  Object.assign(document.createElement("a"), { href, download }).click();
+  if (href.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(href), 60_000);
+});
 element("restart").addEventListener("click", () => change(start, "Back to the start"));
 element("example").addEventListener("click", openExample);
 for (const choice of document.querySelectorAll("input[name=mode]")) {
@@ -255,24 +293,23 @@ document.addEventListener("drop", (event) => {
 });
 document.addEventListener("paste", (event) => open(event.clipboardData.files[0]));
 
-// ---- asking the server ----
+// ---- asking the back end ----
 
-/** The answer as JSON; null after an error, which is shown, or where a later request was made. */
-async function ask(url, request) {
+/** The answer; null after an error, which is shown, or where a later request was made. */
+async function ask(request) {
   const number = ++latest;
   element("busy").hidden = false;
-  let answer, content;
+  let answer, error;
   try {
-    answer = await fetch(url, request);
-    content = await answer.json();
-  } catch {
-    content = { error: "the server does not answer: is sqsam-demo still running?" };
+    answer = await request(await backend);
+  } catch (failed) {
+    error = failed.message;
   }
   if (number !== latest) return null;
   element("busy").hidden = true;
-  if (!answer?.ok) return showError(content.error ?? "that did not work");
+  if (error) return showError(error);
   element("error").hidden = true;
-  return content;
+  return answer;
 }
 
 function showError(sentence) {
@@ -284,8 +321,7 @@ function showError(sentence) {
 // ---- drawing ----
 
 async function show(answer, begun, what) {
-  const mask = await picture(answer.mask);
-  shade = shadeOf(mask);
+  shade = shadeOf(answer.mask);
   dots = answer.points;
   draw();
   const shown = performance.now() - begun;
@@ -294,14 +330,7 @@ async function show(answer, begun, what) {
     `predicted IoU ${answer.choices[answer.chosen].predicted_iou.toFixed(2)}.`;
   const rows = { ...answer.milliseconds, "shown after": shown };
   element("timing").replaceChildren(...Object.entries(rows).map(([name, value]) => row(name, value)));
-  await offer(answer);
-}
-
-async function picture(address) {
-  const image = new Image();
-  image.src = address;
-  await image.decode();
-  return image;
+  offer(answer);
 }
 
 /** What the network was told of: a dot that it does not take counts for nothing. */
@@ -313,9 +342,8 @@ function counted(answer) {
 }
 
 /** The masks to choose from, each a small photo in its shade. */
-async function offer(answer) {
-  const masks = await Promise.all(answer.choices.map(({ mask }) => picture(mask)));
-  const made = masks.map((mask, number) => {
+function offer(answer) {
+  const made = answer.choices.map(({ mask, predicted_iou: iou }, number) => {
     const [label, input, small, text] = ["label", "input", "canvas", "span"].map((tag) =>
       document.createElement(tag));
     Object.assign(input, { type: "radio", name: "choice", value: number, checked: number === answer.chosen });
@@ -325,7 +353,7 @@ async function offer(answer) {
     const brush = small.getContext("2d");
     brush.drawImage(photo.bitmap, 0, 0, small.width, small.height);
     brush.drawImage(shadeOf(mask, small), 0, 0);
-    text.textContent = `${number + 1}: ${answer.choices[number].predicted_iou.toFixed(2)}`;
+    text.textContent = `${number + 1}: ${iou.toFixed(2)}`;
     label.append(input, small, text);
     return label;
   });

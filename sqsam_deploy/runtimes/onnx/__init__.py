@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
-from sqsam_deploy.runtimes.base import EVERYWHERE, Feeds, RawRunner, Runtime
+from sqsam_deploy.runtimes.base import EVERYWHERE, WEB, Feeds, RawRunner, Runtime
 from sqsam_deploy.runtimes.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ RUNTIME = Onnx(
     },
     library="onnxruntime",
     distributions=("onnx", "onnxscript", "onnxruntime"),
-    systems=EVERYWHERE,
+    systems=EVERYWHERE | WEB,
     is_default=True,
     cost=1.0,
     profiler="onnxruntime profile",

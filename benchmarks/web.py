@@ -1,0 +1,157 @@
+"""An artifact in headless Chromium beside native ONNX Runtime, in turns in one run.
+
+    python benchmarks/web.py artifacts/nano-int8.onnx
+
+Prints milliseconds of one prediction (prompt drawn, packed, run), the memory of the browser's
+processes, and what a visitor downloads. Needs Chromium, its driver, Selenium and npm.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from sqsam_deploy.datasets.images import read_image
+from sqsam_deploy.demo.folder import find_models, write_page
+from sqsam_deploy.demo.server import EXAMPLE, build_folder_app
+from sqsam_deploy.demo.serving import listen, make_server
+from sqsam_deploy.predictor import Predictor
+from sqsam_deploy.prompts import Prompt
+from sqsam_deploy.runtimes import open_session
+
+_FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+_CLICK = (320.0, 240.0)
+_OPEN = """
+    const [threads, model, done] = arguments;
+    (async () => {
+      const begun = performance.now();
+      const ort = await import("./onnxruntime/ort.wasm.bundle.min.mjs");
+      const { Prompt, Segmenter } = await import("./squeezesam.js");
+      ort.env.wasm.numThreads = threads;
+      const bytes = new Uint8Array(await (await fetch(model)).arrayBuffer());
+      const segmenter = await Segmenter.open(ort, { model: bytes });
+      const bitmap = await createImageBitmap(await (await fetch("example.jpg")).blob());
+      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+      const pen = canvas.getContext("2d");
+      pen.drawImage(bitmap, 0, 0);
+      const image = segmenter.image(pen.getImageData(0, 0, bitmap.width, bitmap.height));
+      const prompt = new Prompt().withClick(320, 240);
+      globalThis.once = async () => {
+        const start = performance.now();
+        await image.predict(prompt);
+        return performance.now() - start;
+      };
+      await once();
+      return performance.now() - begun;
+    })().then(done, (error) => done(String(error)));
+"""
+_ONCE = "const done = arguments[0]; once().then(done, (error) => done(String(error)));"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "page"
+        write_page(folder, find_models(arguments.artifact, None)[:1])
+        listener = listen("127.0.0.1", 0)
+        server = make_server(build_folder_app(folder, ["127.0.0.1"]))
+        threading.Thread(target=server.run, args=([listener],), daemon=True).start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        for threads in arguments.threads:
+            _compare(arguments.artifact, address, threads, arguments.rounds)
+        _print_sizes(folder)
+        server.should_exit = True
+
+
+def _compare(artifact: Path, address: str, threads: int, rounds: int) -> None:
+    predictor = Predictor(open_session(artifact, threads))
+    predictor.set_image(read_image(EXAMPLE))
+    prompt = Prompt().with_click(*_CLICK, 1)
+    browser = _start_browser()
+    try:
+        browser.get(address + "style.css")  # the page's origin and headers, without the page
+        before = _memory(browser)
+        opened = browser.execute_async_script(_OPEN, threads, artifact.name)
+        assert isinstance(opened, float | int), opened
+        memory = _memory(browser) - before
+        times: dict[str, list[float]] = {"browser": [], "native": []}
+        for _ in range(rounds):
+            times["browser"].append(browser.execute_async_script(_ONCE))
+            start = time.perf_counter()
+            predictor.predict_low_res(prompt)
+            times["native"].append((time.perf_counter() - start) * 1e3)
+    finally:
+        browser.quit()
+    found = {name: statistics.median(values[2:]) for name, values in times.items()}
+    ratio = statistics.median(
+        a / b for a, b in zip(times["browser"][2:], times["native"][2:], strict=True)
+    )
+    print(
+        f"{artifact.name}, {threads} threads: browser {found['browser']:.1f} ms, native "
+        f"{found['native']:.1f} ms, ratio {ratio:.2f}; opened in {opened / 1e3:.2f} s, "
+        f"{memory >> 20} MB more; load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _start_browser() -> Any:
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or "chromium"
+    for flag in _FLAGS:
+        options.add_argument(flag)
+    browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    browser.set_script_timeout(300)
+    return browser
+
+
+def _memory(browser: Any) -> int:
+    """Bytes of the browser's processes, shared pages by their share."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(entry.name)] = int(fields[1])
+    mine = {browser.service.process.pid}
+    while more := {child for child, parent in parents.items() if parent in mine} - mine:
+        mine |= more
+    return sum(_resident(process) for process in mine)
+
+
+def _resident(process: int) -> int:
+    try:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("Pss:"))
+
+
+def _print_sizes(folder: Path) -> None:
+    about = json.loads((folder / "page.json").read_text())
+    unseen = ("package.json", "squeezesam.d.ts", "example.jpg")
+    total = [0, 0]
+    for name in about["files"]:
+        content = (folder / name).read_bytes()
+        packed = len(gzip.compress(content, 9))
+        if name not in unseen:
+            total = [total[0] + len(content), total[1] + packed]
+        print(f"{name}: {len(content) / 1e6:.2f} MB, gzip {packed / 1e6:.2f} MB")
+    print(f"a visitor downloads {total[0] / 1e6:.2f} MB, gzip {total[1] / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

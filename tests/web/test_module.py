@@ -1,0 +1,138 @@
+"""`squeezesam.js` in Node: the shared vectors, the types, and masks like Python's."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sqsam_deploy._internal.geometry import mask_iou
+from sqsam_deploy.datasets import bundled_dataset
+from sqsam_deploy.datasets.images import read_image
+from sqsam_deploy.predictor import Predictor
+from sqsam_deploy.prompts import Prompt
+from sqsam_deploy.runtimes import open_session
+from sqsam_deploy.saliency import open_saliency
+
+HERE = Path(__file__).parent
+NODE = shutil.which("node")
+VECTORS = sorted((HERE.parent / "vectors").glob("*.json"))
+#: Topics that are about other platforms: a canvas turns a photo upright itself.
+OTHERS = {"orientation", "end_to_end"}
+
+pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
+
+
+def run_node(*arguments: object) -> str:
+    done = subprocess.run([NODE, *map(str, arguments)], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        HERE.parent / "prompts" / "saliency_clicks.json",
+        *(path for path in VECTORS if path.stem not in OTHERS),
+    ],
+    ids=lambda path: path.stem,
+)
+def test_it_computes_what_the_vectors_say(file: Path) -> None:
+    cases = json.loads(file.read_text())
+    count = len(cases.get("cases") or cases.get("vectors"))
+    assert count > 0
+    assert run_node(HERE / "vectors.mjs", file).startswith(f"{count} of ")
+
+
+_TSC = ("--strict", "--target", "es2022", "--lib", "es2023,dom", "--module", "nodenext")
+
+
+def test_its_types_are_those_of_its_comments(node_packages: Path, tmp_path: Path) -> None:
+    module = HERE.parents[1] / "sqsam_deploy" / "web"
+    shutil.copyfile(module / "squeezesam.js", tmp_path / "squeezesam.mjs")
+    options = (
+        "--allowJs",
+        "--checkJs",
+        "--declaration",
+        "--emitDeclarationOnly",
+        "--lib",
+        "es2023",
+    )
+    _compile(node_packages, tmp_path, *options, "squeezesam.mjs")
+    assert (tmp_path / "squeezesam.d.mts").read_text() == (module / "squeezesam.d.ts").read_text()
+
+
+def test_all_three_runtimes_fit(node_packages: Path, tmp_path: Path) -> None:
+    module = HERE.parents[1] / "sqsam_deploy" / "web"
+    for file in (module / "squeezesam.d.ts", HERE / "types.ts", HERE / "package.json"):
+        shutil.copyfile(file, tmp_path / file.name)
+    (tmp_path / "node_modules").symlink_to(node_packages / "node_modules")
+    options = ("--noEmit", "--skipLibCheck")
+    _compile(node_packages, tmp_path, *options, "types.ts")
+
+
+def _compile(packages: Path, folder: Path, *options: str) -> None:
+    compiler = packages / "node_modules" / ".bin" / "tsc"
+    command = [str(compiler), "--ignoreConfig", *_TSC, *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+
+
+def test_its_masks_are_those_of_python(
+    nano_export: Path, node_packages: Path, tmp_path: Path
+) -> None:
+    files = {name: nano_export / f"{name}-int8.onnx" for name in ("nano", "saliency")}
+    predictor = Predictor(open_session(files["nano"]), open_saliency(files["saliency"]))
+    photos, expected = [], {}
+    for number, record in enumerate(bundled_dataset("sample").images[:12]):
+        image = read_image(record.path)
+        predictor.set_image(image)
+        pixels = tmp_path / f"{number}.rgb"
+        pixels.write_bytes(image.tobytes())
+        height, width = image.shape[:2]
+        prompts = []
+        for index, prompt in enumerate(_prompts(width, height)):
+            mask = tmp_path / f"{number}-{index}.mask"
+            automatic = prompt is None
+            found = predictor.predict_auto() if automatic else predictor.predict_prompt(prompt)
+            expected[mask] = found.masks[0]
+            points = None if prompt is None else _points(prompt)
+            box = None if prompt is None else prompt.box
+            prompts.append({"points": points, "box": box, "mask": str(mask)})
+        about = {"pixels": str(pixels), "width": width, "height": height, "prompts": prompts}
+        photos.append(about)
+    job = tmp_path / "job.json"
+    job.write_text(
+        json.dumps(
+            {"model": str(files["nano"]), "saliency": str(files["saliency"]), "photos": photos}
+        )
+    )
+    run_node(HERE / "predict.mjs", node_packages, job)
+    ious = [
+        mask_iou(np.fromfile(path, np.uint8).reshape(mask.shape) > 0, mask)
+        for path, mask in expected.items()
+    ]
+    assert len(ious) == 12 * 4
+    assert np.mean(ious) >= 0.99
+
+
+def test_a_provider_that_computes_wrongly_is_not_used(
+    nano_export: Path, node_packages: Path
+) -> None:
+    files = (nano_export / f"{name}-int8.onnx" for name in ("nano", "saliency"))
+    assert run_node(HERE / "checked.mjs", node_packages, *files).strip() == "3 passed"
+
+
+def _prompts(width: int, height: int) -> list[Prompt | None]:
+    """The automatic start, a click, clicks on both sides, a box with a click on the background."""
+    middle = Prompt().with_click(width / 2, height / 2, 1)
+    box = Prompt(box=(0.2 * width, 0.1 * height, 0.9 * width, 0.8 * height))
+    both = middle.with_click(0.1 * width, 0.9 * height, 0).with_click(0.6 * width, 0.4 * height, 1)
+    return [None, middle, both, box.with_click(0.25 * width, 0.2 * height, 0)]
+
+
+def _points(prompt: Prompt) -> list[dict[str, float]]:
+    pairs = zip(prompt.point_coords.tolist(), prompt.point_labels.tolist(), strict=True)
+    return [{"x": x, "y": y, "label": label} for (x, y), label in pairs]
