@@ -18,7 +18,7 @@ from sqsam_deploy._internal.temporary import remove_abandoned, temporary_file
 from sqsam_deploy.artifact.files import FileEntry, hash_bytes, hash_file
 from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import ReleaseError, StoreError
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.archive import copy_verified, unpack
 from sqsam_deploy.release.download import Advance, download, file_identity, is_ours, stamp
 from sqsam_deploy.release.store import Store
@@ -181,12 +181,12 @@ class Cache:
             ReleaseError: The store's bytes have another hash.
             StoreError: The store cannot be reached, or the file has more than `limit` bytes.
         """
-        target = self.root / layout.blob(digest)
+        target = self.root / store_paths.blob(digest)
         if target.is_file() and target.stat().st_size <= limit:
             content = target.read_bytes()
             if hash_bytes(content) == digest:
                 return content
-        content = store.read(layout.blob(digest), limit)
+        content = store.read(store_paths.blob(digest), limit)
         if hash_bytes(content) != digest:
             raise ReleaseError(_not_the_file(store, digest))
         with _unless_read_only():
@@ -209,7 +209,7 @@ class Cache:
         return self.root / "records" / hash_bytes(store.url.encode())[:16] / path
 
     def _blob(self, entry: FileEntry) -> Path:
-        return self.root / layout.blob(entry.sha256)
+        return self.root / store_paths.blob(entry.sha256)
 
     def _put(self, target: Path, content: bytes) -> None:
         partial = self.root / "partial"

@@ -18,7 +18,7 @@ from sqsam_deploy.artifact.documents import Frozen, load_versioned, validate_doc
 from sqsam_deploy.artifact.files import Sha256, hash_bytes
 from sqsam_deploy.artifact.paths import RelativePath
 from sqsam_deploy.errors import ArtifactError, ReleaseError, SqsamError
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.document import (
     DOCUMENT_LIMIT,
     RELEASE_NAME,
@@ -88,7 +88,7 @@ class Damage:
 
 def read_record(store: Store, name: str, version: Version) -> dict[str, str] | None:
     """File name -> SHA-256 of a version, or None where the store has no such version."""
-    path = layout.record(name, version)
+    path = store_paths.record(name, version)
     try:
         return parse_record(store.read(path, DOCUMENT_LIMIT), f"{store.url}/{path}")
     except NotInStoreError:
@@ -101,7 +101,7 @@ def read_release(store: Store, name: str, version: Version, digest: str) -> Rele
     Raises:
         ReleaseError: Its bytes have another hash, or it is of another model or version.
     """
-    content = store.read(layout.blob(digest), DOCUMENT_LIMIT)
+    content = store.read(store_paths.blob(digest), DOCUMENT_LIMIT)
     what = f"{RELEASE_NAME} of {name} {version}"
     if hash_bytes(content) != digest:
         raise ReleaseError(f"{what} in {store.url} is damaged: its SHA-256 differs")
@@ -117,9 +117,9 @@ def read_index(store: Store) -> Index:
     Raises:
         ArtifactError: It is damaged, or a newer package wrote it.
     """
-    source = f"{store.url}/{layout.INDEX}"
+    source = f"{store.url}/{store_paths.INDEX}"
     try:
-        content = store.read(layout.INDEX, DOCUMENT_LIMIT)
+        content = store.read(store_paths.INDEX, DOCUMENT_LIMIT)
     except NotInStoreError:
         return Index(models={})
     document = load_versioned(content, source, "index_version", INDEX_VERSION)
@@ -163,12 +163,14 @@ def read_tag(store: Store, name: str, tag: str) -> Version | None:
         ReleaseError: The tag's file holds no version.
     """
     try:
-        content = store.read(layout.tag(name, tag), _TAG_LIMIT)
+        content = store.read(store_paths.tag(name, tag), _TAG_LIMIT)
     except NotInStoreError:
         return None
     text = content.decode("utf-8", "replace").strip()
     if not is_version(text):
-        raise ReleaseError(f"{store.url}/{layout.tag(name, tag)} is damaged: it names no version")
+        raise ReleaseError(
+            f"{store.url}/{store_paths.tag(name, tag)} is damaged: it names no version"
+        )
     return Version.parse(text)
 
 
@@ -182,7 +184,7 @@ def move_tag(store: Store, name: str, tag: str, version: Version) -> None:
     check_movable(tag)
     if read_record(store, name, version) is None:
         raise unknown(store, Reference(name, version=version))
-    store.put(layout.tag(name, tag), f"{version}\n".encode())
+    store.put(store_paths.tag(name, tag), f"{version}\n".encode())
 
 
 class Indexer:
@@ -215,19 +217,19 @@ class Indexer:
         for name, model in index.models.items():
             latest = model.tags.get(LATEST)
             if latest is not None:
-                self._store.put(layout.tag(name, LATEST), f"{latest}\n".encode())
+                self._store.put(store_paths.tag(name, LATEST), f"{latest}\n".encode())
         content = index.model_dump_json(indent=2) + "\n"
-        self._store.put(layout.INDEX, content.encode())
+        self._store.put(store_paths.INDEX, content.encode())
 
     def _derive(self) -> Index:
-        names = self._store.names(layout.MODELS)
+        names = self._store.names(store_paths.MODELS)
         # What is no model's folder, or no tag, was left by another program: `.DS_Store`, say.
         models = {name: self._model(name) for name in names if is_name(name)}
         return Index(models={name: model for name, model in models.items() if model.versions})
 
     def _model(self, name: str) -> IndexedModel:
         versions = {}
-        for folder in self._store.names(layout.model(name)):
+        for folder in self._store.names(store_paths.model(name)):
             if is_version(folder):
                 entry = self._version(name, Version.parse(folder))
                 if isinstance(entry, IndexedVersion):
@@ -264,7 +266,7 @@ class Indexer:
 
     def _tags(self, name: str, versions: list[str]) -> dict[str, str]:
         tags = {}
-        for tag in self._store.names(layout.tags(name)):
+        for tag in self._store.names(store_paths.tags(name)):
             if is_tag(tag) and tag != LATEST:
                 with contextlib.suppress(ReleaseError):
                     version = read_tag(self._store, name, tag)

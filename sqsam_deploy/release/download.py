@@ -12,7 +12,7 @@ from typing import Self
 
 from sqsam_deploy.artifact.files import FileEntry
 from sqsam_deploy.errors import ReleaseError, StoreError
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.http import NotInStoreError, UnresponsiveError
 from sqsam_deploy.release.store import Store
 
@@ -226,7 +226,7 @@ def _next_block(store: Store, entry: FileEntry, done: int) -> tuple[bool, bytes]
 def _read_chunk(store: Store, entry: FileEntry, start: int, end: int) -> bytes:
     for attempt in range(_TRIES):
         try:
-            return store.read_range(layout.blob(entry.sha256), start, end, entry.bytes)
+            return store.read_range(store_paths.blob(entry.sha256), start, end, entry.bytes)
         except (NotInStoreError, UnresponsiveError):
             raise
         except StoreError:

@@ -10,7 +10,7 @@ from sqsam_deploy.web import place_module, place_runtime
 
 
 class Format(Protocol):
-    """One layout."""
+    """One format."""
 
     name: str
 
@@ -117,7 +117,7 @@ _FORMATS: tuple[Format, ...] = (Plain(), Zipped(), SwiftPackage(), AndroidAssets
 
 
 def find_format(name: str) -> Format:
-    """The layout of this name.
+    """The format of this name.
 
     Raises:
         UsageError: There is none.

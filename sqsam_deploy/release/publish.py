@@ -21,7 +21,7 @@ from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.artifact.files import hash_bytes
 from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.errors import ArtifactError, ReleaseError
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.assemble import Assembled, assemble, check_directory, seal
 from sqsam_deploy.release.catalog import (
     Index,
@@ -150,7 +150,7 @@ def _publish_files(store: Store, assembled: Assembled, steps: Steps) -> Publishe
 def _put_blob(store: Store, source: Path, digest: str) -> None:
     """Uploads a file unless its bytes are there; a damaged copy of them is replaced."""
     if _blob_digest(store, digest, source.stat().st_size) != digest:
-        store.put_file(layout.blob(digest), source)
+        store.put_file(store_paths.blob(digest), source)
 
 
 def _blob_digest(store: Store, digest: str, size: int) -> str | None:
@@ -160,7 +160,7 @@ def _blob_digest(store: Store, digest: str, size: int) -> str | None:
         return None  # object stores know no range of an empty object
     try:
         for start in range(0, size, _BLOCK):
-            block = store.read_range(layout.blob(digest), start, start + _BLOCK, size)
+            block = store.read_range(store_paths.blob(digest), start, start + _BLOCK, size)
             found.update(block)
             if len(block) < _BLOCK:
                 break
@@ -170,19 +170,19 @@ def _blob_digest(store: Store, digest: str, size: int) -> str | None:
 
 
 def _put_readme(store: Store) -> None:
-    content = layout.README_TEXT.encode()
+    content = store_paths.README_TEXT.encode()
     try:
-        there = store.read(layout.README, len(content) * 2)
+        there = store.read(store_paths.README, len(content) * 2)
     except NotInStoreError:
         there = b""
     if hash_bytes(there) != hash_bytes(content):
-        store.put(layout.README, content)
+        store.put(store_paths.README, content)
 
 
 def _commit(store: Store, assembled: Assembled) -> Published:
     """Creates the record; of several publishers one succeeds, the others compare with it."""
     release = assembled.release
-    path = layout.record(release.name, Version.parse(release.version))
+    path = store_paths.record(release.name, Version.parse(release.version))
     content = assembled.record.encode()
     if store.put_new(path, content) and store.read(path, DOCUMENT_LIMIT) == content:
         return Published(release, already_there=False)

@@ -113,14 +113,14 @@ def _deliver(
     watch: Watch,
     expected: tuple[FileEntry, ...] | None = None,
 ) -> Pulled:
-    layout = find_format(request.format)
+    chosen = find_format(request.format)
     artifacts = _select(opened, request)
     if not request.overwrite:
         _refuse_changes(request.directory)
     files = _fetch(source, opened, artifacts, watch)
     with staged_directory(request.directory, marker=RECEIPT_NAME) as staging:
         delivery = Delivery(opened, artifacts, files, staging)
-        layout.write(delivery)
+        chosen.write(delivery)
         written = delivery.entries()
         if expected is not None and written != expected:
             raise ReleaseError(

@@ -10,7 +10,7 @@ from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.artifact.files import FileEntry
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry, Manifest, parse_manifest
 from sqsam_deploy.errors import ReleaseError, StoreError
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.cache import Cache, CachedFile
 from sqsam_deploy.release.catalog import resolve, unknown
 from sqsam_deploy.release.document import (
@@ -104,7 +104,7 @@ class Source:
         try:
             return resolve(self.store, reference)
         except StoreError as error:
-            known = self._recall(layout.tag(reference.name, reference.tag))
+            known = self._recall(store_paths.tag(reference.name, reference.tag))
             if known is None:
                 raise
             self._notify(f"{error}; {reference} was {known} when it was last seen")
@@ -129,12 +129,12 @@ class Source:
         """
         if reference.tag is None:
             return
-        before = self._recall(layout.tag(reference.name, reference.tag))
+        before = self._recall(store_paths.tag(reference.name, reference.tag))
         if reference.tag != LATEST:
             if before is not None and version < before:
                 self._notify(f"{reference} was {before} when it was last seen, and is {version}")
             return
-        newest = self._recall(layout.newest(reference.name)) or before
+        newest = self._recall(store_paths.newest(reference.name)) or before
         known = [v for v in (newest, pinned) if v is not None and v.prerelease is None]
         if known and version < max(known):
             raise ReleaseError(
@@ -147,11 +147,11 @@ class Source:
         """Keeps what a reference named, once the release was verified."""
         text = f"{version}\n".encode()
         if reference.tag is not None:
-            self._cache.remember(self.store, layout.tag(reference.name, reference.tag), text)
-        newest = self._recall(layout.newest(reference.name))
+            self._cache.remember(self.store, store_paths.tag(reference.name, reference.tag), text)
+        newest = self._recall(store_paths.newest(reference.name))
         released = version.prerelease is None
         if reference.tag == LATEST or (released and (newest is None or version > newest)):
-            self._cache.remember(self.store, layout.newest(reference.name), text)
+            self._cache.remember(self.store, store_paths.newest(reference.name), text)
 
     def _recall(self, path: str) -> Version | None:
         content = self._cache.recall(self.store, path)
@@ -173,7 +173,7 @@ class Source:
         what = f"{RELEASE_NAME} of {name} {version}"
         release = parse_release(document, what)
         _check_identity(release, name, version, digests, what)
-        self._cache.remember(self.store, layout.record(name, version), content)
+        self._cache.remember(self.store, store_paths.record(name, version), content)
         return OpenedRelease(
             release=release,
             manifest=self._manifest(release),
@@ -201,7 +201,7 @@ class Source:
 
     def _record(self, name: str, version: Version) -> tuple[bytes, Mapping[str, str]]:
         """The record as the store has it; a version that changed since is refused."""
-        path = layout.record(name, version)
+        path = store_paths.record(name, version)
         source = f"{self.store.url}/{path}"
         known = self._cache.recall(self.store, path)
         if known is not None and not _is_record(known):
@@ -236,7 +236,7 @@ class Source:
 
 def _is_record(content: bytes) -> bool:
     try:
-        parse_record(content, layout.RECORD_NAME)
+        parse_record(content, store_paths.RECORD_NAME)
     except ReleaseError:
         return False
     return True
@@ -279,4 +279,6 @@ def _check_identity(
         if path not in (RELEASE_NAME, SIGNATURE_NAME)
     }
     if listed != recorded:
-        raise ReleaseError(f"{what} lists other files than its {layout.RECORD_NAME}: it is refused")
+        raise ReleaseError(
+            f"{what} lists other files than its {store_paths.RECORD_NAME}: it is refused"
+        )

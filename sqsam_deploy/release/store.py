@@ -24,7 +24,7 @@ from sqsam_deploy._internal.atomic import atomic_create, atomic_file, atomic_wri
 from sqsam_deploy._internal.packages import missing_package
 from sqsam_deploy._internal.temporary import remove_abandoned
 from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError, UsageError
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.http import HttpStore, NotInStoreError
 
 Result = TypeVar("Result")
@@ -177,7 +177,7 @@ class FolderStore:
     def prepare(self) -> None:
         """Makes the folder if it is new, and deletes what killed publishers left half-written."""
         self._root.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(self._root / layout.PARTIAL)
+        remove_abandoned(self._root / store_paths.PARTIAL)
 
     @contextmanager
     def _reading(self, path: str) -> Iterator[BinaryIO]:
@@ -200,7 +200,7 @@ class FolderStore:
     @contextmanager
     def _writing(self, path: str) -> Iterator[tuple[Path, Path]]:
         """The file, in an existing folder, and the folder for half-written ones."""
-        target, partial = self._root / path, self._root / layout.PARTIAL
+        target, partial = self._root / path, self._root / store_paths.PARTIAL
         try:
             partial.mkdir(parents=True, exist_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)

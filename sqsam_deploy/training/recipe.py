@@ -207,6 +207,10 @@ class SaliencyRecipe:
 
 AnyRecipe = TrainingRecipe | SaliencyRecipe
 
+#: Keys of `Augmentation` that earlier versions spelled otherwise: their files are read, and their
+#: runs resumed.
+_EARLIER_KEYS = {"colour": "color", "grey": "gray"}
+
 #: What `sqsam-train --without` leaves out, by the part of the recipe that holds its probability.
 AUGMENTATIONS: dict[str, Literal["augmentation", "prompts"]] = {
     "merging": "augmentation",
@@ -270,6 +274,8 @@ def read_recipe(path: Path) -> AnyRecipe:
         UsageError: The file is missing, no TOML, or holds a key or value that no recipe has.
     """
     table = _read_toml(path)
+    if isinstance(changes := table.get("augmentation"), dict):
+        table["augmentation"] = {_EARLIER_KEYS.get(key, key): changes[key] for key in changes}
     base = table.get("base")
     if base is not None and base not in _TABLES:
         raise UsageError(f"{path}: base: there is no recipe '{base}', but {', '.join(_TABLES)}")
@@ -305,7 +311,10 @@ def without(plan: AnyRecipe, names: str) -> AnyRecipe:
 
 def fingerprint(plan: AnyRecipe) -> str:
     """A hash of everything in a recipe: a run resumes only its own."""
-    return hashlib.sha256(repr(plan).encode()).hexdigest()
+    text = repr(plan)
+    for earlier, now in _EARLIER_KEYS.items():
+        text = text.replace(f" {now}=", f" {earlier}=")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def stages(name: str) -> list[str]:

@@ -16,7 +16,7 @@ from semver import Version
 
 from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_index, read_record
 from sqsam_deploy.release.publish import publish
@@ -71,7 +71,7 @@ class Publishing:
         exists = read_record(self.store, NAME, Version(1, 1, 0)) is not None
         for version in ("1.0.0", "1.1.0") if exists else ("1.0.0",):
             self._pull(version)
-        assert exists or (root / layout.tag(NAME, "latest")).read_text() == "1.0.0\n"
+        assert exists or (root / store_paths.tag(NAME, "latest")).read_text() == "1.0.0\n"
         return exists
 
     def check_finished(self) -> None:

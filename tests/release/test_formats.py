@@ -19,7 +19,7 @@ from sqsam_deploy.release.store import open_store
 from sqsam_deploy.release.swift_package import property_name, swift_string, type_name
 
 
-def bring(export: Path, tmp_path: Path, layout: str, **selected: str) -> Path:
+def bring(export: Path, tmp_path: Path, format: str, **selected: str) -> Path:
     store = open_store(f"memory://{tmp_path.name}")
     publish(store, PublishRequest(export, version="1.0.0"))
     source = Source(store, Cache(tmp_path / "cache"), lambda message: None)
@@ -27,7 +27,7 @@ def bring(export: Path, tmp_path: Path, layout: str, **selected: str) -> Path:
         "squeezesam-nano",
         output=tmp_path / "out",
         **selected,
-        format=layout,
+        format=format,
     )
     pull(source, request, lambda what, total: lambda count: None)
     return tmp_path / "out"

@@ -12,7 +12,7 @@ from semver import Version
 
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.errors import StoreError
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.pull import pull
@@ -54,7 +54,7 @@ def test_store_on_a_full_disk(small_disk: Path, export: Path) -> None:
     ballast = fill(small_disk, leave=24 << 10)
     with pytest.raises(StoreError, match="cannot be written: No space left on device"):
         publish(store, PublishRequest(export, version=str(V1)))
-    assert not (small_disk / "store" / layout.record("squeezesam-nano", V1)).exists()
+    assert not (small_disk / "store" / store_paths.record("squeezesam-nano", V1)).exists()
     assert list((small_disk / "store" / ".partial").iterdir()) == []
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)

@@ -16,7 +16,7 @@ from semver import Version
 
 from sqsam_deploy.artifact.files import hash_bytes
 from sqsam_deploy.errors import ArtifactError, ReleaseError, SqsamError, StoreError, UsageError
-from sqsam_deploy.release import http, layout
+from sqsam_deploy.release import http, store_paths
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import Indexer, read_index
 from sqsam_deploy.release.publish import publish
@@ -276,7 +276,7 @@ def test_version_that_does_not_exist_is_not_remembered(store: FolderStore, tmp_p
 
 
 def test_other_tag_that_goes_back_is_named(store: FolderStore, tmp_path: Path) -> None:
-    tag = Path(store.url) / layout.tag(NAME, "stable")
+    tag = Path(store.url) / store_paths.tag(NAME, "stable")
     tag.write_text("2.0.0\n")
     bring(store, tmp_path, f"{NAME}@stable")
     tag.write_text("1.0.0\n")
@@ -370,12 +370,12 @@ def forge(store: FolderStore, change: Callable[[dict[str, object]], None]) -> No
     root = Path(store.url)
     record = root / f"models/{NAME}/2.0.0/SHA256SUMS"
     digests = {line[66:]: line[:64] for line in record.read_text().splitlines()}
-    document = json.loads((root / layout.blob(digests["release.json"])).read_bytes())
+    document = json.loads((root / store_paths.blob(digests["release.json"])).read_bytes())
     change(document)
     content = json.dumps(document).encode()
     files = {entry["path"]: entry["sha256"] for entry in document["files"]}
     digests = files | {"release.json": hash_bytes(content)}
-    target = root / layout.blob(digests["release.json"])
+    target = root / store_paths.blob(digests["release.json"])
     target.parent.mkdir(exist_ok=True)
     target.write_bytes(content)
     record.write_text("".join(f"{digest}  {path}\n" for path, digest in digests.items()))
@@ -402,7 +402,7 @@ def test_artifact_under_the_name_of_a_document_is_refused(
     root = Path(store.url)
     record = root / f"models/{NAME}/2.0.0/SHA256SUMS"
     digests = {line[66:]: line[:64] for line in record.read_text().splitlines()}
-    manifest = json.loads((root / layout.blob(digests["manifest.json"])).read_bytes())
+    manifest = json.loads((root / store_paths.blob(digests["manifest.json"])).read_bytes())
     for artifact in manifest["artifacts"]:
         if artifact["path"] == "nano-int8.onnx":
             artifact["path"] = artifact["files"][0]["path"] = name
@@ -419,7 +419,7 @@ def test_artifact_under_the_name_of_a_document_is_refused(
             if entry["path"] == "manifest.json" and name != "manifest.json":
                 entry |= {"sha256": hash_bytes(content), "bytes": len(content)}
 
-    target = root / layout.blob(hash_bytes(content))
+    target = root / store_paths.blob(hash_bytes(content))
     target.parent.mkdir(exist_ok=True)
     target.write_bytes(content)
     forge(store, rename)  # type: ignore[arg-type]
@@ -468,7 +468,7 @@ def test_password_of_a_location_is_in_no_message(tmp_path: Path) -> None:
 
 def blob_in_cache(folder: Path, made: Path, name: str) -> Path:
     digest = hash_bytes((made.parent / "export-2.0.0" / name).read_bytes())
-    return folder / "cache" / layout.blob(digest)
+    return folder / "cache" / store_paths.blob(digest)
 
 
 def overwritten(path: Path) -> None:

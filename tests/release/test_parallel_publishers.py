@@ -9,7 +9,7 @@ import pytest
 from semver import Version
 
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_index, read_record
 from sqsam_deploy.release.pull import pull
@@ -108,6 +108,6 @@ def test_eight_publishers_of_eight_versions_are_all_in_the_index(
     model = read_index(store).models[NAME]
     assert list(model.versions) == versions
     assert model.tags == {"latest": "1.7.0"}
-    assert store.read(layout.tag(NAME, "latest"), 100) == b"1.7.0\n"
+    assert store.read(store_paths.tag(NAME, "latest"), 100) == b"1.7.0\n"
     for version in versions:
         assert read_record(store, NAME, Version.parse(version)) is not None

@@ -15,7 +15,7 @@ from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.checkpoint.bundled import bundled_checkpoint
 from sqsam_deploy.errors import ArtifactError, GateError, ReleaseError, UsageError
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.catalog import Index, Indexer, move_tag, read_index, read_record
 from sqsam_deploy.release.document import Release, parse_release
 from sqsam_deploy.release.publish import Published, publish
@@ -40,7 +40,7 @@ def put(store: Store, export: Path, version: str = "1.0.0", **options: object) -
 def stored(store: FolderStore, file: str, version: Version = V1) -> bytes:
     record = read_record(store, NAME, version)
     assert record is not None
-    return store.read(layout.blob(record[file]), 1 << 24)
+    return store.read(store_paths.blob(record[file]), 1 << 24)
 
 
 def release_of(store: FolderStore, version: Version = V1) -> Release:
@@ -188,7 +188,7 @@ def test_directory_that_is_not_what_its_manifest_says_is_refused(
     damage(export)  # type: ignore[operator]
     with pytest.raises(ArtifactError, match=reason):
         put(store, export)
-    assert not (Path(store.url) / layout.MODELS).exists()
+    assert not (Path(store.url) / store_paths.MODELS).exists()
 
 
 def test_missing_parity_result_is_refused(store: FolderStore, export: Path) -> None:
@@ -424,7 +424,7 @@ def test_key_that_is_none_is_refused_in_one_sentence(
     (tmp_path / "key.pem").write_text("no key")
     with pytest.raises(UsageError, match=r"key\.pem is no usable private key"):
         put(store, export, sign_key=tmp_path / "key.pem")
-    assert not (Path(store.url) / layout.MODELS).exists()
+    assert not (Path(store.url) / store_paths.MODELS).exists()
 
 
 def test_latest_follows_the_highest_release_in_any_order_of_publishing(
@@ -435,7 +435,7 @@ def test_latest_follows_the_highest_release_in_any_order_of_publishing(
     index = read_index(store)
     assert index.models[NAME].tags == {"latest": "1.10.0"}
     assert list(index.models[NAME].versions) == ["1.9.0", "1.10.0", "2.0.0-rc.1"]
-    assert store.read(layout.tag(NAME, "latest"), 100) == b"1.10.0\n"
+    assert store.read(store_paths.tag(NAME, "latest"), 100) == b"1.10.0\n"
 
 
 def test_tags_move_to_versions_that_exist(store: FolderStore, export: Path) -> None:
@@ -443,7 +443,7 @@ def test_tags_move_to_versions_that_exist(store: FolderStore, export: Path) -> N
     put(store, export, "1.1.0")
     assert read_index(store).models[NAME].tags["stable"] == "1.0.0"
     move_tag(store, NAME, "stable", Version(1, 1, 0))
-    assert store.read(layout.tag(NAME, "stable"), 100) == b"1.1.0\n"
+    assert store.read(store_paths.tag(NAME, "stable"), 100) == b"1.1.0\n"
     with pytest.raises(ReleaseError, match=r"nano@3\.0\.0: versions are 1\.0\.0, 1\.1\.0"):
         move_tag(store, NAME, "stable", Version(3, 0, 0))
     with pytest.raises(UsageError, match="latest always names"):
@@ -471,7 +471,7 @@ def test_damaged_version_is_left_out_of_the_index_and_named(
     put(store, export, "1.1.0")
     record = read_record(store, NAME, V1)
     assert record is not None
-    (Path(store.url) / layout.blob(record["release.json"])).write_text("{}")
+    (Path(store.url) / store_paths.blob(record["release.json"])).write_text("{}")
     indexer = Indexer(store)
     assert list(indexer.refresh().models[NAME].versions) == ["1.1.0"]
     assert [(item.name, item.version) for item in indexer.damage] == [(NAME, "1.0.0")]
@@ -483,7 +483,7 @@ def test_blob_damaged_in_the_store_is_repaired_by_publishing_it_again(
     put(store, export, "1.0.0")
     record = read_record(store, NAME, V1)
     assert record is not None
-    blob = Path(store.url) / layout.blob(record["nano-int8.pte"])
+    blob = Path(store.url) / store_paths.blob(record["nano-int8.pte"])
     whole = blob.read_bytes()
     for damaged in (b"y" * len(whole), whole[:-1], whole + b"y"):
         blob.write_bytes(damaged)

@@ -10,7 +10,7 @@ from semver import Version
 from sqsam_deploy.artifact.files import hash_bytes
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.errors import ArtifactError, ReleaseError, StoreError, UsageError
-from sqsam_deploy.release import layout
+from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_record
 from sqsam_deploy.release.document import release_bytes
@@ -87,7 +87,7 @@ def bring(
 def blob_of(store: FolderStore, file: str, version: str = "1.0.0") -> Path:
     record = read_record(store, NAME, Version.parse(version))
     assert record is not None
-    return Path(store.url) / layout.blob(record[file])
+    return Path(store.url) / store_paths.blob(record[file])
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
@@ -175,13 +175,13 @@ def test_signature_of_another_key_is_refused_before_any_model_is_fetched(
     with pytest.raises(ReleaseError, match="was not made by the key"):
         bring(store, cache, tmp_path / "out", verify_key=other_keys.public)
     assert not (tmp_path / "out").exists()
-    assert not (cache.root / layout.blob(blob_of(store, "nano-int8.pte").name)).exists()
+    assert not (cache.root / store_paths.blob(blob_of(store, "nano-int8.pte").name)).exists()
 
 
 def test_unsigned_release_is_refused_where_a_signature_is_asked_for(
     store: FolderStore, cache: Cache, keys: Keys, tmp_path: Path
 ) -> None:
-    record = Path(store.url) / layout.record(NAME, Version(1, 0, 0))
+    record = Path(store.url) / store_paths.record(NAME, Version(1, 0, 0))
     lines = record.read_text().splitlines(keepends=True)
     record.write_text("".join(line for line in lines if "release.json.sig" not in line))
     with pytest.raises(ReleaseError, match="is not signed"):
@@ -192,8 +192,8 @@ def test_signature_of_another_version_is_refused(
     store: FolderStore, cache: Cache, keys: Keys, tmp_path: Path
 ) -> None:
     """A store that passes the old, honestly signed release off as the new one."""
-    old = Path(store.url) / layout.record(NAME, Version(1, 0, 0))
-    new = Path(store.url) / layout.record(NAME, Version(1, 1, 0))
+    old = Path(store.url) / store_paths.record(NAME, Version(1, 0, 0))
+    new = Path(store.url) / store_paths.record(NAME, Version(1, 1, 0))
     new.write_bytes(old.read_bytes())
     with pytest.raises(ReleaseError, match=r"1\.1\.0 is that of squeezesam-nano 1\.0\.0"):
         bring(store, cache, tmp_path / "out", NAME, verify_key=keys.public)
@@ -214,9 +214,9 @@ def test_document_changed_after_signing_is_refused(
 
 def put_blob(store: FolderStore, file: str, content: bytes) -> None:
     """Puts other bytes in place of a file of 1.0.0 and lets the record say so."""
-    record = Path(store.url) / layout.record(NAME, Version(1, 0, 0))
+    record = Path(store.url) / store_paths.record(NAME, Version(1, 0, 0))
     old = blob_of(store, file).name
-    target = Path(store.url) / layout.blob(hash_bytes(content))
+    target = Path(store.url) / store_paths.blob(hash_bytes(content))
     target.parent.mkdir(exist_ok=True)
     target.write_bytes(content)
     record.write_text(record.read_text().replace(old, target.name))
@@ -253,7 +253,7 @@ def test_damaged_file_in_the_store_is_refused_and_nothing_appears(
     with pytest.raises(ReleaseError, match=rf"{file}.*({reason})"):
         bring(store, cache, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert not (cache.root / layout.blob(path.name)).exists()
+    assert not (cache.root / store_paths.blob(path.name)).exists()
 
 
 @pytest.mark.parametrize("file", ["release.json", "manifest.json", "release.json.sig"])
@@ -289,7 +289,7 @@ def test_record_that_names_other_files_than_the_document_is_refused(
 def test_damaged_record_is_refused(
     content: bytes, store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    (Path(store.url) / layout.record(NAME, Version(1, 0, 0))).write_bytes(content)
+    (Path(store.url) / store_paths.record(NAME, Version(1, 0, 0))).write_bytes(content)
     with pytest.raises(ReleaseError, match="SHA256SUMS is damaged"):
         bring(store, cache, tmp_path / "out")
 
@@ -373,9 +373,9 @@ def test_archive_in_the_cache_of_an_earlier_version_is_used(
     selected = {"runtime": "coreml"}
     bring(old_store, cache, tmp_path / "out", **selected)
     for entry in next(iter(read_manifest(tmp_path / "out").artifacts)).files:
-        (cache.root / layout.blob(entry.sha256)).unlink()
+        (cache.root / store_paths.blob(entry.sha256)).unlink()
     archive = blob_of(old_store, "nano-int8.mlpackage.zip")
-    cached = cache.root / layout.blob(archive.name)
+    cached = cache.root / store_paths.blob(archive.name)
     cached.parent.mkdir(exist_ok=True)
     shutil.copy(archive, cached)
     for output in ("again", "once-more"):
@@ -440,7 +440,7 @@ def test_file_damaged_in_the_cache_is_fetched_again(
 ) -> None:
     bring(store, cache, tmp_path / "first")
     for damage in (tampered, cut_short):
-        path = cache.root / layout.blob(blob_of(store, "nano-int8.pte").name)
+        path = cache.root / store_paths.blob(blob_of(store, "nano-int8.pte").name)
         path.chmod(0o644)
         path.write_bytes(damage(path.read_bytes()))
         bring(store, cache, tmp_path / damage.__name__)
@@ -553,7 +553,7 @@ def test_locked_pull_brings_the_same_files_after_tags_moved_on(
 ) -> None:
     pulled = bring(store, cache, tmp_path / "out", f"{NAME}@stable")
     before = files_of(tmp_path / "out")
-    (Path(store.url) / layout.tag(NAME, "stable")).write_text("1.1.0\n")
+    (Path(store.url) / store_paths.tag(NAME, "stable")).write_text("1.1.0\n")
     source = Source(store, Cache(tmp_path / "other-cache"), lambda message: None)
     pull_locked(source, locked(pulled), PullRequest(output=tmp_path / "again"), Bytes())
     assert files_of(tmp_path / "again") == before

@@ -51,6 +51,15 @@ def test_a_file_changes_the_recipe_that_it_is_based_on(tmp_path: Path) -> None:
     assert restored == nano
 
 
+def test_a_file_of_an_earlier_version_may_spell_color_and_gray_otherwise(tmp_path: Path) -> None:
+    found = [
+        recipe(str(_file(tmp_path, f'base = "nano"\n[augmentation]\n{color} = 0.7\n{gray} = 0.2')))
+        for color, gray in (("colour", "grey"), ("color", "gray"))
+    ]
+    assert found[0] == found[1]
+    assert (found[0].augmentation.color, found[0].augmentation.gray) == (0.7, 0.2)
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
