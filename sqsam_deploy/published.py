@@ -119,8 +119,3 @@ def published() -> Published:
     """The paper's numbers."""
     text = Path(__file__).with_suffix(".toml").read_text("utf-8")
     return Published.model_validate(tomllib.loads(text, parse_float=Decimal))
-
-
-def box_row(network: str) -> BoxRow | None:
-    """A network's row of Table 1, None where the paper has none."""
-    return next((row for row in published().table_1 if row.network == network), None)

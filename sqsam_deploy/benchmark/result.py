@@ -116,11 +116,6 @@ class Memory(Frozen):
     after_first: MemoryUse | None = None
     at_end: MemoryUse | None = None
 
-    @property
-    def peak_growth(self) -> int:
-        """Growth of memory by loading and running, at its highest."""
-        return max(self.peak - self.before, 0)
-
 
 class Noise(Frozen):
     """Whether a measurement can be believed; the reasons where not."""

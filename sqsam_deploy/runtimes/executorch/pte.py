@@ -3,6 +3,8 @@
 Layout: executorch `schema/program.fbs` and `schema/extended_header.h`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +51,23 @@ class PteFile:
         return [(each.id, self.segment(each.processed.index)) for each in self.plan.delegates]
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turns whatever a damaged flatbuffer can cause into a sentence.
+
+    Raises:
+        ArtifactError: Something inside the block failed, other than with an error of this package.
+    """
+    try:
+        yield
+    except SqsamError:
+        raise
+    except Exception as error:
+        raise ArtifactError(
+            f"{path} is no readable ExecuTorch program ({type(error).__name__}): export it again"
+        ) from None
+
+
 def open_pte(path: Path) -> PteFile:
     """Reads a file.
 
@@ -59,14 +78,8 @@ def open_pte(path: Path) -> PteFile:
     content = path.read_bytes()
     # Bytes 16 to 24 and 24 to 32: see `extended_header.h`.
     size, base = (int.from_bytes(content[at : at + 8], "little") for at in (16, 24))
-    try:
+    with readable(path):
         program = parse_program(content[:size])
-    except SqsamError:
-        raise
-    except Exception as error:  # whatever a damaged flatbuffer can cause
-        raise ArtifactError(
-            f"{path} is no readable ExecuTorch program ({type(error).__name__}): export it again"
-        ) from None
     if FORWARD not in [plan.name for plan in program.execution_plan]:
         raise ArtifactError(f"{path} has no method '{FORWARD}': export it again")
     return PteFile(content, program, size, base)

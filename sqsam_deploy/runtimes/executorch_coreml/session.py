@@ -12,9 +12,10 @@ from typing_extensions import override
 
 from sqsam_deploy._internal.upstream.executorch import parse_file
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
-from sqsam_deploy.errors import ArtifactError, SqsamError
+from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.coreml.reference import ReferenceExecutor
 from sqsam_deploy.runtimes.coreml.reference.program import load_program
+from sqsam_deploy.runtimes.executorch.pte import FORWARD, readable
 from sqsam_deploy.runtimes.executorch.session import read_metadata
 from sqsam_deploy.runtimes.executorch_coreml.blob import unpacked
 from sqsam_deploy.runtimes.session import Session
@@ -74,16 +75,10 @@ def open_session(path: Path, threads: int | None = None) -> Session:
 
 
 def _read_call(path: Path) -> _Call:
-    try:
+    with readable(path):
         program = parse_file(path.read_bytes())
-        plan = next(plan for plan in program.execution_plan if plan.name == "forward")
+        plan = next(plan for plan in program.execution_plan if plan.name == FORWARD)
         return _only_call(program, plan)
-    except SqsamError:
-        raise
-    except Exception as error:  # whatever a damaged flatbuffer can cause
-        raise ArtifactError(
-            f"{path} is no readable ExecuTorch program ({type(error).__name__}): export it again"
-        ) from None
 
 
 def _only_call(program: Any, plan: Any) -> _Call:
