@@ -49,7 +49,7 @@ def make_app(
     Args:
         name: Of the command, as a user types it.
         usage: The words after the name, in short.
-        validator: Told the options (`cyclopts.ArgumentCollection`) before anything runs.
+        validator: Called with the options (`cyclopts.ArgumentCollection`) before anything runs.
     """
     app = App(
         name=name,

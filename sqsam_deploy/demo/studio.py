@@ -90,7 +90,7 @@ class Cut:
 
     Attributes:
         prompt: The clicks and the box it is for.
-        used: Of each click, whether the network is told of it.
+        used: Of each click, whether the network gets it.
         size: Width and height of the photo and the mask.
         choices: All masks of the network, the one with the highest predicted IoU first.
         chosen: Which of them the mask is.

@@ -58,7 +58,7 @@ class ParityOutcome:
     run: Run
 
 
-#: Told what is done next and how many images that concerns; returns who is told about each.
+#: Called with the next stage and its number of images; returns what to call after each of them.
 Stage = Callable[[str, int], Progress]
 
 #: Writes files about a report and the objects that lost most into a directory, and returns them.

@@ -19,7 +19,7 @@ from sqsam_deploy.evaluation.results import COLUMNS
 from sqsam_deploy.evaluation.resume_log import RESUME_LOG_NAME, ResumeLog
 from sqsam_deploy.evaluation.segmenters import open_artifact
 
-#: Told the number of images that are done, each time one is.
+#: Called with the number of images that are done, each time one is.
 Progress = Callable[[int], None]
 
 

@@ -51,7 +51,7 @@ def export(
 
     Args:
         request: What to build from what.
-        steps: Told what is being done.
+        steps: Receives each step as it begins.
         explain: Writes a report beside the artifacts; without it there is none.
 
     Raises:

@@ -26,7 +26,7 @@ LAYERS_NAME = "quantization.json"
 
 
 class _Attended:
-    """A calibration set that somebody is told about each time an input is taken from it."""
+    """A calibration set that reports each input that is taken from it."""
 
     def __init__(self, samples: "Samples", attend: Callable[[], None]) -> None:
         self._samples, self._attend = samples, attend
@@ -92,7 +92,7 @@ class Programs:
 
         Args:
             key: Which one.
-            steps: Told when it has to be made.
+            steps: Receives the step when it has to be made.
 
         Raises:
             DataError: A calibration image cannot be read.

@@ -62,7 +62,7 @@ def pull(
     Args:
         source: Store and cache.
         request: With a reference.
-        watch: Told of each download.
+        watch: Called with the name and size of each download.
         pinned: Highest released version of the model that the project had from this store.
 
     Raises:
@@ -88,7 +88,7 @@ def pull_locked(source: Source, locked: LockedModel, request: PullRequest, watch
         locked: What is pinned.
         request: Who must have signed it, the directory to put it in, and what is done to one that
             was changed. The lock answers everything else.
-        watch: Told of each download.
+        watch: Called with the name and size of each download.
 
     Raises:
         ReleaseError: The store's release is not the pinned one, or lays out to other files.

@@ -35,7 +35,7 @@ def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
 
     Args:
         request: What to build from what.
-        steps: Told what is being done.
+        steps: Receives each step as it begins.
 
     Raises:
         GateError: An artifact agrees too little with the float network.
