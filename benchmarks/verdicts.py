@@ -2,6 +2,7 @@
 
     python benchmarks/verdicts.py drift
     python benchmarks/verdicts.py candidates
+    python benchmarks/verdicts.py sequential
     python benchmarks/verdicts.py latency
 
 Seeded, one core, some minutes each. The tables stand in docs/parity.md and docs/benchmarking.md.
@@ -21,6 +22,7 @@ import sqsam_deploy
 from sqsam_deploy.benchmark.result import Timing
 from sqsam_deploy.benchmark.statistics import paired_ratio
 from sqsam_deploy.evaluation.bounds import LARGEST_LOSS, TAIL, images_to_pass, upper_bounds
+from sqsam_deploy.evaluation.until_decided import Evidence
 
 Array = NDArray[np.float64]
 Bound = Callable[[Array, Array], Array]
@@ -214,6 +216,42 @@ def candidates(runs: int) -> Iterator[str]:
         yield f"| {name} | {' | '.join(cells)} | {100 * power:.0f}% |"
 
 
+#: Photos after which the simulation of `--until-decided` stops looking.
+MOST = 5000
+
+
+def decided(losses: Losses, objects: NDArray[np.int64], runs: int) -> tuple[Array, Array]:
+    """Photos after which each run is passed, and failed; infinite where it never is."""
+    total, count = draw(losses, objects, MOST, runs, seed=11)
+    evidence = Evidence(LIMIT, LARGEST_LOSS, -LARGEST_LOSS, runs)
+    passed, failed = np.full(runs, np.inf), np.full(runs, np.inf)
+    for photos, means in enumerate(total / count, 1):
+        evidence.add(means)
+        passed = np.minimum(passed, np.where(evidence.p_within <= TAIL, photos, np.inf))
+        failed = np.minimum(failed, np.where(evidence.p_over <= TAIL, photos, np.inf))
+    return passed, failed
+
+
+def sequential(runs: int) -> Iterator[str]:
+    """Rates of `--until-decided`, which is looked at after every photo."""
+    sets = (EVAL_OBJECTS, sample_objects())
+    at_limit = [decided(losses, objects, runs) for losses in WORST for objects in sets]
+    yield "| looked at after each of | wrongly passed, worst case | wrongly failed, worst case |"
+    yield "|---:|---:|---:|"
+    for most in (268, 1000, MOST):
+        wrong = [max((ended[side] <= most).mean() for ended in at_limit) for side in (0, 1)]
+        yield f"| {most} photos | {100 * wrong[0]:.1f}% | {100 * wrong[1]:.1f}% |"
+    yield ""
+    yield "| true drift | passed | failed | photos: median | 9 of 10 runs |"
+    yield "|---:|---:|---:|---:|---:|"
+    for drift in (0.0, 0.1, 0.2, 0.4, 2.0, 5.0, 20.0):
+        passed, failed = decided(Losses("object", 10, 60, drift), EVAL_OBJECTS, runs)
+        needed = [np.quantile(np.minimum(passed, failed), q, method="higher") for q in (0.5, 0.9)]
+        shown = " | ".join(f"{photos:.0f}" if photos <= MOST else "-" for photos in needed)
+        rates = [100 * np.isfinite(ended).mean() for ended in (passed, failed)]
+        yield f"| {drift:g} | {rates[0]:.0f}% | {rates[1]:.0f}% | {shown} |"
+
+
 #: Standard deviations between processes, between rounds, between samples: shares of the time.
 BETWEEN = (0.02, 0.02, 0.005)
 REGRESSION = 0.05
@@ -260,7 +298,12 @@ def latency(runs: int) -> Iterator[str]:
         yield f"| {processes} x {rounds} | {' | '.join(cells)} |"
 
 
-PARTS = {"drift": drift, "candidates": candidates, "latency": latency}
+PARTS = {
+    "drift": drift,
+    "candidates": candidates,
+    "sequential": sequential,
+    "latency": latency,
+}
 
 
 def main() -> None:

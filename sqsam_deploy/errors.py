@@ -66,5 +66,9 @@ class ReleaseError(SqsamError):
     """A release is missing, damaged, tampered with, or not what was asked for (exit code 3)."""
 
 
+class EngineError(SqsamError):
+    """A cluster cannot be reached, or was lost (exit code 3)."""
+
+
 class DeviceError(SqsamError):
     """A phone, or what it is reached with, is missing or refuses (exit code 3)."""

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.model.description import config_of
-from sqsam_deploy.prompts import Prompt, encode_prompt, limit_clicks, prepare_image
+from sqsam_deploy.prompts import Prompt, limit_clicks, prepare_image
+from sqsam_deploy.prompts.binding import PhotoInputs
 from sqsam_deploy.prompts.saliency import SaliencyClicks, most_like_blob, saliency_clicks
 from sqsam_deploy.prompts.validate import validate_prompt
 from sqsam_deploy.runtimes.session import RawPrediction, Session
@@ -35,10 +36,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _Picture:
-    """The image a predictor is about; `square` is what the network sees of it."""
+    """The image a predictor is about; `inputs` are what the network sees of it."""
 
     image: NDArray[np.uint8]
-    square: NDArray[np.uint8]
+    inputs: PhotoInputs
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -48,8 +49,9 @@ class _Picture:
 class Predictor:
     """Cuts objects out of an image with any `Session`.
 
-    The vocabulary is that of segment-anything's `SamPredictor`. An image is resized once, in
-    `set_image`; its saliency is computed once, when it is first asked for.
+    The vocabulary is that of segment-anything's `SamPredictor`. An image is resized and brought
+    into the network's layout once, in `set_image`; a prompt then draws the pixels that it changes.
+    Its saliency is computed once, when it is first asked for. A predictor is for one thread.
 
     Examples:
         >>> predictor = Predictor(open_session(Path("artifacts/nano-int8.onnx")))
@@ -82,7 +84,9 @@ class Predictor:
         Raises:
             DataError: The array is not such an image.
         """
-        self._picture = _Picture(image, prepare_image(image, self.config))
+        square = prepare_image(image, self.config)
+        inputs = PhotoInputs(self.session.metadata.inputs, square, self.config)
+        self._picture = _Picture(image, inputs)
         self._saliency_map = self._clicks = None
 
     def predict(
@@ -201,10 +205,8 @@ class Predictor:
 
     def _run(self, prompt: Prompt) -> RawPrediction:
         picture = self._current()
-        encoded = encode_prompt(
-            limit_clicks(prompt, self.config.max_clicks), picture.hw, self.config
-        )
-        return _sorted_by_iou(self.session.run(picture.square, encoded))
+        feeds = picture.inputs.draw(limit_clicks(prompt, self.config.max_clicks), picture.hw)
+        return _sorted_by_iou(self.session.run_inputs(feeds))
 
 
 def upsample_masks(

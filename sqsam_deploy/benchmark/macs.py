@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sqsam_deploy._internal.upstream.torch import TorchDispatchMode
 from sqsam_deploy.model.config import preset
 from sqsam_deploy.model.network import INPUT_CHANNELS, SqueezeSAM
+from sqsam_deploy.model.saliency import SALIENCY, SaliencyNet
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,19 @@ class Work:
 
 @lru_cache
 def preset_work(name: str, batch: int = 1) -> Work:
-    """Work of a preset, the network as it is trained (norms do not count)."""
-    config = preset(name)
+    """Work of a preset, or of the saliency network, as it is trained (norms do not count)."""
     with torch.device("meta"):
-        network = SqueezeSAM(config)
+        if name == SALIENCY.name:
+            size = SALIENCY.image_size
+            return count_work(SaliencyNet(SALIENCY).eval(), (torch.empty(batch, 3, size, size),))
+        config = preset(name)
         inputs = (
             torch.empty(batch, INPUT_CHANNELS - 2, config.image_size, config.image_size),
             torch.empty(batch, 2, config.image_size, config.image_size),
             torch.empty(batch, config.max_points, 2),
             torch.empty(batch, config.max_points),
         )
-    return count_work(network.eval(), inputs)
+        return count_work(SqueezeSAM(config).eval(), inputs)
 
 
 def count_work(network: nn.Module, inputs: tuple[Tensor, ...]) -> Work:

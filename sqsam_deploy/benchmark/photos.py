@@ -6,8 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.datasets import AnnotatedImage, bundled_dataset, load_annotated
-from sqsam_deploy.prompts import Prompt
+from sqsam_deploy.model.description import config_of
+from sqsam_deploy.prompts import Prompt, encode_prompt, prepare_image
+from sqsam_deploy.prompts.binding import bind_input, bind_inputs
+from sqsam_deploy.prompts.image import stretch_filtered
 from sqsam_deploy.prompts.sampling import draw_points, foreground
 
 #: Clicks of every second photo; the others get a box.
@@ -36,6 +40,17 @@ def load_photos(count: int) -> list[Photo]:
         Photo(photo.image, _clicks(photo, rng) if index % 2 else _box(photo))
         for index, photo in enumerate(photos)
     ]
+
+
+def bind_photo(photo: Photo, metadata: ArtifactMetadata) -> dict[str, NDArray[np.generic]]:
+    """A photo, and the prompt where the network takes one, as the inputs of an artifact."""
+    if metadata.task == "saliency":
+        (spec,) = metadata.inputs
+        size = metadata.image_size
+        return {spec.name: bind_input(spec, stretch_filtered(photo.image, (size, size)))}
+    config = config_of(metadata)
+    encoded = encode_prompt(photo.prompt, photo.image.shape[:2], config)
+    return bind_inputs(metadata.inputs, prepare_image(photo.image, config), encoded)
 
 
 def _box(photo: AnnotatedImage) -> Prompt:

@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.jobs import Job
-from sqsam_deploy.benchmark.photos import load_photos
+from sqsam_deploy.benchmark.photos import bind_photo, load_photos
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.model.description import config_of
 from sqsam_deploy.runtimes.base import Runtime
 from sqsam_deploy.runtimes.profiling import Profile
 from sqsam_deploy.runtimes.registry import runtime_of_metadata, runtimes_for
@@ -31,7 +29,8 @@ def take_profile(job: Job, count: int) -> Profile:
     if job.metadata is None:
         feeds: Sequence[NDArray[np.generic]] = runtime.raw_runner(path, job.threads).random_inputs()
     else:
-        feeds = _real(job.metadata)
+        (photo,) = load_photos(1)
+        feeds = list(bind_photo(photo, job.metadata).values())
     taken = runtime.profile(path, feeds, job.threads, count)
     if taken is None:
         raise ArtifactError(f"{path} cannot be profiled: {runtime.title} has no tool for it")
@@ -41,14 +40,3 @@ def take_profile(job: Job, count: int) -> Profile:
 def _runtime(job: Job) -> Runtime:
     path = Path(job.target)
     return runtime_of_metadata(job.metadata, path) if job.metadata else runtimes_for(path)[0]
-
-
-def _real(metadata: ArtifactMetadata) -> Sequence[NDArray[np.generic]]:
-    from sqsam_deploy.prompts import encode_prompt, prepare_image
-    from sqsam_deploy.prompts.binding import bind_inputs
-
-    (photo,) = load_photos(1)
-    config = config_of(metadata)
-    encoded = encode_prompt(photo.prompt, photo.image.shape[:2], config)
-    feeds = bind_inputs(metadata.inputs, prepare_image(photo.image, config), encoded)
-    return list(feeds.values())

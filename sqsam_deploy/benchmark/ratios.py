@@ -44,5 +44,6 @@ def _belongs(above: Subject, below: Subject) -> bool:
 
 
 def _is_reference(subject: Subject) -> bool:
-    """An artifact that peers of equal precision are compared with: one for the first runtime."""
-    return subject.role == "artifact" and subject.runtime == runtime_names()[0]
+    """An artifact that peers of equal precision are compared with: masks, in the first runtime."""
+    is_artifact = subject.role == "artifact" and subject.makes_masks
+    return is_artifact and subject.runtime == runtime_names()[0]

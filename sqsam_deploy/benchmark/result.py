@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from sqsam_deploy.artifact.documents import Frozen
+from sqsam_deploy.model.config import PRESETS
 from sqsam_deploy.runtimes.profiling import Milliseconds, Profile
 
 #: The newest `result_version` this package reads.
@@ -152,6 +153,11 @@ class Subject(Frozen):
     macs: int | None = Field(default=None, gt=0)
     parameters: int | None = Field(default=None, gt=0)
     random_weights: bool = False
+
+    @property
+    def makes_masks(self) -> bool:
+        """Whether it is a preset of this project, and not its saliency network."""
+        return self.preset in PRESETS
 
 
 class Setup(Frozen):

@@ -12,12 +12,10 @@ from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.jobs import Job
-from sqsam_deploy.benchmark.photos import Photo, load_photos
+from sqsam_deploy.benchmark.photos import Photo, bind_photo, load_photos
 from sqsam_deploy.benchmark.result import Stage
-from sqsam_deploy.model.description import config_of
 from sqsam_deploy.peers import file_inputs, read_peer
 from sqsam_deploy.peers.graphs import read_graph
-from sqsam_deploy.prompts.binding import bind_inputs
 from sqsam_deploy.runtimes.base import RawRunner
 from sqsam_deploy.runtimes.registry import find_runtime, runtime_of_metadata, runtimes_for
 from sqsam_deploy.runtimes.session import Session
@@ -55,32 +53,53 @@ def _limit_torch(threads: int) -> None:
 
 
 class SessionRunner:
-    """Photo and prompt to mask, as an app does it, for anything that is a `Session`."""
+    """Photo and prompt to mask, as an app does it, for anything that is a `Session`.
+
+    Of a saliency network: photo to the clicks that `--auto` starts from.
+    """
 
     def __init__(self, photos: list[Photo]) -> None:
         self._photos = photos
         self._session: Session
 
     def run(self, index: int) -> StageTimes:
-        """Resize and draw; infer; scale the best mask up and cut it off at zero."""
-        from sqsam_deploy.predictor import upsample_masks
-        from sqsam_deploy.prompts import encode_prompt, prepare_image
-
+        """Resize and draw; infer; make a mask or clicks of the answer."""
         photo, session = self._photos[index % len(self._photos)], self._session
-        config = config_of(session.metadata)
-        image_hw = photo.image.shape[:2]
+        height, width = photo.image.shape[:2]
         start = time.perf_counter()
-        encoded = encode_prompt(photo.prompt, image_hw, config)
-        square = prepare_image(photo.image, config)
-        feeds = bind_inputs(session.metadata.inputs, square, encoded)
+        feeds = bind_photo(photo, session.metadata)
         ready = time.perf_counter()
         # `Session.run` would bind the inputs once more and check the outputs.
         outputs = session.execute(feeds)
         inferred = time.perf_counter()
-        best = int(np.argmax(outputs["iou_predictions"]))
-        logits = np.asarray(outputs["low_res_masks"][0, best : best + 1], np.float32)
-        _ = upsample_masks(logits, image_hw) > session.metadata.mask_threshold
+        finish = _clicks if session.metadata.task == "saliency" else _mask
+        finish(outputs, session.metadata, (height, width))
         return _stages(start, ready, inferred, time.perf_counter())
+
+
+_Outputs = Mapping[str, NDArray[np.generic]]
+
+
+def _mask(
+    outputs: _Outputs, metadata: ArtifactMetadata, image_hw: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """The best mask, scaled up and cut off: HxW."""
+    from sqsam_deploy.predictor import upsample_masks
+
+    best = int(np.argmax(outputs["iou_predictions"]))
+    logits = np.asarray(outputs["low_res_masks"][0, best : best + 1], np.float32)
+    mask: NDArray[np.bool_] = upsample_masks(logits, image_hw)[0] > metadata.mask_threshold
+    return mask
+
+
+def _clicks(
+    outputs: _Outputs, metadata: ArtifactMetadata, image_hw: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The clicks on what is salient: 5x2."""
+    from sqsam_deploy.prompts.saliency import saliency_clicks, saliency_of_logits
+
+    logits = np.asarray(outputs[metadata.outputs[0].name][0, 0], np.float32)
+    return saliency_clicks(saliency_of_logits(logits)).scaled_to(image_hw)
 
 
 def _stages(start: float, ready: float, inferred: float, done: float) -> StageTimes:

@@ -66,21 +66,16 @@ def artifact_targets(directory: Path) -> tuple[list[RunnableSubject], list[NotMe
     """
     targets, left_out = [], []
     for entry in read_manifest(directory).artifacts:
-        reason = _unfit(entry, directory)
+        path = directory / entry.path
+        # A reference executor's time would say nothing.
+        reason = runtime_of_metadata(entry.metadata, path).runs_here()
         if reason is not None:
             left_out.append(NotMeasured(subject=entry.path, setup="cpu", reason=reason))
             continue
         _check_content(directory, entry)
-        path = str(directory / entry.path)
-        targets.append(RunnableSubject(artifact_subject(entry), "artifact", path, entry.metadata))
+        subject = artifact_subject(entry)
+        targets.append(RunnableSubject(subject, "artifact", str(path), entry.metadata))
     return targets, left_out
-
-
-def _unfit(entry: ArtifactEntry, directory: Path) -> str | None:
-    """Why this machine cannot time an artifact; a reference executor's time would say nothing."""
-    if entry.metadata.task == "saliency":
-        return "a saliency network has no prompts: the protocol does not apply"
-    return runtime_of_metadata(entry.metadata, directory / entry.path).runs_here()
 
 
 def _check_content(directory: Path, entry: ArtifactEntry) -> None:

@@ -125,7 +125,9 @@ def _targets(request: BenchRequest) -> tuple[list[RunnableSubject], list[NotMeas
 
 
 def _presets(targets: Sequence[RunnableSubject]) -> list[str]:
-    return list(dict.fromkeys(t.subject.preset for t in targets if t.subject.preset))
+    """The presets of what makes masks."""
+    subjects = [target.subject for target in targets]
+    return list(dict.fromkeys(s.preset for s in subjects if s.preset and s.makes_masks))
 
 
 def _peaks(folder: Path) -> list[RunnableSubject]:

@@ -1,6 +1,6 @@
 """Results as rows of text: one table for the terminal and for Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqsam_deploy.benchmark.noise import WIDEST_INTERVAL
@@ -217,14 +217,15 @@ def _reasons(result: BenchmarkResult) -> list[str]:
 
 
 def stage_table(result: BenchmarkResult) -> Table | None:
-    """The stages that an app waits for: photo, network, mask. None without stages."""
+    """The stages that an app waits for: photo, network, answer. None without stages."""
     rows = [
         (label(item), setup_text(item.setup), *(_stage_cell(item, stage) for stage in _STAGES))
         for item in _shown(result)
         if "total" in item.stages
     ]
-    columns = ("subject", "setup", "prepare ms", "inference ms", "mask ms", "all ms")
-    return Table("From photo and prompt to mask", columns, tuple(rows), left=2) if rows else None
+    columns = ("subject", "setup", "prepare ms", "inference ms", "finish ms", "all ms")
+    title = "From photo and prompt to mask; of the saliency network, from photo to clicks"
+    return Table(title, columns, tuple(rows), left=2) if rows else None
 
 
 _STAGES = ("preprocess", "inference", "postprocess", "total")
@@ -366,11 +367,12 @@ def front_table(result: BenchmarkResult, scores: Scores) -> Table:
         "MB",
         *(f"mIoU, {title}" for title in PROMPTS.values()),
         "ms (95% interval)",
-        "of SqueezeSAM's time",
+        "relative time",
     )
     threads = most_threads(result)
     title = f"{result.device.name}, {threads} threads, {result.created[:10]}"
-    notes = (*_faster_notes(result), _click_note(result), *scores.notes(), *_FRONT_NOTES)
+    waits = (_click_note(result), *_saliency_notes(result))
+    notes = (*_faster_notes(result), *waits, *scores.notes(), *_FRONT_NOTES)
     return Table(title, columns, tuple(rows), 3, notes)
 
 
@@ -403,13 +405,30 @@ def _click_note(result: BenchmarkResult) -> str:
     )
 
 
+def _saliency_notes(result: BenchmarkResult) -> list[str]:
+    mine = _fastest_of(result, _is_saliency)
+    if not mine:
+        return []
+    times = (f"{number(summary_of(m).median.value)} ms at {m.subject.precision}" for m in mine)
+    return [
+        f"With `--auto` the saliency network runs once a photo before that: {', '.join(times)}."
+    ]
+
+
+def _is_saliency(subject: Subject) -> bool:
+    return subject.role == "artifact" and subject.preset is not None and not subject.makes_masks
+
+
 def fastest(result: BenchmarkResult) -> list[Measurement]:
     """`paper` and the peers at the most threads, by time, each precision in its fastest runtime."""
+    return _fastest_of(result, lambda subject: subject.role == "peer" or _is_ours(subject))
+
+
+def _fastest_of(result: BenchmarkResult, wanted: Callable[[Subject], bool]) -> list[Measurement]:
     found: dict[tuple[str, str], Measurement] = {}
     for item in sorted(result.measurements, key=lambda item: summary_of(item).median.value):
         subject = item.subject
-        compared = subject.role == "peer" or _is_ours(subject)
-        if compared and (item.setup.threads or 0) == most_threads(result):
+        if wanted(subject) and (item.setup.threads or 0) == most_threads(result):
             found.setdefault((network_name(subject), subject.precision), item)
     return list(found.values())
 
@@ -441,7 +460,7 @@ _FRONT_NOTES = (
     "Peers carry random weights: latency does not depend on what the weights are, and their "
     "quality was not measured here.",
     "Of a peer marked 'image encoder', neck and mask decoder are not in the time, in its favor.",
-    "Of SqueezeSAM's time: beside its ExecuTorch file at the same precision, in turns.",
+    "Relative time: SqueezeSAM's ExecuTorch file at the same precision, measured in turns, is 1x.",
 )
 
 

@@ -29,7 +29,7 @@ from sqsam_deploy._internal.terminal import (
     showing,
     stderr,
 )
-from sqsam_deploy.cli._output import HELP, QUIET, document, without_output_flags
+from sqsam_deploy.cli._output import HELP, JSON, QUIET, document, without_output_flags
 from sqsam_deploy.errors import SqsamError
 from sqsam_deploy.version import __version__
 
@@ -65,25 +65,33 @@ def make_app(
         ),
         group_arguments=Group("Arguments", sort_key=0, validator=validator),
         group_parameters=Group("Options", sort_key=1, validator=validator),
-        group_commands=Group("Other commands", sort_key=2),
+        group_commands=_COMMANDS,
         result_action="return_value",
         console=PlainConsole(),
     )
     app.register_install_completion_command()
-    general = Group("General options", sort_key=3)
-    texts = {
-        "--help": "Show this help.",
-        "--install-completion": "Install completion for this shell.",
-        "--version": "Show the version of the program.",
-    }
-    for flag, text in texts.items():
-        app[flag].help = text
-        app[flag].group = general
+    _list_general_options(app)
+    return app
+
+
+_COMMANDS = Group("Other commands", sort_key=2)
+_GENERAL = Group("General options", sort_key=3)
+_GENERAL_TEXTS = {
+    "--help": "Show this help.",
+    "--install-completion": "Install completion for this shell.",
+    "--version": "Show the version of the program.",
+}
+
+
+def _list_general_options(app: App) -> None:
+    """Explains in `--help` what every command takes."""
+    for flag, text in _GENERAL_TEXTS.items():
+        if flag in app:
+            app[flag].help, app[flag].group, app[flag].show = text, _GENERAL, True
     for flag, text in HELP.items():
         # For --help alone: `exit_code` takes these flags out before the command sees them.
         names = QUIET if flag in QUIET else (flag,)
-        app.command(_no_command, name=names, help=text, group=general)
-    return app
+        app.command(_no_command, name=names, help=text, group=_GENERAL)
 
 
 def _no_command() -> None:
@@ -109,6 +117,9 @@ def exit_code(app: App) -> int:
     _open_closed_streams()
     _silence_dependencies()
     show_notices()
+    for name in app:
+        if not name.startswith("-") and JSON not in app[name]:
+            _list_general_options(app[name])
     words, shown, as_json = without_output_flags(sys.argv[1:])
     with showing(shown):
         code, sentence = _ended(partial(app, exit_on_error=False, print_error=False), words)

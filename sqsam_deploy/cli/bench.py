@@ -26,7 +26,7 @@ app = make_app("sqsam-bench", "[OPTIONS] DIR... | COMMAND")
 
 
 @app.default
-@app.command(name="run")
+@app.command(name="run", usage="Usage: sqsam-bench run DIR... [OPTIONS]")
 def measure_artifacts(
     request: Annotated[BenchRequest, Parameter(name="*")], *, output: Output = None
 ) -> None:
@@ -44,7 +44,7 @@ def measure_artifacts(
     _keep(run_suite(request), output or request.directories[0])
 
 
-@app.command(name="cuda")
+@app.command(name="cuda", usage="Usage: sqsam-bench cuda [OPTIONS]")
 def measure_gpu(
     *,
     preset: str = "paper",
@@ -83,7 +83,7 @@ def measure_gpu(
     _keep(result, output or Path())
 
 
-@app.command
+@app.command(usage="Usage: sqsam-bench compare DIR|FILE DIR|FILE [OPTIONS]")
 def compare(
     before: Compared,
     after: Compared,
@@ -146,7 +146,7 @@ def _percent(text: str) -> float:
     return value
 
 
-@app.command(name="import")
+@app.command(name="import", usage="Usage: sqsam-bench import FILE --artifacts DIR [OPTIONS]")
 def import_result(
     file: ResultFile,
     /,
@@ -169,7 +169,7 @@ def import_result(
     _keep(check_phone_result(read_result(file), manifests), output or artifacts[0])
 
 
-@app.command(name="ios")
+@app.command(name="ios", usage="Usage: sqsam-bench ios DIR... [OPTIONS]")
 def measure_phone(
     directories: Directories,
     /,
@@ -200,7 +200,7 @@ def measure_phone(
     _keep(result, output or directories[0])
 
 
-@app.command
+@app.command(usage="Usage: sqsam-bench readme [OPTIONS]")
 def readme(
     *,
     results: Annotated[Path, Parameter(metavar="DIR")] = Path("benchmarks/results"),

@@ -49,7 +49,7 @@ def parity(request: Annotated[ParityRequest | None, Parameter(name="*")] = None)
     return 0 if request.score else EXIT_CODES[outcome.report.outcome]
 
 
-@app.command(name="saliency")
+@app.command(name="saliency", usage="Usage: sqsam-parity saliency DIR [OPTIONS]")
 def score_maps(
     dataset: Annotated[Path, Parameter(metavar="DIR")],
     /,

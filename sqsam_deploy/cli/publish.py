@@ -73,7 +73,7 @@ def _show_rehearsed(release: "Release", store: "Store") -> None:
     )
 
 
-@app.command(name="tag")
+@app.command(name="tag", usage="Usage: sqsam-publish tag STORE NAME@VERSION TAG")
 def move_tag(
     store: StoreArgument,
     reference: Annotated[str, Parameter(metavar="NAME@VERSION")],
@@ -102,7 +102,7 @@ def move_tag(
     say(f"{wanted.name}@{tag} is now {wanted.version}")
 
 
-@app.command(name="rebuild-index")
+@app.command(name="rebuild-index", usage="Usage: sqsam-publish rebuild-index STORE")
 def rebuild_index(store: StoreArgument, /) -> None:
     """Read every version of a store again, and write index.json and the latest tags anew.
 

@@ -60,7 +60,7 @@ def pull(
         _pull(request, store, lock, offline=offline)
 
 
-@app.command(name="list")
+@app.command(name="list", usage="Usage: sqsam-pull list [NAME] [OPTIONS]")
 def list_models(name: _Name = None, /, *, store: _Store = None) -> None:
     """Show the models of a store, or the versions and tags of one.
 
@@ -109,7 +109,7 @@ def _show_files(model: "IndexedModel") -> None:
             say(f"  {artifact}")
 
 
-@app.command(name="diff")
+@app.command(name="diff", usage="Usage: sqsam-pull diff A B [OPTIONS]")
 def diff(
     before: Annotated[str, Parameter(metavar="A")],
     after: Annotated[str, Parameter(metavar="B")],

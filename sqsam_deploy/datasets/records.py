@@ -155,6 +155,12 @@ def subset(dataset: Dataset, count: int, seed: int) -> Dataset:
     return replace(dataset, images=tuple(r for r in dataset.images if r.id in kept))
 
 
+def drawn(dataset: Dataset, seed: int) -> Dataset:
+    """All images, in the order in which `subset` would draw them."""
+    order = sorted(dataset.images, key=lambda record: _rank(seed, record.id))
+    return replace(dataset, images=tuple(order))
+
+
 def draw_ids(ids: Iterable[str], count: int, seed: int) -> list[str]:
     """The `count` ids that `subset` would draw."""
     return sorted(ids, key=lambda image_id: _rank(seed, image_id))[:count]

@@ -27,7 +27,7 @@ Decoder = Callable[[bytes, str], NDArray[np.uint8]]
 
 #: A kept photo takes its pixels, its mask, and some MB for the networks' inputs.
 _BYTES_PER_PIXEL = 4
-_BYTES_PER_PHOTO = 4 << 20
+_BYTES_PER_PHOTO = 8 << 20
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.datasets import ImageRecord, load_annotated
 from sqsam_deploy.datasets.problems import Problem
 from sqsam_deploy.errors import ArtifactError, DataError
+from sqsam_deploy.evaluation.answers import KeptAnswer, KeptAnswers, encode_mask
 from sqsam_deploy.evaluation.noc import simulate_clicks
 from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
 from sqsam_deploy.evaluation.protocols import Query, Scene
@@ -46,6 +46,7 @@ class ImageResult:
         broken: Why the image could not be used, or None.
         problems: What of it was left out, or read otherwise than written.
         seconds: Time it took, and that part of it spent inside the runtimes.
+        answers: Of float artifacts by name, where they were asked for and not known.
     """
 
     image: str
@@ -55,14 +56,46 @@ class ImageResult:
     broken: str | None = None
     problems: tuple[Problem, ...] = ()
     seconds: tuple[float, float] = (0.0, 0.0)
+    answers: Mapping[str, KeptAnswers] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """An image to evaluate.
+
+    Attributes:
+        record: The image.
+        wanted: Names of the float artifacts whose answers shall be kept.
+        known: Answers of an earlier run by artifact name; not used where the question changed.
+    """
+
+    record: ImageRecord
+    wanted: tuple[str, ...] = ()
+    known: Mapping[str, KeptAnswers] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A query with the digests of its prompt, and of the photo and the object that it means."""
+
+    query: Query
+    prompt: str
+    truth: str
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """An artifact's answer, and which of its masks it ranks first."""
+    """An artifact's answer, and which of its masks it ranks first.
+
+    Attributes:
+        raw: The outputs.
+        best: Index of the mask of the highest predicted IoU.
+        kept: Where the answer is an earlier run's; `raw` then has the first-ranked mask alone.
+    """
 
     raw: RawPrediction
     best: int
+    kept: KeptAnswer | None = None
 
 
 class Evaluator:
@@ -78,7 +111,7 @@ class Evaluator:
         self._segmenters = segmenters
         self._runtime_seconds = 0.0
 
-    def evaluate(self, record: ImageRecord) -> ImageResult:
+    def evaluate(self, task: Task) -> ImageResult:
         """All results of one image; a damaged image or mask gives `broken` instead.
 
         Raises:
@@ -86,29 +119,42 @@ class Evaluator:
         """
         start, self._runtime_seconds = time.perf_counter(), 0.0
         try:
-            scene = open_scene(record)
-            result = self._evaluate(scene)
+            scene = open_scene(task.record)
+            result = self._evaluate(scene, task)
         except DataError as error:
-            return ImageResult(record.id, broken=str(error))
+            return ImageResult(task.record.id, broken=str(error))
         seconds = (time.perf_counter() - start, self._runtime_seconds)
-        return ImageResult(record.id, *result, problems=scene.problems, seconds=seconds)
+        return replace(result, problems=scene.problems, seconds=seconds)
 
-    def _evaluate(
-        self, scene: Scene
-    ) -> tuple[tuple[ObjectResult, ...], tuple[ClickingResult, ...], tuple[SegmentResult, ...]]:
+    def _evaluate(self, scene: Scene, task: Task) -> ImageResult:
         photos = self._photos(scene)
+        questions = _questions(self._plan, scene)
+        known = _still_valid(task.known, questions, scene, self._plan.clicking)
         objects: list[ObjectResult] = []
         segments: list[SegmentResult] = []
-        for protocol in self._plan.protocols:
-            for query in protocol.queries(scene):
-                answers = self._ask(query.prompt, scene, photos)
-                masks = {
-                    a.name: self._mask(a, answers[a.name], scene) for a in self._plan.artifacts
-                }
-                objects += self._rows(query, scene, answers, masks)
-                segments += _segments(query, scene, masks)
-        clicking = self._click(scene, photos) if self._plan.clicking else ()
-        return tuple(objects), tuple(clicking), tuple(segments)
+        kept: dict[str, list[KeptAnswer]] = {name: [] for name in task.wanted if name not in known}
+        for number, question in enumerate(questions):
+            recalled = {name: answers.prompts[number] for name, answers in known.items()}
+            answers = self._ask(question.query.prompt, scene, photos, recalled)
+            masks = {
+                a.name: self._mask(a, answers[a.name], scene)
+                for a in self._plan.artifacts
+                if a.name not in recalled
+            }
+            rows = self._rows(question, scene, answers, masks)
+            shapes = self._segments(question.query, scene, masks, recalled)
+            objects += rows
+            segments += shapes
+            for name, own in kept.items():
+                own.append(self._kept(name, question, answers[name], rows, shapes))
+        clicking = self._click(scene, photos, known) if self._plan.clicking else ()
+        answers_kept = {
+            name: KeptAnswers(tuple(own), tuple(c.ious for c in clicking if c.artifact == name))
+            for name, own in kept.items()
+        }
+        return ImageResult(
+            task.record.id, tuple(objects), tuple(clicking), tuple(segments), answers=answers_kept
+        )
 
     def predict(self, artifact: Artifact, prompt: Prompt, scene: Scene) -> NDArray[np.bool_]:
         """One artifact's first-ranked mask for one prompt, HxW."""
@@ -122,11 +168,21 @@ class Evaluator:
         kinds = {each.input_key: each for each in self._segmenters.values()}
         return {key: segmenter.prepare(scene.image) for key, segmenter in kinds.items()}
 
-    def _ask(self, prompt: Prompt, scene: Scene, photos: Mapping[str, Any]) -> dict[str, _Answer]:
+    def _ask(
+        self,
+        prompt: Prompt,
+        scene: Scene,
+        photos: Mapping[str, Any],
+        recalled: Mapping[str, KeptAnswer],
+    ) -> dict[str, _Answer]:
         encoded: dict[str, Any] = {}
         answers: dict[str, _Answer] = {}
         for artifact in self._plan.artifacts:
             segmenter = self._segmenters[artifact.name]
+            if (kept := recalled.get(artifact.name)) is not None:
+                raw = kept.prediction(segmenter.mask_threshold)
+                answers[artifact.name] = _Answer(raw, kept.best, kept)
+                continue
             key = segmenter.input_key
             if key not in encoded:
                 encoded[key] = segmenter.encode(prompt, scene.image_hw)
@@ -167,34 +223,87 @@ class Evaluator:
 
     def _rows(
         self,
-        query: Query,
+        question: _Question,
         scene: Scene,
         answers: Mapping[str, _Answer],
         masks: Mapping[str, NDArray[np.bool_]],
     ) -> list[ObjectResult]:
+        query = question.query
         if query.target is None:
             return []
         item, truth = scene.record.objects[query.target], scene.masks[query.target]
-        digest, seen = prompt_digest(query.prompt), truth_digest(scene.record.path, truth)
+        rows = []
+        for artifact in self._plan.artifacts:
+            answer = answers[artifact.name]
+            if answer.kept is not None:
+                iou = same_mask_iou = answer.kept.iou or 0.0
+            else:
+                iou = mask_iou(masks[artifact.name], truth)
+                same_mask_iou = mask_iou(self._same_mask(artifact, scene, answers, masks), truth)
+            rows.append(
+                ObjectResult(
+                    artifact=artifact.name,
+                    image=scene.record.id,
+                    object=item.id,
+                    category=item.category,
+                    area=item.area,
+                    kind=query.kind,
+                    prompt=question.prompt,
+                    truth=question.truth,
+                    iou=iou,
+                    same_mask_iou=same_mask_iou,
+                    best_mask=answer.best,
+                    predicted_iou=float(answer.raw.iou_predictions.max()),
+                    agreement=self._agreement(artifact, artifact.reference, answers),
+                    sibling_agreement=self._agreement(artifact, artifact.sibling, answers),
+                )
+            )
+        return rows
+
+    def _segments(
+        self,
+        query: Query,
+        scene: Scene,
+        masks: Mapping[str, NDArray[np.bool_]],
+        recalled: Mapping[str, KeptAnswer],
+    ) -> list[SegmentResult]:
+        detection = query.detection
+        if detection is None:
+            return []
+        shapes = {name: kept.segmentation or {} for name, kept in recalled.items()}
+        shapes |= {name: encode_mask(mask) for name, mask in masks.items()}
         return [
-            ObjectResult(
-                artifact=artifact.name,
-                image=scene.record.id,
-                object=item.id,
-                category=item.category,
-                area=item.area,
-                kind=query.kind,
-                prompt=digest,
-                truth=seen,
-                iou=mask_iou(masks[artifact.name], truth),
-                same_mask_iou=mask_iou(self._same_mask(artifact, scene, answers, masks), truth),
-                best_mask=answers[artifact.name].best,
-                predicted_iou=float(answers[artifact.name].raw.iou_predictions.max()),
-                agreement=self._agreement(artifact, artifact.reference, answers),
-                sibling_agreement=self._agreement(artifact, artifact.sibling, answers),
+            SegmentResult(
+                artifact.name,
+                scene.record.id,
+                detection.category_id,
+                detection.score,
+                shapes[artifact.name],
             )
             for artifact in self._plan.artifacts
         ]
+
+    def _kept(
+        self,
+        name: str,
+        question: _Question,
+        answer: _Answer,
+        rows: Sequence[ObjectResult],
+        segments: Sequence[SegmentResult],
+    ) -> KeptAnswer:
+        masks = answer.raw.low_res_masks
+        inside = masks[answer.best] > self._segmenters[name].mask_threshold
+        count, height, width = masks.shape
+        return KeptAnswer(
+            prompt=question.prompt,
+            truth=question.truth,
+            masks_hw=(count, height, width),
+            best=answer.best,
+            predicted_iou=float(answer.raw.iou_predictions.max()),
+            low_res=encode_mask(inside)["counts"],
+            iou=next((row.iou for row in rows if row.artifact == name), None),
+            segmentation=next((s.segmentation for s in segments if s.artifact == name), None),
+        )
 
     def _agreement(
         self, artifact: Artifact, other: str, answers: Mapping[str, _Answer]
@@ -211,9 +320,12 @@ class Evaluator:
         mine, theirs = (answers[name].raw.low_res_masks[index] for name in (artifact.name, other))
         return mask_iou(mine > threshold, theirs > threshold)
 
-    def _click(self, scene: Scene, photos: Mapping[str, Any]) -> list[ClickingResult]:
+    def _click(
+        self, scene: Scene, photos: Mapping[str, Any], known: Mapping[str, KeptAnswers]
+    ) -> list[ClickingResult]:
         results = []
-        for item, truth in zip(scene.record.objects, scene.masks, strict=True):
+        objects = zip(scene.record.objects, scene.masks, strict=True)
+        for number, (item, truth) in enumerate(objects):
             for artifact in self._plan.artifacts:
                 segmenter = self._segmenters[artifact.name]
 
@@ -226,7 +338,8 @@ class Evaluator:
                     answer = self._run(artifact, photos[segmenter.input_key], encoded)
                     return self._mask(artifact, answer, scene)
 
-                ious = simulate_clicks(predict, truth)
+                kept = known.get(artifact.name)
+                ious = kept.clicking[number] if kept else simulate_clicks(predict, truth)
                 results.append(
                     ClickingResult(artifact.name, scene.record.id, item.id, item.area, ious)
                 )
@@ -243,18 +356,46 @@ def open_scene(record: ImageRecord) -> Scene:
     return Scene(photo.record, photo.image, photo.masks, photo.problems)
 
 
+def _questions(plan: EvaluationPlan, scene: Scene) -> list[_Question]:
+    photo = hashlib.sha256(scene.record.path.read_bytes())
+    truths = [_truth_digest(photo, mask) for mask in scene.masks]
+    return [
+        _Question(
+            query,
+            prompt_digest(query.prompt),
+            photo.hexdigest()[:12] if query.target is None else truths[query.target],
+        )
+        for protocol in plan.protocols
+        for query in protocol.queries(scene)
+    ]
+
+
+def _still_valid(
+    known: Mapping[str, KeptAnswers], questions: Sequence[_Question], scene: Scene, clicking: bool
+) -> dict[str, KeptAnswers]:
+    """Answers to the very questions that are asked now."""
+    asked = [(question.prompt, question.truth) for question in questions]
+    curves = len(scene.masks) if clicking else 0
+    return {
+        name: answers
+        for name, answers in known.items()
+        if [(kept.prompt, kept.truth) for kept in answers.prompts] == asked
+        and len(answers.clicking) == curves
+    }
+
+
 def prompt_digest(prompt: Prompt) -> str:
     """Twelve hex digits that differ wherever two prompts do."""
     content = (prompt.point_coords.tolist(), prompt.point_labels.tolist(), prompt.box)
     return hashlib.sha256(repr(content).encode()).hexdigest()[:12]
 
 
-def truth_digest(photo: Path, mask: NDArray[np.bool_]) -> str:
-    """Twelve hex digits that differ wherever two photos' files or two masks do."""
-    digest = hashlib.sha256(photo.read_bytes())
+def _truth_digest(photo: Any, mask: NDArray[np.bool_]) -> str:
+    """Twelve hex digits that differ wherever two photos' files, as hashes of them, or masks do."""
+    digest = photo.copy()
     digest.update(repr(mask.shape).encode())
     digest.update(np.packbits(mask).tobytes())
-    return digest.hexdigest()[:12]
+    return str(digest.hexdigest()[:12])
 
 
 def _require_alike(artifact: Artifact, answer: _Answer, reference: _Answer) -> None:
@@ -265,27 +406,3 @@ def _require_alike(artifact: Artifact, answer: _Answer, reference: _Answer) -> N
             f"{artifact.name} answers with masks of {own}, {artifact.reference} with {other}: "
             "export both in the same way, or give one another name"
         )
-
-
-def _segments(
-    query: Query, scene: Scene, masks: Mapping[str, NDArray[np.bool_]]
-) -> list[SegmentResult]:
-    if query.detection is None:
-        return []
-    from pycocotools import mask as coco_mask
-
-    segments = []
-    for artifact, mask in masks.items():
-        rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-        segmentation = {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}
-        detection = query.detection
-        segments.append(
-            SegmentResult(
-                artifact,
-                scene.record.id,
-                detection.category_id,
-                detection.score,
-                segmentation,
-            )
-        )
-    return segments

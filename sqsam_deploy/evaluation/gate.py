@@ -102,11 +102,13 @@ class Loss:
         limit: The most its mean may be.
         largest: What a photo can lose at most; in the unit of the limit.
         means: N photos' means.
+        least: What a photo can lose at least; negative where it can gain.
     """
 
     limit: float
     largest: float
     means: NDArray[np.float64]
+    least: float = -LARGEST_LOSS
 
 
 @dataclass(frozen=True)

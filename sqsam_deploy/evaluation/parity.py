@@ -1,13 +1,14 @@
 """From a directory of artifacts to a judged report."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqsam_deploy.datasets import (
     Dataset,
     annotated,
     bundled_dataset,
+    drawn,
     of_category,
     open_dataset,
     subset,
@@ -23,6 +24,7 @@ from sqsam_deploy.evaluation.gate import (
     MIN_AGREEMENT,
     SAMPLE_MAX_DRIFT,
     SAMPLE_MIN_AGREEMENT,
+    judge_all,
     parse_limits,
 )
 from sqsam_deploy.evaluation.plan import (
@@ -38,11 +40,13 @@ from sqsam_deploy.evaluation.protocols import (
     RandomPoints,
     SaliencyPoints,
 )
+from sqsam_deploy.evaluation.ray_cluster import RayCluster
 from sqsam_deploy.evaluation.report import REPORT_NAME, ParityReport, write_report
 from sqsam_deploy.evaluation.request import ParityRequest
 from sqsam_deploy.evaluation.results import ObjectResult, read_results, write_results
-from sqsam_deploy.evaluation.runner import Progress, Run, finish, run_plan
+from sqsam_deploy.evaluation.runner import Engine, Processes, Progress, Run, finish, run_plan
 from sqsam_deploy.evaluation.summary import Settings, collect, summarize, tally_run
+from sqsam_deploy.evaluation.until_decided import UntilDecided, judge_when_stopped
 from sqsam_deploy.evaluation.whole_objects import WholeObjects
 from sqsam_deploy.evaluation.worst_cases import WorstCase, worst_objects
 
@@ -92,10 +96,18 @@ def evaluate(
         threads=request.threads,
         device=request.device,
     )
-    settings = _settings(request, plan)
+    settings = _settings(request, plan, dataset)
     output = request.report_directory
-    progress = stage("evaluating", len(dataset))
-    run = run_plan(plan, dataset, output, jobs=request.processes, progress=progress)
+    run = run_plan(
+        plan,
+        dataset,
+        output,
+        engine=_engine(request),
+        cache=request.cache,
+        enough=UntilDecided(plan, settings) if request.until_decided else lambda image: False,
+        progress=stage("evaluating", len(dataset)),
+    )
+    dataset = replace(dataset, images=dataset.images[: len(run.images)])
     tally = tally_run(dataset, run.images)
     tally.report(dataset.name)
     tally.require_most(dataset.name)
@@ -122,7 +134,15 @@ def _dataset(request: ParityRequest) -> Dataset:
         dataset = of_category(dataset, request.category)
     if request.single_object:
         dataset = with_single_object(dataset)
-    return dataset if request.count is None else subset(dataset, request.count, request.seed)
+    if request.count is not None:
+        dataset = subset(dataset, request.count, request.seed)
+    return drawn(dataset, request.seed) if request.until_decided else dataset
+
+
+def _engine(request: ParityRequest) -> Engine:
+    if request.engine == "ray":
+        return RayCluster(request.address, request.jobs)
+    return Processes(request.processes)
 
 
 def _coco_file(request: ParityRequest, option: str) -> Path:
@@ -162,7 +182,7 @@ def _protocols(request: ParityRequest) -> Iterator[PromptProtocol]:
         yield WholeObjects(request.seed)
 
 
-def _settings(request: ParityRequest, plan: EvaluationPlan) -> Settings:
+def _settings(request: ParityRequest, plan: EvaluationPlan, dataset: Dataset) -> Settings:
     sample = request.dataset is None
     drift = SAMPLE_MAX_DRIFT if sample else MAX_DRIFT
     agreement = request.min_agreement
@@ -178,6 +198,8 @@ def _settings(request: ParityRequest, plan: EvaluationPlan) -> Settings:
         seed=request.seed,
         baseline=_baseline(request),
         annotations=request.dataset if request.detections else None,
+        judge=judge_when_stopped if request.until_decided else judge_all,
+        available=len(dataset) if request.until_decided else None,
     )
 
 

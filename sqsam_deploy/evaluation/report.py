@@ -239,6 +239,8 @@ class DatasetReport(_Frozen):
         objects: In them.
         broken: Images that were left out.
         category: Of every object that was asked about; null where there are several.
+        available: Images there were to draw, where the run stopped as soon as its gate was
+            decided; null where all of them were evaluated.
     """
 
     name: str
@@ -246,6 +248,7 @@ class DatasetReport(_Frozen):
     objects: int
     broken: tuple[BrokenImage, ...]
     category: str | None = None
+    available: int | None = None
 
 
 class ParityReport(_Frozen):

@@ -3,7 +3,7 @@
 import os
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -53,6 +53,14 @@ class ParityRequest:
             Without it, all are.
         count: Number of images to evaluate, drawn with the seed. Without it, all images.
         seed: Seed of the drawn images, of the random clicks and of the bounds' random weights.
+        until_decided: Take the images in an order drawn with the seed, and stop as soon as the
+            gate is decided.
+        cache: Directory that keeps the answers of float artifacts. A later run on the same data
+            with the same prompts then runs the other artifacts alone.
+        engine: Where images are evaluated: processes of this machine, or a Ray cluster. It does
+            not change the result.
+        address: Ray cluster, such as 10.0.0.1:6379 or ray://head:10001. Without it, the one that
+            RAY_ADDRESS names or that this machine belongs to, or else one for this run.
         jobs: Number of processes. It does not change the result. Without it, one for each
             processor core.
         threads: Number of CPU threads of each process.
@@ -82,6 +90,10 @@ class ParityRequest:
     only: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = ()
     count: Annotated[int | None, POSITIVE] = None
     seed: int = 0
+    until_decided: bool = False
+    cache: Annotated[Path | None, Parameter(metavar="DIR")] = None
+    engine: Literal["processes", "ray"] = "processes"
+    address: Annotated[str | None, Parameter(metavar="HOST:PORT")] = None
     jobs: Annotated[int | None, POSITIVE] = None
     threads: Annotated[int, POSITIVE] = 1
     device: str = "cpu"
@@ -99,6 +111,10 @@ class ParityRequest:
         if self.score and given:
             option = given[0].replace("_", "-")
             raise UsageError(f"--score compares nothing: leave out --{option}, or --score")
+        if self.until_decided:
+            self._require_decidable()
+        if self.address is not None and self.engine != "ray":
+            raise UsageError("--address names a Ray cluster: add --engine ray, or leave it out")
         if self.detections is not None and (self.category or self.single_object):
             raise UsageError(
                 "--detections measures AP over all objects: leave out --category and "
@@ -114,6 +130,17 @@ class ParityRequest:
                 raise UsageError(
                     f"--prompts: '{word}' is not box, 1-click, 2-clicks, ... {_MOST_CLICKS}-clicks"
                 )
+
+    def _require_decidable(self) -> None:
+        """Refuses what needs the images that a decided gate leaves out."""
+        reasons = {
+            "score": "has no gate to decide",
+            "baseline": "compares all images of the earlier run",
+            "detections": "measures AP over all images",
+        }
+        for name, reason in reasons.items():
+            if getattr(self, name):
+                raise UsageError(f"--{name} {reason}: leave it out, or --until-decided")
 
     @property
     def _kinds(self) -> list[str]:
@@ -139,7 +166,7 @@ class ParityRequest:
 
     @property
     def processes(self) -> int:
-        """Number of processes to evaluate with."""
+        """Number of processes of this machine to evaluate with."""
         return self.jobs or usable_cores()
 
 

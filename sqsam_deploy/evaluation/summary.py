@@ -72,6 +72,8 @@ class Settings:
         seed: Of the bounds' random weights.
         baseline: Per-object results of an earlier run, or None.
         annotations: COCO or LVIS file for AP, or None without a detector.
+        available: Images there are, where the run stops as soon as its gate is decided; else None.
+        judge: Verdicts of all losses, from the seed; another where a run may stop at any photo.
     """
 
     limits: DriftLimits
@@ -79,10 +81,12 @@ class Settings:
     min_agreement: float = MIN_AGREEMENT
     baseline: tuple[ObjectResult, ...] | None = None
     annotations: Path | None = None
+    available: int | None = None
+    judge: Callable[[Sequence[Loss], int], list[Verdict]] = judge_all
 
 
 @dataclass(frozen=True)
-class _Gate:
+class Gate:
     """One thing to judge."""
 
     artifact: str
@@ -137,8 +141,8 @@ def summarize(
         DataError: No image could be used, or the baseline cannot be compared.
     """
     results = collect(plan, images)
-    gates = [gate for a in plan.artifacts for gate in _gates(a, plan, results, settings)]
-    verdicts = judge_all([gate.loss for gate in gates], settings.seed)
+    gates = list(gates_of(plan, results, settings))
+    verdicts = settings.judge([gate.loss for gate in gates], settings.seed)
     judged = defaultdict(list)
     for gate, verdict in zip(gates, verdicts, strict=True):
         judged[gate.artifact].append(_gate_result(gate, verdict))
@@ -152,7 +156,7 @@ def summarize(
         min_agreement=settings.min_agreement,
         confidence=CONFIDENCE,
         seed=settings.seed,
-        dataset=_dataset_report(dataset, results, images),
+        dataset=_dataset_report(dataset, results, images, settings),
         prompts=plan.kinds,
         artifacts={
             a.name: _artifact_report(a, plan, results, settings, tuple(judged[a.name]))
@@ -161,9 +165,19 @@ def summarize(
     )
 
 
+def gates_of(plan: EvaluationPlan, results: Results, settings: Settings) -> Iterator[Gate]:
+    """Everything to judge about results, artifact by artifact.
+
+    Raises:
+        DataError: The baseline cannot be compared.
+    """
+    for artifact in plan.artifacts:
+        yield from _gates(artifact, plan, results, settings)
+
+
 def _gates(
     artifact: Artifact, plan: EvaluationPlan, results: Results, settings: Settings
-) -> Iterator[_Gate]:
+) -> Iterator[Gate]:
     """Every prompt kind: the drift, its two parts, the masks, and the drift since the baseline."""
     own = results.objects[artifact.name]
     if not artifact.is_reference:
@@ -171,15 +185,15 @@ def _gates(
             limit = settings.limits.of(kind)
             for measure, value in _PARTS:
                 means = means_of(pairs, [value(pair) for pair in pairs])
-                yield _Gate(artifact.name, measure, kind, Loss(limit, LARGEST_LOSS, means))
+                yield Gate(artifact.name, measure, kind, Loss(limit, LARGEST_LOSS, means))
             means = means_of(pairs, [1 - (pair.after.agreement or 0.0) for pair in pairs])
-            loss = Loss(1 - settings.min_agreement, LARGEST_LOSS / POINTS, means)
-            yield _Gate(artifact.name, "disagreement", kind, loss)
+            loss = Loss(1 - settings.min_agreement, LARGEST_LOSS / POINTS, means, least=0.0)
+            yield Gate(artifact.name, "disagreement", kind, loss)
     if settings.baseline is not None:
         for kind, pairs in _by_kind(_baseline_pairs(artifact, own, settings.baseline), plan):
             means = means_of(pairs, [pair.drift for pair in pairs])
             loss = Loss(settings.limits.of(kind), LARGEST_LOSS, means)
-            yield _Gate(artifact.name, "drift since baseline", kind, loss)
+            yield Gate(artifact.name, "drift since baseline", kind, loss)
 
 
 def _by_kind(pairs: Sequence[Pair], plan: EvaluationPlan) -> Iterator[tuple[str, list[Pair]]]:
@@ -202,7 +216,7 @@ def _baseline_pairs(
     return pair_results(earlier, own) if earlier else []
 
 
-def _gate_result(gate: _Gate, verdict: Verdict) -> GateResult:
+def _gate_result(gate: Gate, verdict: Verdict) -> GateResult:
     return GateResult(
         measure=gate.measure,
         kind=gate.kind,
@@ -241,7 +255,7 @@ def _lost(problems: Sequence[Problem]) -> int:
 
 
 def _dataset_report(
-    dataset: Dataset, results: Results, images: Sequence[ImageResult]
+    dataset: Dataset, results: Results, images: Sequence[ImageResult], settings: Settings
 ) -> DatasetReport:
     used = {image.image for image in results.images}
     categories = {row.category for rows in results.objects.values() for row in rows}
@@ -255,6 +269,7 @@ def _dataset_report(
             if image.broken is not None
         ),
         category=categories.pop() if len(categories) == 1 else None,
+        available=settings.available,
     )
 
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from sqsam_deploy.artifact.metadata import PIXELS, TensorSpec
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.prompts.encoding import EncodedPrompt
+from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.prompts.encoding import MARKED, EncodedPrompt, Prompt, PromptMaps, place_prompt
 
 
 def bind_inputs(
@@ -32,6 +33,65 @@ def bind_inputs(
         "point_labels": prompt.point_labels,
     }
     return {spec.name: bind_input(spec, values[spec.name]) for spec in specs}
+
+
+class PhotoInputs:
+    """The declared inputs of one photo, which prompts are drawn into one after another.
+
+    The photo is converted and interleaved once; a prompt then writes the pixels that it changes.
+
+    Args:
+        specs: The inputs, in their order.
+        image: SxSx3 uint8 RGB.
+        config: The preset.
+
+    Raises:
+        ArtifactError: An input is declared with another shape.
+    """
+
+    def __init__(
+        self, specs: Sequence[TensorSpec], image: NDArray[np.uint8], config: ModelConfig
+    ) -> None:
+        self._specs, self._config = specs, config
+        no_prompt = np.zeros((*image.shape[:2], 2), np.uint8)
+        values: dict[str, NDArray[np.generic]] = {"image": image, "prompt_maps": no_prompt}
+        self._fixed: dict[str, NDArray[np.generic]] = {}
+        self._maps: list[PromptMaps] = []
+        for spec in specs:
+            if spec.name == PIXELS:
+                self._bind(spec, np.concatenate([image, no_prompt], axis=2))
+            elif spec.name in values:
+                self._bind(spec, values[spec.name])
+
+    def _bind(self, spec: TensorSpec, value: NDArray[np.generic]) -> None:
+        bound = self._fixed[spec.name] = bind_input(spec, value)
+        if spec.name != "image":
+            planes = bound[0] if spec.layout == "NCHW" else bound[0].transpose(2, 0, 1)
+            offset = 128 if spec.dtype == "int8" else 0
+            self._maps.append(PromptMaps(planes[-2:], self._config, -offset, MARKED - offset))
+
+    def draw(self, prompt: Prompt, image_hw: tuple[int, int]) -> dict[str, NDArray[np.generic]]:
+        """All inputs, with the prompt; good until the next call.
+
+        Args:
+            prompt: Clicks and box in pixels of the original image.
+            image_hw: Height and width of the original image.
+
+        Raises:
+            UsageError: More clicks than `config.max_clicks`.
+        """
+        placed = place_prompt(prompt, image_hw, self._config)
+        for maps in self._maps:
+            maps.draw(placed)
+        points = dict(
+            zip(("point_coords", "point_labels"), placed.points(self._config), strict=True)
+        )
+        return {
+            spec.name: self._fixed[spec.name]
+            if spec.name in self._fixed
+            else bind_input(spec, points[spec.name])
+            for spec in self._specs
+        }
 
 
 def bind_input(spec: TensorSpec, value: NDArray[np.generic]) -> NDArray[np.generic]:

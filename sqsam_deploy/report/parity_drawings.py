@@ -19,8 +19,6 @@ from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.report.page import PictureRow
 from sqsam_deploy.report.parity_tables import gate_text
 from sqsam_deploy.report.plot import (
-    CHARACTER,
-    WIDTH,
     Axis,
     Tick,
     round_step,
@@ -78,11 +76,13 @@ def _with_prompt(
     return with_prompt(image, prompt, max(round(shown / 90), 1))
 
 
-#: Units of the plot: the height of a gate's row, and what lies over and under all of them.
-_ROW, _OVER, _UNDER = 24, 8, 44
-#: Labels take at most half of the width.
-_LONGEST = int(WIDTH / 2 / CHARACTER)
-_TICKS = 8
+#: Pixels: the height of a gate's row, its name in it included, and what lies under all of them.
+_ROW, _UNDER = 40, 24
+#: Percent of the width that the axis takes.
+_FROM, _TO = 3.0, 97.0
+#: Characters of a name that fit above a row on a phone.
+_LONGEST = 44
+_TICKS = 7
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class DriftMark:
 
     Attributes:
         label: The artifact and the prompts.
-        y: Its middle.
+        y: The middle of its row, in pixels; all other places are percent of the width.
         mean: The place of the mean drift.
         interval: Those of its ends.
         bound: That of its bound.
@@ -112,21 +112,26 @@ class DriftMark:
 
 @dataclass(frozen=True)
 class DriftPlot:
-    """The whole drawing; zero is the place of no drift."""
+    """The whole drawing; zero is the place of no drift.
+
+    It is as wide as the page, and its text as large on a phone as on a screen: places across are
+    percent, heights are pixels.
+    """
 
     marks: tuple[DriftMark, ...]
     ticks: tuple[Tick, ...]
     zero: float
-    left: float
-    height: int
-    width: int = WIDTH
-    top: int = _OVER
     row: int = _ROW
 
     @property
     def bottom(self) -> int:
         """The lower end of the rows."""
-        return self.top + self.row * len(self.marks)
+        return self.row * len(self.marks)
+
+    @property
+    def height(self) -> int:
+        """Of the rows and the numbers under them."""
+        return self.bottom + _UNDER
 
 
 def drift_plot(report: ParityReport) -> DriftPlot | None:
@@ -139,20 +144,15 @@ def drift_plot(report: ParityReport) -> DriftPlot | None:
     ]
     if not gates:
         return None
-    labels = [_shortened(f"{name}, {gate.kind}") for name, gate in gates]
-    left = CHARACTER * max(map(len, labels)) + 16
     ends = [end for _, gate in gates for end in _ends(gate)]
     step = round_step(max(ends) - min(ends), _TICKS)
-    axis = stepped_axis(ends, step, left, WIDTH - 16)
+    axis = stepped_axis(ends, step, _FROM, _TO)
     return DriftPlot(
         marks=tuple(
-            _mark(label, name, gate, axis, _OVER + (i + 0.5) * _ROW)
-            for i, (label, (name, gate)) in enumerate(zip(labels, gates, strict=True))
+            _mark(name, gate, axis, (i + 0.5) * _ROW) for i, (name, gate) in enumerate(gates)
         ),
         ticks=stepped_ticks(axis, step),
         zero=axis.at(0),
-        left=left,
-        height=_OVER + _ROW * len(gates) + _UNDER,
     )
 
 
@@ -165,9 +165,9 @@ def _shortened(label: str) -> str:
     return label if len(label) <= _LONGEST else f"\N{HORIZONTAL ELLIPSIS}{label[1 - _LONGEST :]}"
 
 
-def _mark(label: str, name: str, gate: GateResult, axis: Axis, y: float) -> DriftMark:
+def _mark(name: str, gate: GateResult, axis: Axis, y: float) -> DriftMark:
     return DriftMark(
-        label=label,
+        label=_shortened(f"{name}, {gate.kind}"),
         y=y,
         mean=axis.at(gate.estimate.mean),
         interval=(axis.at(gate.estimate.low), axis.at(gate.estimate.high)),

@@ -37,6 +37,8 @@ def headline(report: ParityReport) -> str:
     gated = any(artifact.gates for artifact in report.artifacts.values())
     data = report.dataset
     asked = f"{data.objects} objects in {data.images} images of {data.name}"
+    if data.available is not None:
+        asked += f" ({data.available} could be drawn)"
     if not gated:
         return f"scored, not compared: {', '.join(report.artifacts)}, {asked}"
     limit = f"drift of at most {limits_text(report)} mIoU points"

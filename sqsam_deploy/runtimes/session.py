@@ -46,7 +46,15 @@ class Session(ABC):
         Raises:
             ArtifactError: An output is missing, misshapen or not finite.
         """
-        masks, iou = self._run(bind_inputs(self.metadata.inputs, image, prompt))
+        return self.run_inputs(bind_inputs(self.metadata.inputs, image, prompt))
+
+    def run_inputs(self, feeds: Mapping[str, NDArray[np.generic]]) -> RawPrediction:
+        """Masks for inputs by name, exactly as `metadata` declares them (`prompts.binding`).
+
+        Raises:
+            ArtifactError: An output is missing, misshapen or not finite.
+        """
+        masks, iou = self._run(feeds)
         return RawPrediction(masks[0], iou[0])
 
     def run_saliency(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """This machine's processor and allocator, as far as a training run is concerned."""
 
+import ctypes
 import sys
 from ctypes.util import find_library
 from pathlib import Path
@@ -12,6 +13,7 @@ Precision = Literal["bf16", "fp32"]
 #: Instructions that multiply bf16; without them torch's bf16 is slower than its float32.
 _BF16 = ("amx_bf16", "avx512_bf16")
 _FAST_ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
+_DECAY_MS = 10_000
 _SETTINGS = "MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1"
 
 
@@ -38,3 +40,27 @@ def allocator_hint(device: str) -> str | None:
     where = library or "libjemalloc.so.2"
     missing = "" if library else " (install jemalloc first: Debian's package is libjemalloc2)"
     return f"up to 1.6 times as fast with LD_PRELOAD={where} {_SETTINGS}{missing}"
+
+
+def return_freed_memory(worker: int = 0) -> None:
+    """Makes jemalloc give freed pages of this process back after ten seconds, its own default.
+
+    Pages that are kept for ever suit a training step, whose tensors always have the same sizes. The
+    process that draws samples inherits that setting, and its sizes vary: it grew to 15 GB in half
+    an hour, and to 0.4 GB with this. Nothing happens under another allocator.
+
+    Args:
+        worker: Its number, which DataLoader tells and nothing depends on.
+    """
+    del worker
+    control = getattr(ctypes.CDLL(None), "mallctl", None)
+    if control is None:
+        return
+    count, size = ctypes.c_uint(), ctypes.c_size_t(ctypes.sizeof(ctypes.c_uint))
+    control(b"arenas.narenas", ctypes.byref(count), ctypes.byref(size), None, ctypes.c_size_t(0))
+    decay = ctypes.c_ssize_t(_DECAY_MS)
+    # "arenas" is for those to come; an arena that was never used refuses.
+    for group in ("arenas", *(f"arena.{index}" for index in range(count.value))):
+        for kind in ("dirty", "muzzy"):
+            name, length = f"{group}.{kind}_decay_ms".encode(), ctypes.sizeof(decay)
+            control(name, None, None, ctypes.byref(decay), ctypes.c_size_t(length))

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.training.distributed import Processes, distribute, share
 from sqsam_deploy.training.log import LogRow, append_row, drop_rows_after
-from sqsam_deploy.training.processor import Precision
+from sqsam_deploy.training.processor import Precision, return_freed_memory
 from sqsam_deploy.training.recipe import Optimization, fingerprint
 from sqsam_deploy.training.schedule import WeightAverage, learning_rate
 from sqsam_deploy.training.state import RunState, load_state, save_state, save_weights
@@ -140,6 +140,7 @@ class Trainer:
             batch_size=None,
             sampler=range(self._step, self._total_steps),
             num_workers=workers,
+            worker_init_fn=return_freed_memory,
             # A batch of `paper` is 1.3 GB of shared memory: four in flight, or one a worker.
             prefetch_factor=max(4 // workers, 1) if workers else None,
             pin_memory=self._processes.device.type == "cuda",

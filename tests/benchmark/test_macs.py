@@ -26,6 +26,14 @@ def test_paper_has_the_work_that_was_measured_elsewhere():
     assert preset_work("paper").macs == pytest.approx(26.5e9, rel=1e-3)
 
 
+def test_saliency_is_counted_too():
+    work = preset_work("saliency")
+    assert work.parameters < 1e6
+    # Its patch embedding alone: 3 -> 16 channels, 2x2, on 128x128.
+    assert work.macs > 128 * 128 * 16 * 3 * 4
+    assert preset_work("saliency", 3).macs == 3 * work.macs
+
+
 def test_a_batch_multiplies_the_work_and_moves_the_weights_once():
     one, four = preset_work("nano"), preset_work("nano", 4)
     assert four.macs == 4 * one.macs

@@ -26,13 +26,27 @@ def _document(done: Done) -> dict:
     return document
 
 
-def test_the_schema_lists_every_command_there_is() -> None:
-    commands = set()
+def _commands() -> list[tuple[str, ...]]:
+    """Every command and subcommand there is."""
+    found: list[tuple[str, ...]] = []
     for verb in VERBS:
         app = import_module(f"sqsam_deploy.cli.{verb}").app
-        words = (name for name in app if not name.startswith("-"))
-        commands |= {f"sqsam-{verb}", *(f"sqsam-{verb} {word}" for word in words)}
+        found += [(verb,), *((verb, name) for name in app if not name.startswith("-"))]
+    return found
+
+
+def test_the_schema_lists_every_command_there_is() -> None:
+    commands = {f"sqsam-{' '.join(words)}" for words in _commands()}
     assert set(SCHEMA["properties"]["command"]["enum"]) == commands
+
+
+@pytest.mark.parametrize("words", _commands(), ids=" ".join)
+def test_every_help_lists_both_options(words: tuple[str, ...]) -> None:
+    shown = run_command(*words, "--help", environment={"COLUMNS": "200"})
+    assert shown.code == 0
+    for option in ("--json", "--quiet", "-q", "--help"):
+        assert re.search(rf"(?m)^│[^│]*{option}\b", shown.stdout), shown.stdout
+    assert shown.stdout.startswith(f"Usage: sqsam-{' '.join(words)} ")
 
 
 def test_the_document_describes_every_key_that_the_schema_requires() -> None:

@@ -67,6 +67,22 @@ def test_too_few_images_leave_it_undecided(call):
     assert "photos decide" in done.stdout
 
 
+def test_a_decided_gate_ends_the_run(call, artifacts):
+    """60 points at the limit of 4: photos that lose nothing are enough when they are 58."""
+    assert call("--until-decided", "--only", "float.boxes", "--only", "same.boxes").code == 0
+    report = json.loads((artifacts / "parity.json").read_text())
+    assert (report["dataset"]["images"], report["dataset"]["available"]) == (58, 63)
+    write_boxes(artifacts / "worse.boxes", "int8", shrink=8)
+    assert call("--until-decided").code == 1
+    report = json.loads((artifacts / "parity.json").read_text())
+    assert 1 < report["dataset"]["images"] < 50
+    assert not list(artifacts.glob(".*"))
+    for other in (("--score",), ("--baseline", artifacts)):
+        refused = call("--until-decided", *other)
+        assert refused.code == 2
+        assert "--until-decided" in refused.stderr
+
+
 def test_the_summary_of_a_github_job_gets_the_tables(call, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     call("--count", 4)

@@ -29,6 +29,42 @@ def test_publishing_says_what_is_where(publish: Command, export: Path, tmp_path:
     assert "already" in publish(export, tmp_path / "store", "--release", "1.0.0").stdout
 
 
+def test_a_dry_run_checks_everything_and_writes_nothing(
+    publish: Command, export: Path, tmp_path: Path
+) -> None:
+    store, words = tmp_path / "store", ("--release", "1.0.0", "--tag", "stable", "--json")
+    there = {path: path.read_bytes() for path in export.rglob("*") if path.is_file()}
+    rehearsed = json.loads(publish(export, store, *words, "--dry-run").out)["result"]
+    assert not store.exists()
+    assert {path: path.read_bytes() for path in export.rglob("*") if path.is_file()} == there
+    published = json.loads(publish(export, store, *words).out)["result"]
+    assert (rehearsed["published"], published["published"]) == (False, True)
+    # What it showed is what was published, but for the time.
+    for result in (rehearsed, published):
+        del result["release"]["published"]
+    assert rehearsed["release"] == published["release"]
+    again = publish(export, store, "--release", "1.0.0", "--dry-run")
+    assert "already" in again.out
+    assert publish(export, store, "--release", "1.0.1", "--dry-run").code == 0
+    assert not (store / "models/squeezesam-nano/1.0.1").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "code"),
+    [
+        ("parity.json", '{"schema": "sqsam-parity/1", "passed": false, "artifacts": {}}', 1),
+        ("nano-int8.pte", "other", 3),
+    ],
+)
+def test_a_dry_run_finds_what_would_be_refused(
+    file: str, content: str, code: int, publish: Command, export: Path, tmp_path: Path
+) -> None:
+    (export / file).write_text(content)
+    said = publish(export, tmp_path / "store", "--release", "1.0.0", "--dry-run")
+    assert said.code == code
+    assert not (tmp_path / "store").exists()
+
+
 def test_failed_gate_is_exit_code_1(publish: Command, export: Path, tmp_path: Path) -> None:
     (export / "parity.json").write_text(
         '{"schema": "sqsam-parity/1", "passed": false, "artifacts": {}}'

@@ -265,7 +265,7 @@ def test_nobodys_photos_push_out_anothers(photo):
 def test_the_memory_of_all_photos_is_bounded_and_what_is_unused_makes_room(photo):
     now = [0.0]
     # Two photos: 4 MB and 4 bytes for each of 300 x 400 pixels.
-    limits = Limits(all_bytes=2 * ((4 << 20) + 4 * 300 * 400), idle_seconds=100)
+    limits = Limits(all_bytes=2 * ((8 << 20) + 4 * 300 * 400), idle_seconds=100)
     one = client_of(limits=limits, clock=lambda: now[0])
     two, three = visitor(one), visitor(one)
     first, second = (c.post("/photos", content=photo).json()["id"] for c in (one, two))
@@ -281,7 +281,7 @@ def test_the_memory_of_all_photos_is_bounded_and_what_is_unused_makes_room(photo
 
 
 def test_a_visitors_photos_are_bounded_in_bytes(photo):
-    client = client_of(limits=Limits(visitor_bytes=6 << 20))
+    client = client_of(limits=Limits(visitor_bytes=12 << 20))
     first, second = (client.post("/photos", content=photo).json()["id"] for _ in range(2))
     assert client.get(f"/photos/{first}/cutout.png").status_code == 404
     assert client.get(f"/photos/{second}/cutout.png").status_code == 200

@@ -9,7 +9,7 @@ import torch
 
 from sqsam_deploy.datasets import Dataset
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.evaluation.evaluator import Evaluator, open_scene
+from sqsam_deploy.evaluation.evaluator import Evaluator, Task, open_scene
 from sqsam_deploy.evaluation.segmenters import SessionSegmenter
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.prompts import Prompt
@@ -35,7 +35,7 @@ def _expected_box_mask(box, image_hw, shrink: int) -> np.ndarray:
 
 def test_ious_are_those_of_the_upsampled_best_mask_with_the_truth(plan, segmenters, small_dataset):
     record = small_dataset.images[0]
-    result = Evaluator(plan, segmenters).evaluate(record)
+    result = Evaluator(plan, segmenters).evaluate(Task(record))
     truths = {item.id: (item.mask(), item.box) for item in record.objects}
     rows = [row for row in result.objects if row.kind == "box"]
     assert len(rows) == 2 * len(record.objects)
@@ -49,7 +49,7 @@ def test_ious_are_those_of_the_upsampled_best_mask_with_the_truth(plan, segmente
 
 
 def test_agreement_is_with_the_reference_at_low_resolution(plan, segmenters, small_dataset):
-    result = Evaluator(plan, segmenters).evaluate(small_dataset.images[0])
+    result = Evaluator(plan, segmenters).evaluate(Task(small_dataset.images[0]))
     rows = [row for row in result.objects if row.kind == "1-click"]
     # Without a box the float session answers with all 128x128 pixels, int8 with 120x120 of them.
     assert {row.agreement for row in rows if row.artifact == "float"} == {None}
@@ -58,7 +58,7 @@ def test_agreement_is_with_the_reference_at_low_resolution(plan, segmenters, sma
 
 
 def test_every_artifact_is_asked_the_same(plan, sessions, segmenters, small_dataset):
-    result = Evaluator(plan, segmenters).evaluate(small_dataset.images[0])
+    result = Evaluator(plan, segmenters).evaluate(Task(small_dataset.images[0]))
     prompts = {name: [] for name in sessions}
     for row in result.objects:
         prompts[row.artifact].append((row.object, row.kind, row.prompt))
@@ -68,8 +68,8 @@ def test_every_artifact_is_asked_the_same(plan, sessions, segmenters, small_data
 
 def test_prompts_do_not_depend_on_what_was_evaluated_before(plan, segmenters, small_dataset):
     forwards, backwards = Evaluator(plan, segmenters), Evaluator(plan, segmenters)
-    first = [forwards.evaluate(record) for record in small_dataset]
-    second = [backwards.evaluate(record) for record in small_dataset.images[::-1]][::-1]
+    first = [forwards.evaluate(Task(record)) for record in small_dataset]
+    second = [backwards.evaluate(Task(record)) for record in small_dataset.images[::-1]][::-1]
     assert [r.objects for r in first] == [r.objects for r in second]
 
 
@@ -91,7 +91,7 @@ class Counting(SessionSegmenter):
 def test_each_image_is_prepared_once_and_each_prompt_encoded_once(plan, sessions, small_dataset):
     record = small_dataset.images[0]
     both = {name: Counting(session) for name, session in sessions.items()}
-    Evaluator(plan, both).evaluate(record)
+    Evaluator(plan, both).evaluate(Task(record))
     prompts = 3 * len(record.objects)
     assert (len(Counting.photos), len(Counting.prompts)) == (1, prompts)
     assert sessions["float"].calls == sessions["int8"].calls == prompts
@@ -101,7 +101,7 @@ def test_a_broken_image_is_named_and_the_others_go_on(plan, segmenters, small_da
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(small_dataset.images[0].path.read_bytes()[:2000])
     images = (replace(small_dataset.images[0], path=broken), small_dataset.images[1])
-    results = [Evaluator(plan, segmenters).evaluate(r) for r in Dataset("two", images)]
+    results = [Evaluator(plan, segmenters).evaluate(Task(r)) for r in Dataset("two", images)]
     assert str(broken) in results[0].broken
     assert not results[0].objects
     assert results[1].broken is None
@@ -113,10 +113,10 @@ def test_an_object_that_cannot_be_used_does_not_cost_the_others(plan, segmenters
     other = small_dataset.images[1].objects[0]
     wrong = replace(record.objects[0], source=other.source)
     evaluator = Evaluator(plan, segmenters)
-    mixed = evaluator.evaluate(replace(record, objects=(wrong, *record.objects[1:])))
+    mixed = evaluator.evaluate(Task(replace(record, objects=(wrong, *record.objects[1:]))))
     assert {row.object for row in mixed.objects} == {item.id for item in record.objects[1:]}
     assert [problem.cost for problem in mixed.problems] == ["object"]
-    assert "size" in evaluator.evaluate(replace(record, objects=(wrong,))).broken
+    assert "size" in evaluator.evaluate(Task(replace(record, objects=(wrong,)))).broken
 
 
 def test_an_artifact_that_fails_is_named(plan, sessions, segmenters, small_dataset):
@@ -129,7 +129,7 @@ def test_an_artifact_that_fails_is_named(plan, sessions, segmenters, small_datas
 
     evaluator = Evaluator(plan, segmenters | {"int8": SessionSegmenter(Failing())})
     with pytest.raises(ArtifactError, match=r"^int8: .*not finite"):
-        evaluator.evaluate(small_dataset.images[0])
+        evaluator.evaluate(Task(small_dataset.images[0]))
 
 
 def test_simulated_clicking_runs_each_artifact_on_its_own_mistakes(
@@ -137,7 +137,7 @@ def test_simulated_clicking_runs_each_artifact_on_its_own_mistakes(
 ):
     record = small_dataset.images[0]
     clicking = replace(plan, protocols=(), clicking=True)
-    result = Evaluator(clicking, segmenters).evaluate(record)
+    result = Evaluator(clicking, segmenters).evaluate(Task(record))
     assert [(row.object, row.artifact) for row in result.clicking] == [
         (item.id, name) for item in record.objects for name in sessions
     ]

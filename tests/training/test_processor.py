@@ -1,5 +1,10 @@
 """What a run takes from the processor and the allocator it finds."""
 
+import os
+import subprocess
+import sys
+from ctypes.util import find_library
+
 import pytest
 import torch
 
@@ -32,3 +37,36 @@ def test_the_hint_names_what_to_set_and_only_where_it_helps(
     assert allocator_hint("cuda") is None
     monkeypatch.setattr("sys.platform", "darwin")
     assert allocator_hint("cpu") is None
+
+
+_FREED = """
+import ctypes, os, sys, time
+from pathlib import Path
+import numpy as np
+from sqsam_deploy.training import processor
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+processor._DECAY_MS = 0
+if sys.argv[1] == "returned":
+    processor.return_freed_memory()
+before = resident()
+for size in range(1, 60):
+    np.ones(size << 18)
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(find_library("jemalloc") is None, reason="jemalloc is not installed")
+def test_under_jemalloc_a_process_that_draws_samples_gives_its_pages_back():
+    """Arrays of 2 to 120 MB, each freed before the next."""
+    environment = os.environ | {
+        "LD_PRELOAD": str(find_library("jemalloc")),
+        "MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1",
+    }
+    kept, returned = (
+        int(subprocess.check_output([sys.executable, "-c", _FREED, mode], env=environment))
+        for mode in ("kept", "returned")
+    )
+    assert returned < 50 < kept
