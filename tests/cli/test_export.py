@@ -65,7 +65,8 @@ def test_a_page_explains_every_artifact(exported: Path, manifest: Manifest) -> N
 def test_every_artifact_was_executed_and_agrees(manifest: Manifest) -> None:
     for artifact in manifest.artifacts:
         assert artifact.agreement.prompts >= artifact.agreement.images >= 4
-        assert artifact.agreement.mean_mask_iou >= artifact.agreement.limit
+        # docs/exporting.md: 0.965 to 0.993; the gate's own limit leaves room for other weights.
+        assert artifact.agreement.mean_mask_iou > 0.95 > artifact.agreement.limit
 
 
 def test_each_runtime_cuts_out_the_same_object(exported: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,7 @@ def test_a_photo_of_many_pixels_is_reduced_and_says_by_how_much(tmp_path, monkey
     exif[0x0112] = 6
     large = np.kron(_left_red(40, 24), np.ones((8, 8, 1), np.uint8))
     Image.fromarray(large).save(tmp_path / f"a.{suffix}", exif=exif)
+    # Instead of a photo of 67 megapixels.
     monkeypatch.setattr("sqsam_deploy.datasets.images.FULL_PIXELS", large.size // 3 // 4)
     photo = read_photo(tmp_path / f"a.{suffix}")
     assert (photo.width, photo.height) == (192, 320)
@@ -204,10 +206,14 @@ def test_a_photo_of_many_pixels_is_reduced_and_says_by_how_much(tmp_path, monkey
     assert (photo.pixels[:78, :, 0] > 240).all() and (photo.pixels[82:] < 16).all()
 
 
-def test_a_photo_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
-    Image.new("RGB", (400, 300)).save(tmp_path / "a.png")
-    monkeypatch.setattr("sqsam_deploy.datasets.images.MAX_PIXELS", 100_000)
-    with pytest.raises(DataError, match=r"a\.png has 400x300 pixels.*smaller"):
+def test_a_photo_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path):
+    Image.new("RGB", (4, 3)).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    # A PNG's first chunk: length, name, 13 bytes that begin with width and height, checksum.
+    header = b"IHDR" + struct.pack(">II", 20_000, 15_000) + content[24:29]
+    checksum = struct.pack(">I", zlib.crc32(header))
+    (tmp_path / "a.png").write_bytes(content[:12] + header + checksum + content[33:])
+    with pytest.raises(DataError, match=r"a\.png has 20000x15000 pixels.*smaller"):
         read_image(tmp_path / "a.png")
 
 

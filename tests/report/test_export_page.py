@@ -176,6 +176,7 @@ class _Renamed(type(Path())):
 
 
 def test_a_runtime_without_its_profiler_has_a_report_all_the_same(small_export, monkeypatch):
+    # The installed libraries have theirs; builds of ExecuTorch without one fail like this.
     def fail(*arguments):
         raise RuntimeError("built without the event tracer")
 
