@@ -15,6 +15,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 SLOW_FIXTURES = {
     *("nano_export", "exported", "small_export", "page", "in_turn", "built", "tiny_artifact"),
     *("moto_url", "http_server", "browser", "finished", "int8_onnx", "node_packages"),
+    "android_classes",
 }
 #: Files whose tests do so themselves.
 SLOW_FILES = (

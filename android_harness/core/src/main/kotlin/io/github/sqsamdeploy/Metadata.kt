@@ -127,6 +127,16 @@ private fun <T> reading(source: String, read: () -> T): T =
         throw ArtifactException("$source holds a value that is not known here: ${error.message}", error)
     }
 
+/** Sides and values of networks are below these; what is not is damage. */
+private const val MOST_SIDE = 1 shl 14
+private const val MOST_VALUES = 1L shl 28
+
+private fun sizeOf(json: JSONObject, key: String): Int {
+    val size = json.getInt(key)
+    require(size in 1 until MOST_SIDE) { "$key $size" }
+    return size
+}
+
 private fun metadataOf(json: JSONObject): ArtifactMetadata {
     val version = json.getInt("format_version")
     require(version == FORMAT_VERSION) { "format_version $version (update this library)" }
@@ -135,8 +145,8 @@ private fun metadataOf(json: JSONObject): ArtifactMetadata {
         preset = json.getString("preset"),
         runtime = json.getString("runtime"),
         precision = json.getString("precision"),
-        imageSize = json.getInt("image_size"),
-        maskSize = json.getInt("mask_size"),
+        imageSize = sizeOf(json, "image_size"),
+        maskSize = sizeOf(json, "mask_size"),
         resize = Resize.valueOf(constant(json.getString("resize"))),
         prompts = json.optJSONObject("prompts")?.let(::rulesOf),
         maskThreshold = json.optDouble("mask_threshold", 0.0).toFloat(),
@@ -157,11 +167,13 @@ private fun rulesOf(json: JSONObject) =
 /** Inputs or outputs as metadata and measurement plans state them. */
 public fun tensorSpecs(json: JSONArray): List<TensorSpec> =
     json.objects().map {
-        val shape = it.getJSONArray("shape")
+        val sides = it.getJSONArray("shape")
+        val shape = List(sides.length(), sides::getInt)
+        require(shape.all { side -> side > 0 } && shape.fold(1L, Long::times) <= MOST_VALUES) { "shape $shape" }
         TensorSpec(
             name = it.getString("name"),
             type = ElementType.valueOf(constant(it.getString("dtype"))),
-            shape = List(shape.length(), shape::getInt),
+            shape = shape,
             layout = it.getString("layout"),
         )
     }

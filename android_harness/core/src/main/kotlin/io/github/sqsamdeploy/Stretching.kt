@@ -10,7 +10,8 @@ import kotlin.math.round
  *
  * With [Resize.STRETCH_BILINEAR_ANTIALIAS] it is Pillow's BILINEAR, whose support grows with the
  * reduction, first across and then down; with [Resize.STRETCH_BILINEAR] it is torch's
- * `interpolate(mode="bilinear", align_corners=False)`. Both are rounded to 8 bits.
+ * `interpolate(mode="bilinear", align_corners=False)`. Both are rounded to 8 bits; torch
+ * adds in an order of its own, so that single values of the second differ by one step.
  */
 public fun stretch(photo: Photo, size: Int, resize: Resize): ByteArray {
     val stretcher = stretcher(photo.width, photo.height, size, resize)
@@ -170,9 +171,9 @@ private class PlainStretcher(width: Int, height: Int, private val size: Int) : S
             for (channel in 0 until CHANNELS) {
                 val left = columns.low[x] * CHANNELS + channel
                 val right = columns.high[x] * CHANNELS + channel
-                val value =
-                    (1f - down) * (1f - across) * upper.at(left) + (1f - down) * across * upper.at(right) +
-                        down * (1f - across) * lower.at(left) + down * across * lower.at(right)
+                val first = (1f - down) * upper.at(left) + down * lower.at(left)
+                val second = (1f - down) * upper.at(right) + down * lower.at(right)
+                val value = (1f - across) * first + across * second
                 square[(next * size + x) * CHANNELS + channel] = round(value).toInt().toByte()
             }
         }

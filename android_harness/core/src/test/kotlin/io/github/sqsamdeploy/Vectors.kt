@@ -4,6 +4,7 @@ import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.util.Base64
+import java.util.zip.CRC32
 import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.jupiter.api.DynamicTest
@@ -64,11 +65,10 @@ fun JSONObject.image(): RgbImage {
     return RgbImage(width, height, pixels)
 }
 
-/** FNV-1a over 64 bits, as the vectors name large arrays. */
-fun fnv1a64(bytes: ByteArray): String {
-    var hash = 0xcbf29ce484222325uL
-    for (byte in bytes) hash = (hash xor byte.toUByte().toULong()) * 0x100000001b3uL
-    return hash.toString(16).padStart(16, '0')
-}
-
-fun JSONObject.isHashOf(bytes: ByteArray): Boolean = getString("fnv1a64") == fnv1a64(bytes)
+/** Whether a stored array, or the CRC-32 of a large one, is that of [bytes]. */
+fun JSONObject.isOf(bytes: ByteArray): Boolean =
+    if (has("crc32")) {
+        getString("crc32") == "%08x".format(CRC32().also { it.update(bytes) }.value)
+    } else {
+        bytes().contentEquals(bytes)
+    }
