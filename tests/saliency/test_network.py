@@ -11,7 +11,7 @@ from sqsam_deploy.networks.saliency import load_saliency
 from sqsam_deploy.prompts.saliency import saliency_of_logits
 from sqsam_deploy.runtimes.session import Session
 from sqsam_deploy.saliency import open_saliency
-from sqsam_deploy.saliency.network import ArtifactSaliency
+from sqsam_deploy.saliency.opening import ArtifactSaliency
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A checkpoint as a session, on CPU or CUDA."""
+"""A checkpoint as a session, on CPU or CUDA: the float reference of every artifact."""
 
 from collections.abc import Mapping
 from pathlib import Path
