@@ -45,10 +45,17 @@ SHEET_PHOTOS = 6
 
 @dataclass(frozen=True)
 class Row:
-    """Mean IoU, 0 to 1, of one artifact over all photos."""
+    """Mean IoU, 0 to 1, of one artifact over all photos.
+
+    `auto_minus_blob` and `auto_minus_clicks` are the paired differences of `--auto` to the blob
+    alone and to its clicks as any prompt, each with the ends of its 95% interval (bootstrap over
+    photos).
+    """
 
     artifact: str
     photos: int
+    auto_minus_blob: tuple[float, float, float]
+    auto_minus_clicks: tuple[float, float, float]
     auto: float
     auto_5_clicks: float
     auto_1_click: float
@@ -61,8 +68,21 @@ class Row:
 
 def measure(records: Iterable[ImageRecord], predictor: Predictor, name: str, seed: int) -> Row:
     """Every column of the table for one artifact."""
-    scores = [list(_scores(record, predictor, seed)) for record in track(list(records), name)]
-    return Row(name, len(scores), *np.mean(scores, axis=0).round(4).tolist())
+    photos = list(records)
+    scores = np.array([list(_scores(record, predictor, seed)) for record in track(photos, name)])
+    differences = (_difference(scores[:, 0] - scores[:, column]) for column in (_BLOB, _CLICKS))
+    return Row(name, len(scores), *differences, *scores.mean(axis=0).round(4).tolist())
+
+
+#: Columns of `_scores`.
+_CLICKS, _BLOB = 1, 4
+
+
+def _difference(paired: NDArray[np.floating]) -> tuple[float, float, float]:
+    """Mean and the ends of its interval."""
+    draws = np.random.default_rng(0).integers(0, len(paired), (10_000, len(paired)))
+    low, high = np.percentile(paired[draws].mean(axis=1), (2.5, 97.5)).round(4).tolist()
+    return round(float(paired.mean()), 4), low, high
 
 
 def _scores(record: ImageRecord, predictor: Predictor, seed: int) -> Iterator[float]:
@@ -119,11 +139,17 @@ def as_markdown(rows: list[Row]) -> str:
     """Mean IoU in points."""
     of_clicks = ("`--auto`", "its 5 clicks", "its first", "its first 3")
     others = ("blob alone", "threshold alone", "1 random click", "3 random clicks")
-    names = ("artifact", *of_clicks, *others)
+    differences = ("`--auto` minus blob", "minus its 5 clicks")
+    names = ("artifact", *differences, *of_clicks, *others)
     lines = [f"| {' | '.join(names)} |", f"|---{'|---:' * (len(names) - 1)}|"]
     for row in rows:
-        values = list(row.__dict__.values())[2:]
-        cells = [f"`{row.artifact}`", *(f"{100 * value:.1f}" for value in values)]
+        values = list(row.__dict__.values())[4:]
+        intervals = (row.auto_minus_blob, row.auto_minus_clicks)
+        cells = [
+            f"`{row.artifact}`",
+            *("{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * v for v in each)) for each in intervals),
+            *(f"{100 * value:.1f}" for value in values),
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

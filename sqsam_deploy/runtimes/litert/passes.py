@@ -47,6 +47,7 @@ def prepare(
     passes: list[PassBase] = [
         ComputeInSinglePrecision(),
         JoinInFloat(),
+        SliceInFloat(),
         MultiplyMasksByHalves(),
         SplitInRows(),
     ]
@@ -110,6 +111,40 @@ class JoinInFloat(PassBase):
             for user in [each for each in node.users if each is not halved]:
                 user.replace_input_with(node, halved)
         return PassResult(module, bool(joins))
+
+
+class SliceInFloat(PassBase):
+    """Slices of one value that are quantized each with a scale of its own.
+
+    The converter quantizes the value itself, with the scale of its first slice, and then each slice
+    once more: what lies outside of the first one's range is lost. As in `JoinInFloat`, it does not
+    look through a multiplication.
+    """
+
+    def call(self, module: GraphModule) -> PassResult:
+        """Applies the pass in place."""
+        changed = False
+        for node in list(module.graph.nodes):
+            slices = [user for user in node.users if _is_quantized_slice(user)]
+            if len(slices) < 2:
+                continue
+            changed = True
+            with module.graph.inserting_after(node):
+                doubled = module.graph.call_function(aten.mul.Tensor, (node, 2.0))
+            doubled.meta = dict(node.meta)
+            for part in slices:
+                part.replace_input_with(node, doubled)
+                with module.graph.inserting_after(part):
+                    halved = module.graph.call_function(aten.mul.Tensor, (part, 0.5))
+                halved.meta = dict(part.meta)
+                for user in [each for each in part.users if each is not halved]:
+                    user.replace_input_with(part, halved)
+        return PassResult(module, changed)
+
+
+def _is_quantized_slice(node: Node) -> bool:
+    quantized = any(user.target is QUANTIZE for user in node.users)
+    return node.target is aten.slice.Tensor and quantized
 
 
 def _mixes(join: Node) -> bool:

@@ -1,10 +1,14 @@
 """Int8 weights and scales as they stand in a `.tflite`, read through LiteRT's own interpreter."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tests.runtimes.quantized_parameters import QuantizedParameter, _is_upsampling, _upsampling
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
 
 
 def of_tflite(path: Path) -> list[QuantizedParameter]:
@@ -39,12 +43,27 @@ def activation_scales_of_tflite(path: Path) -> set[tuple[np.float32, int]]:
     return found
 
 
-def _tensors(path: Path) -> dict[int, dict]:
-    """Every tensor by its number; `values` are a constant's."""
+def operators_of_tflite(path: Path) -> tuple[list[tuple[str, list[int]]], dict[int, type]]:
+    """Operators as (name, numbers of the tensors that they read), and the type of each tensor."""
+    interpreter = _without_delegates(path)
+    kinds = {tensor["index"]: tensor["dtype"] for tensor in interpreter.get_tensor_details()}
+    operators = [
+        (node["op_name"], [int(index) for index in node["inputs"]])
+        for node in interpreter._get_ops_details()
+    ]
+    return operators, kinds
+
+
+def _without_delegates(path: Path) -> "Interpreter":
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=plain)
+    return Interpreter(model_path=str(path), experimental_op_resolver_type=plain)
+
+
+def _tensors(path: Path) -> dict[int, dict]:
+    """Every tensor by its number; `values` are a constant's."""
+    interpreter = _without_delegates(path)
     computed = {int(i) for node in interpreter._get_ops_details() for i in node["outputs"]}
     given = {tensor["index"] for tensor in interpreter.get_input_details()}
     return {
