@@ -62,7 +62,7 @@ def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """One minus the soft Dice coefficient, smoothed by one pixel as in SAM. BxMxsxs -> BxM."""
+    """One minus the soft Dice coefficient, smoothed by one pixel. BxMxsxs -> BxM."""
     probability = logits.sigmoid()
     overlap = (probability * target).sum(dim=(2, 3))
     total = probability.sum(dim=(2, 3)) + target.sum(dim=(2, 3))

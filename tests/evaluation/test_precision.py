@@ -48,17 +48,7 @@ def _pycocotools(annotations: Path, segments: list[SegmentResult], images: list[
     from pycocotools.cocoeval import COCOeval
 
     truth = COCO(str(annotations))
-    found = truth.loadRes(
-        [
-            {
-                "image_id": int(s.image),
-                "category_id": s.category_id,
-                "segmentation": dict(s.segmentation),
-                "score": s.score,
-            }
-            for s in segments
-        ]
-    )
+    found = truth.loadRes([_as_result(s) for s in segments])
     evaluation = COCOeval(truth, found, "segm")
     evaluation.params.imgIds = [int(image) for image in images]
     for name, value in params.items():
@@ -67,6 +57,15 @@ def _pycocotools(annotations: Path, segments: list[SegmentResult], images: list[
     evaluation.accumulate()
     evaluation.summarize()
     return 100 * evaluation.stats[:6]
+
+
+def _as_result(segment: SegmentResult) -> dict:
+    return {
+        "image_id": int(segment.image),
+        "category_id": segment.category_id,
+        "segmentation": dict(segment.segmentation),
+        "score": segment.score,
+    }
 
 
 def test_the_truth_has_an_ap_of_100(annotations):
@@ -190,6 +189,27 @@ def test_lvis_files_are_scored_by_lvis_s_rules(made, count):
     assert 0 < by_category[1] < 100
     assert ap.ap_person == pytest.approx(by_category[1], abs=0.01)
     assert ap.ap == pytest.approx(np.mean(list(by_category.values())), abs=0.01)
+
+
+@pytest.mark.parametrize("count", [12, 250])
+def test_lvis_files_have_the_ap_of_lvis_s_own_package(made, count, monkeypatch):
+    lvis = pytest.importorskip("lvis", reason="the package lvis is not installed")
+    # It was written for NumPy before 1.24.
+    monkeypatch.setattr(np, "float", float, raising=False)
+    segments = _guesses(count)
+    truth = lvis.LVIS(str(made))
+    found = lvis.LVISResults(truth, [_as_result(s) for s in segments])
+    evaluation = lvis.LVISEval(truth, found, "segm")
+    evaluation.run()
+    theirs = evaluation.get_results()
+    ap = average_precision(made, segments, [str(i) for i in range(1, 7)])
+    ours = {"AP": ap.ap, "AP50": ap.ap50, "AP75": ap.ap75, "APs": ap.ap_small}
+    assert 0 < ap.ap < 100
+    for name, value in ours.items():
+        assert value == pytest.approx(100 * theirs[name], abs=0.01), name
+    # No object is larger.
+    assert theirs["APm"] == theirs["APl"] == -1
+    assert ap.ap_medium is None and ap.ap_large is None
 
 
 def _lvis_ap(content: dict, segments: list[SegmentResult]) -> dict[int, float]:
