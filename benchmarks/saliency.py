@@ -70,8 +70,8 @@ def measure(records: Iterable[ImageRecord], predictor: Predictor, name: str, see
     """Every column of the table for one artifact."""
     photos = list(records)
     scores = np.array([list(_scores(record, predictor, seed)) for record in track(photos, name)])
-    differences = (_difference(scores[:, 0] - scores[:, column]) for column in (_BLOB, _CLICKS))
-    return Row(name, len(scores), *differences, *scores.mean(axis=0).round(4).tolist())
+    to_blob, to_clicks = (_difference(scores[:, 0] - scores[:, i]) for i in (_BLOB, _CLICKS))
+    return Row(name, len(scores), to_blob, to_clicks, *scores.mean(axis=0).round(4).tolist())
 
 
 #: Columns of `_scores`.

@@ -21,7 +21,7 @@ from sqsam_deploy.pipeline.evidence import Evidence
 from sqsam_deploy.pipeline.programs import Programs
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target, groups_by_program, targets_beside
-from sqsam_deploy.runtimes.registry import tool_versions
+from sqsam_deploy.runtimes.registry import require_libraries, tool_versions
 
 #: Photos every artifact is executed on before it is written.
 PROBE_IMAGES = 4
@@ -56,10 +56,13 @@ def export(
 
     Raises:
         GateError: An artifact agrees too little with the float network.
+        MissingDependencyError: What a runtime's artifacts are made with is not installed.
         UsageError: A recipe, a runtime or a module to keep in float does not exist.
         SqsamError: The checkpoint, the calibration data or the output cannot be used.
     """
     request, steps = request.resolved(), steps or SilentSteps()
+    for target in request.targets:
+        require_libraries(target.deployed_on)
     with staged_directory(request.output, marker=MANIFEST_NAME) as staging:
         manifest, evidence = _export_into(staging, request, steps)
         if explain is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,6 +154,19 @@ def open_session(path: str | PathLike[str], threads: int | None = None) -> "Sess
 def tool_versions() -> dict[str, str]:
     """Installed versions of everything that shapes an artifact, by package name."""
     return installed_versions(name for each in all_runtimes() for name in each.distributions)
+
+
+def require_libraries(runtime: Runtime) -> None:
+    """Looks for what a runtime's artifacts are made with, and imports nothing.
+
+    Raises:
+        MissingDependencyError: One of its distributions is not installed.
+    """
+    with dependencies_of(runtime):
+        for distribution in runtime.distributions:
+            module = distribution.replace("-", "_")
+            if find_spec(module) is None:
+                raise ModuleNotFoundError(name=module)
 
 
 @contextlib.contextmanager
