@@ -96,7 +96,13 @@ def worker_count() -> int:
     """
     if sys.platform != "linux":
         return 1
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    return min(usable_cores(), MOST_WORKERS)
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 class _InTurn(Workers):

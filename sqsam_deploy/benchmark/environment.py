@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sqsam_deploy._internal.workers import usable_cores
 from sqsam_deploy.artifact.provenance import git_revision
 from sqsam_deploy.benchmark.result import Device, Environment
 from sqsam_deploy.runtimes.registry import tool_versions
@@ -84,12 +85,6 @@ def _highest_frequency() -> int | None:
         return int(_FREQUENCY.read_text()) // 1000
     found = re.search(r"^cpu MHz\s*:\s*([\d.]+)$", _cpuinfo(), re.MULTILINE)
     return round(float(found[1])) if found and "hypervisor" in _cpu_flags() else None
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def capture_environment() -> Environment:

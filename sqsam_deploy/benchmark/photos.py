@@ -1,7 +1,7 @@
 """Real photos and real prompts as the input of every measurement."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from sqsam_deploy.prompts.sampling import draw_points, foreground
 
 #: Clicks of every second photo; the others get a box.
 CLICKS = 3
+#: Height and width of what a phone's camera takes.
+LARGE_HW = (3000, 4000)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,21 @@ def load_photos(count: int) -> list[Photo]:
         Photo(photo.image, _clicks(photo, rng) if index % 2 else _box(photo))
         for index, photo in enumerate(photos)
     ]
+
+
+def large_photo(photo: Photo) -> Photo:
+    """A photo as one of 12 megapixels, with its prompt."""
+    height, width, _ = photo.image.shape
+    sides = max(LARGE_HW), min(LARGE_HW)
+    larger = sides if height > width else sides[::-1]
+    scale = np.array([larger[1] / width, larger[0] / height], np.float32)
+    box = None if photo.prompt.box is None else np.multiply(photo.prompt.box, np.tile(scale, 2))
+    prompt = replace(
+        photo.prompt,
+        point_coords=photo.prompt.point_coords * scale,
+        box=None if box is None else tuple(box.tolist()),
+    )
+    return Photo(stretch_filtered(photo.image, larger), prompt)
 
 
 def bind_photo(photo: Photo, metadata: ArtifactMetadata) -> dict[str, NDArray[np.generic]]:

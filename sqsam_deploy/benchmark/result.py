@@ -19,8 +19,10 @@ from sqsam_deploy.runtimes.profiling import Milliseconds, Profile
 RESULT_VERSION = 2
 
 DeviceKind = Literal["cpu", "cuda", "iphone"]
-#: What a time is the time of. "total" is what an app waits for: the three others in a row.
-Stage = Literal["preprocess", "inference", "postprocess", "total"]
+#: What a time is the time of. "total" is what an app waits for: the three before in a row.
+#: "first_mask" is from a photo of 12 megapixels and a prompt to the best mask at the network's
+#: resolution, "next_mask" from one more click on the same photo.
+Stage = Literal["preprocess", "inference", "postprocess", "total", "first_mask", "next_mask"]
 ThermalState = Literal["nominal", "fair", "serious", "critical"]
 #: "artifact" is one of this project's, "network" torch itself, "peer" another network,
 #: "peak" a kernel that shows what the processor can do.

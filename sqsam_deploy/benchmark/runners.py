@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.benchmark.jobs import Job
-from sqsam_deploy.benchmark.photos import Photo, bind_photo, load_photos
+from sqsam_deploy.benchmark.photos import Photo, bind_photo, large_photo, load_photos
 from sqsam_deploy.benchmark.result import Stage
 from sqsam_deploy.peers import file_inputs, read_peer
 from sqsam_deploy.peers.graphs import read_graph
@@ -60,10 +60,11 @@ class SessionRunner:
 
     def __init__(self, photos: list[Photo]) -> None:
         self._photos = photos
+        self._large = large_photo(photos[-1])
         self._session: Session
 
     def run(self, index: int) -> StageTimes:
-        """Resize and draw; infer; make a mask or clicks of the answer."""
+        """Resize and draw; infer; make a mask or clicks of the answer; wait for two masks."""
         photo, session = self._photos[index % len(self._photos)], self._session
         height, width = photo.image.shape[:2]
         start = time.perf_counter()
@@ -74,7 +75,22 @@ class SessionRunner:
         inferred = time.perf_counter()
         finish = _clicks if session.metadata.task == "saliency" else _mask
         finish(outputs, session.metadata, (height, width))
-        return _stages(start, ready, inferred, time.perf_counter())
+        times = _stages(start, ready, inferred, time.perf_counter())
+        return times if session.metadata.task == "saliency" else times | self._waits()
+
+    def _waits(self) -> StageTimes:
+        """The first mask of a large photo, and the next one after another click."""
+        from sqsam_deploy.predictor import Predictor
+
+        predictor, photo = Predictor(self._session), self._large
+        start = time.perf_counter()
+        predictor.set_image(photo.image)
+        _ = predictor.predict_low_res(photo.prompt)
+        first = time.perf_counter()
+        height, width = photo.image.shape[:2]
+        _ = predictor.predict_low_res(photo.prompt.with_click(width / 3, height / 3, label=1))
+        done = time.perf_counter()
+        return {"first_mask": (first - start) * 1e3, "next_mask": (done - first) * 1e3}
 
 
 _Outputs = Mapping[str, NDArray[np.generic]]

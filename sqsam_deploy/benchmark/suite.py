@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy._internal.temporary import scratch_directory
+from sqsam_deploy._internal.workers import usable_cores
 from sqsam_deploy.benchmark.compare import FIRST, SECOND
-from sqsam_deploy.benchmark.environment import usable_cores
 from sqsam_deploy.benchmark.measure import MeasurementPlan, measure, step_count
 from sqsam_deploy.benchmark.request import BenchRequest
 from sqsam_deploy.benchmark.result import BenchmarkResult, NotMeasured

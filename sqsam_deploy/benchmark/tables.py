@@ -18,12 +18,14 @@ from sqsam_deploy.benchmark.result import (
     Measurement,
     Memory,
     Setup,
+    Stage,
     Subject,
     Summary,
 )
 from sqsam_deploy.benchmark.statistics import (
     estimate_of_mean,
     estimate_of_values,
+    paired_ratio,
     summarize,
     typical,
 )
@@ -219,16 +221,31 @@ def _reasons(result: BenchmarkResult) -> list[str]:
 def stage_table(result: BenchmarkResult) -> Table | None:
     """The stages that an app waits for: photo, network, answer. None without stages."""
     rows = [
-        (label(item), setup_text(item.setup), *(_stage_cell(item, stage) for stage in _STAGES))
+        (
+            label(item),
+            setup_text(item.setup),
+            *(_stage_cell(item, stage) for stage in _STAGES),
+            *(_wait_cell(item, stage) for stage in _WAITS),
+        )
         for item in _shown(result)
         if "total" in item.stages
     ]
-    columns = ("subject", "setup", "prepare ms", "inference ms", "finish ms", "all ms")
+    columns = (
+        *("subject", "setup", "prepare ms", "inference ms", "finish ms", "all ms"),
+        *("first mask / inference", "next mask / inference"),
+    )
     title = "From photo and prompt to mask; of the saliency network, from photo to clicks"
     return Table(title, columns, tuple(rows), left=2) if rows else None
 
 
 _STAGES = ("preprocess", "inference", "postprocess", "total")
+_WAITS: tuple[Stage, ...] = ("first_mask", "next_mask")
+
+
+def _wait_cell(item: Measurement, stage: Stage) -> str:
+    """How many times the inference a wait is, paired by process."""
+    timing = item.stages.get(stage)
+    return NONE if timing is None else interval(paired_ratio(timing, item.inference), unit="x")
 
 
 def _stage_cell(item: Measurement, stage: str) -> str:

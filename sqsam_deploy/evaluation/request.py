@@ -1,6 +1,5 @@
 """The request of an evaluation, whose fields are the options of `sqsam-parity`."""
 
-import os
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sqsam_deploy._internal.requests import NOT_NEGATIVE, POSITIVE, convert_paths
+from sqsam_deploy._internal.workers import usable_cores
 from sqsam_deploy.errors import UsageError
 
 _MOST_CLICKS = 6
@@ -176,9 +176,3 @@ def _clicks(word: str) -> int | None:
     if unit in ("click", "clicks") and number in map(str, range(1, _MOST_CLICKS + 1)):
         return int(number)
     return None
-
-
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

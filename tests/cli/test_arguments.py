@@ -46,7 +46,7 @@ def fields(value: object, *names: str) -> dict[str, object]:
 
 
 def cores() -> int:
-    from sqsam_deploy.benchmark.environment import usable_cores
+    from sqsam_deploy._internal.workers import usable_cores
 
     return usable_cores()
 
