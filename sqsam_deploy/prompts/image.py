@@ -67,7 +67,8 @@ def _across(image: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 
     def fill(top: int, bottom: int) -> None:
         strip = Image.fromarray(image[top:bottom])
-        resized[top:bottom] = strip.resize((width, bottom - top), Image.Resampling.BILINEAR)
+        across = strip.resize((width, bottom - top), Image.Resampling.BILINEAR)
+        resized[top:bottom] = np.asarray(across)
 
     if strips == 1:
         fill(0, rows)
