@@ -4,6 +4,7 @@ import socket
 import struct
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
@@ -389,9 +390,10 @@ def test_a_dripping_upload_is_dropped(photo):
 
 @pytest.mark.slow
 def test_a_connection_without_a_request_is_closed(app):
-    with served(app) as port:
-        for begun in (b"", b"GET / HTTP/1.1\r\nHost: loc"):
-            assert raw(port, begun, 3 * SILENT_SECONDS) == b""
+    with served(app) as port, ThreadPoolExecutor(2) as both:
+        begun = (b"", b"GET / HTTP/1.1\r\nHost: loc")
+        answers = both.map(lambda sent: raw(port, sent, 3 * SILENT_SECONDS), begun)
+        assert list(answers) == [b"", b""]
 
 
 def test_another_host_name_is_refused(client):

@@ -65,16 +65,9 @@ def _hashes(directory: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(
-    ("count", "threads"),
-    [(2, 1), (1, 3)],
-    ids=["side by side", "three threads"],
-)
-def test_any_number_of_processes_and_threads_gives_the_same_bytes(
-    in_turn, tmp_path, count, threads
-):
+def test_any_number_of_processes_and_threads_gives_the_same_bytes(in_turn, tmp_path):
     output, manifest = in_turn
-    actual = _export(ExportRequest(TARGETS, tmp_path / "out", with_saliency=True), count, threads)
+    actual = _export(ExportRequest(TARGETS, tmp_path / "out", with_saliency=True), 2, threads=3)
     expected = [target.file_name("nano") for target in TARGETS]
     expected += [target.file_name("saliency") for target in TARGETS]
     assert [entry.path for entry in actual.artifacts] == expected
