@@ -6,7 +6,6 @@ conversion, so that the same model is the same bytes.
 """
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqsam_deploy._internal.staging import staged_directory
 from sqsam_deploy.artifact.documents import parse_json
 from sqsam_deploy.errors import ArtifactError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _AUTHOR = "com.apple.CoreML"
 _MODEL = f"{_AUTHOR}/model.mlmodel"
 _WEIGHTS = f"{_AUTHOR}/weights"
+_MANIFEST = "Manifest.json"
 #: Metadata that coremltools adds to every converted model.
 _CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://apple.github.io/coremltools")
@@ -63,17 +64,12 @@ def write_package(model: "Model", weights_file: Path, path: Path) -> None:
         weights_file: Copied.
         path: The directory to make or replace.
     """
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
+    with staged_directory(path, _MANIFEST) as staging:
         weights = staging / "Data" / _WEIGHTS / "weight.bin"
         weights.parent.mkdir(parents=True)
-        _write(weights, weights_file.read_bytes())
-        _write(staging / "Data" / _MODEL, _undated(model))
-        _write(staging / "Manifest.json", _manifest().encode())
-        _replace(staging, path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.copyfile(weights_file, weights)
+        (staging / "Data" / _MODEL).write_bytes(_undated(model))
+        (staging / _MANIFEST).write_bytes(_manifest().encode())
 
 
 def _undated(model: "Model") -> bytes:
@@ -83,24 +79,6 @@ def _undated(model: "Model") -> bytes:
     # Map fields have no order of their own: without this, bytes differ between processes.
     content: bytes = copy.SerializeToString(deterministic=True)
     return content
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _replace(staging: Path, path: Path) -> None:
-    if path.is_dir():
-        # A directory cannot be replaced in one step while it holds files.
-        retired = path.with_name(f"{staging.name}.old")
-        path.rename(retired)
-        staging.rename(path)
-        shutil.rmtree(retired)
-    else:
-        staging.rename(path)
 
 
 def _manifest() -> str:
@@ -142,7 +120,7 @@ def read_package(path: Path) -> Package:
 def _manifest_items(path: Path) -> tuple[str, str]:
     """Paths of the model and of the weights, below `Data`."""
     try:
-        content = parse_json((path / "Manifest.json").read_bytes(), f"{path}: Manifest.json")
+        content = parse_json((path / _MANIFEST).read_bytes(), f"{path}: Manifest.json")
         entries = content["itemInfoEntries"]
         model = str(entries[content["rootModelIdentifier"]]["path"])
         others = [str(e["path"]) for e in entries.values() if str(e["path"]) != model]
