@@ -229,27 +229,21 @@ def check_mistakes(file: Path, said: str) -> list[str]:
     ]
 
 
-def run_tests(tools: Tools, compiler: Compiler, vectors: Path) -> bool:
+def test_path(tools: Tools, compiler: Compiler) -> str:
+    """The class path of the tests, and of whatever of the library runs here."""
+    modules = ("core-test", "benchmark-test", "core", "benchmark", *_BACKENDS, "stubs")
+    libraries = (*tools.libraries(), *tools.test_libraries(), *tools.launcher())
+    return os.pathsep.join(map(str, [*map(compiler.classes, modules), *libraries]))
+
+
+def run_tests(java: str, path: str, vectors: Path) -> bool:
     """Runs the tests of the core and of the benchmark's suite."""
-    tested = [compiler.classes("core-test"), compiler.classes("benchmark-test")]
-    path = [
-        *tested,
-        *(compiler.classes(name) for name in ("core", "benchmark", *_BACKENDS, "stubs")),
-        *tools.libraries(),
-        *tools.test_libraries(),
-        *tools.launcher(),
-    ]
+    tested = os.pathsep.join(path.split(os.pathsep)[:2])
     command = [
-        *(
-            tools.java,
-            "-XX:TieredStopAtLevel=1",
-            f"-Dsqsam.vectors={vectors}",
-            "-cp",
-            os.pathsep.join(map(str, path)),
-        ),
+        *(java, "-XX:TieredStopAtLevel=1", f"-Dsqsam.vectors={vectors}", "-cp", path),
         *("org.junit.platform.console.ConsoleLauncher", "--disable-banner"),
         *("--details=tree", "--details-theme=ascii", "--disable-ansi-colors"),
-        *("--fail-if-no-tests", "--scan-class-path", os.pathsep.join(map(str, tested))),
+        *("--fail-if-no-tests", "--scan-class-path", tested),
     ]
     return subprocess.run(command).returncode == 0
 
@@ -279,7 +273,9 @@ def check(tools: Tools, work: Path, vectors: Path) -> list[str]:
         made = len(MISTAKE.findall(file.read_text()))
         print(f"mistakes in {file.name}: {made - len(missed)} of {made} found", flush=True)
         problems += missed
-    if not problems and not run_tests(tools, compiler, vectors):
+    path = test_path(tools, compiler)
+    (work / "class-path").write_text(path)
+    if not problems and not run_tests(tools.java, path, vectors):
         problems.append("tests failed")
     return problems
 

@@ -1,4 +1,4 @@
-"""Result files from an iPhone: believed only after they were checked."""
+"""Result files from a phone: believed only after they were checked."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -50,8 +50,11 @@ def check_phone_result(result: BenchmarkResult, manifests: Sequence[Manifest]) -
 
 
 def _device_problems(result: BenchmarkResult) -> Iterator[str]:
-    if result.device.kind != "iphone":
-        yield f"the device is of kind '{result.device.kind}', only iPhone results are imported"
+    if result.device.kind == "android":
+        if result.device.virtual:
+            yield "the device is an emulator, which measures the computer it runs on"
+    elif result.device.kind != "iphone":
+        yield f"the device is of kind '{result.device.kind}', only results of phones are imported"
     elif not _MODEL.match(result.device.model or ""):
         yield (
             f"the device model '{result.device.model}' is no iPhone's or iPad's: "

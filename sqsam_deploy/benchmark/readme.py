@@ -140,6 +140,7 @@ def _missing_part(results: Sequence[BenchmarkResult]) -> str:
     missing = {
         "cuda": "CUDA GPU: `sqsam-bench cuda` on a machine with one adds it.",
         "iphone": "iPhone: `sqsam-bench import FILE --artifacts DIR` adds a result file from one.",
+        "android": "Android: `sqsam-bench android`, or `sqsam-bench import` of a result file.",
     }
     lines = [f"- {text}" for kind, text in missing.items() if kind not in kinds]
     return "\n".join(["## Not measured", "", *lines]) if lines else ""

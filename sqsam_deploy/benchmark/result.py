@@ -1,4 +1,4 @@
-"""The result file: one format for this machine, a CUDA GPU and an iPhone, shared with Swift.
+"""The result file: one format for this machine, a CUDA GPU and a phone, for Swift and Kotlin too.
 
 A file holds what was observed (every sample, in the order of the rounds it was taken in). What
 follows from it, medians with their intervals and the verdict on noise, is in `summary` and
@@ -18,7 +18,7 @@ from sqsam_deploy.runtimes.profiling import Milliseconds, Profile
 #: The newest `result_version` this package reads.
 RESULT_VERSION = 2
 
-DeviceKind = Literal["cpu", "cuda", "iphone"]
+DeviceKind = Literal["cpu", "cuda", "iphone", "android"]
 #: What a time is the time of. "total" is what an app waits for: the three before in a row.
 #: "first_mask" is from a photo of 12 megapixels and a prompt to the best mask at the network's
 #: resolution, "next_mask" from one more click on the same photo.

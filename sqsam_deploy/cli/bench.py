@@ -154,10 +154,10 @@ def import_result(
     artifacts: Annotated[tuple[Path, ...], Parameter(metavar="DIR")],
     output: Output = None,
 ) -> None:
-    """Check an iPhone's result file against the manifests of the artifacts, and keep it.
+    """Check a phone's result file against the manifests of the artifacts, and keep it.
 
     Args:
-        file: Result file that an iPhone wrote.
+        file: Result file that a phone wrote.
         artifacts: Directory of artifacts that were measured. May be given several times.
         output: Directory for the result file. Without it, the first of the artifacts.
     """
@@ -198,6 +198,33 @@ def measure_phone(
 
     result = measure_on_phone(PhoneRun(directories, team, harness, rounds), phone)
     _keep(result, output or directories[0])
+
+
+@app.command(name="android", usage="Usage: sqsam-bench android DIR... [OPTIONS]")
+def measure_android(
+    directories: Directories,
+    /,
+    *,
+    device: Annotated[str | None, Parameter(metavar="SERIAL")] = None,
+    apk: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    rounds: Annotated[int, Parameter(validator=Number(gte=10))] = 12,
+    harness: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    output: Output = None,
+) -> None:
+    """Measure on an Android phone that is connected: build, install, run, fetch, check.
+
+    Args:
+        directories: Directories that sqsam-export wrote.
+        device: Serial number of the phone to use, where several are connected.
+        apk: The benchmark app, where it is built already. Without it, Gradle builds it.
+        rounds: Number of turns that every artifact takes. More turns narrow the intervals.
+        harness: Folder android_harness to build the app from. Without it, the checkout's own.
+        output: Directory for the result file. Without it, the first of the artifacts.
+    """
+    from sqsam_deploy.benchmark.android import AndroidRun, measure_on_android
+
+    run = AndroidRun(directories, device, apk, harness, rounds)
+    _keep(measure_on_android(run), output or directories[0])
 
 
 @app.command(usage="Usage: sqsam-bench readme [OPTIONS]")

@@ -69,8 +69,8 @@ class Runtime(ABC):
         cost: What building an artifact takes, relative to other runtimes: the longest begins first.
         deployment_targets: The lowest iOS that can load each precision; empty where artifacts
             are not made for a version of iOS.
-        phone_compute: How the benchmark app of `ios_harness/` can run an artifact, each a row of
-            its own; empty where it cannot.
+        phone_compute: How the benchmark apps of `ios_harness/` and `android_harness/` can run an
+            artifact, by system, each a row of its own; empty where they cannot.
         weight_bytes: What one weight costs in a file, for the precisions where it is not what the
             precision says.
         profiler: The tool that `profile` uses; None where there is none.
@@ -86,7 +86,7 @@ class Runtime(ABC):
     is_default: bool = False
     cost: float = 1.0
     deployment_targets: Mapping[PrecisionName, DeploymentTarget] = field(default_factory=dict)
-    phone_compute: tuple[str, ...] = ()
+    phone_compute: Mapping[System, tuple[str, ...]] = field(default_factory=dict)
     weight_bytes: Mapping[PrecisionName, float] = field(default_factory=dict)
     profiler: str | None = None
 

@@ -99,7 +99,7 @@ STAGES = {
     ("result", "message"),
     [
         (_phone(), "holds no measurement"),
-        (_phone(_row(), kind="cpu"), "only iPhone results"),
+        (_phone(_row(), kind="cpu"), "only results of phones"),
         (_phone(_row(), model="arm64"), "simulator"),
         (_phone(_row(), build="debug"), "release build"),
         (_phone(_row(of=_subject(sha256="1" * 64))), "another file was measured"),

@@ -1,4 +1,4 @@
-"""The measurement plan for the app in `ios_harness/`, and the inputs it feeds.
+"""The measurement plan for the apps in `ios_harness/` and `android_harness/`, and their inputs.
 
 The app draws no prompts and resizes no photos: every input lies beside the artifacts as the raw
 bytes of the tensor that the artifact declares.
@@ -21,6 +21,7 @@ from sqsam_deploy.benchmark.photos import Photo, load_photos
 from sqsam_deploy.benchmark.result import NotMeasured
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.model.description import config_of
+from sqsam_deploy.runtimes.base import System
 from sqsam_deploy.runtimes.registry import all_runtimes
 
 PLAN_NAME = "plan.json"
@@ -93,12 +94,14 @@ class PlanRequest:
         device_name: See `PhonePlan`.
         rounds: See `PhonePlan`.
         photos: How many of the bundled photos are fed, in turn.
+        system: Of the phone.
     """
 
     directories: Sequence[Path]
     device_name: str | None = None
     rounds: int = 12
     photos: int = 4
+    system: Literal["iOS", "Android"] = "iOS"
 
 
 def write_bundle(request: PlanRequest, folder: Path) -> tuple[PhonePlan, list[NotMeasured]]:
@@ -116,12 +119,16 @@ def write_bundle(request: PlanRequest, folder: Path) -> tuple[PhonePlan, list[No
         UsageError: None of the artifacts runs on a phone, or two have one name.
     """
     entries = list(_verified(request.directories))
-    left_out = [_left_out(entry) for _, entry in entries if not _can_run(entry)]
-    entries = [(directory, entry) for directory, entry in entries if _can_run(entry)]
-    _check_names([entry for _, entry in entries])
+    system = request.system
+    left_out = [_left_out(entry, system) for _, entry in entries if not _can_run(entry, system)]
+    entries = [(directory, entry) for directory, entry in entries if _can_run(entry, system)]
+    _check_names([entry for _, entry in entries], system)
     photos = load_photos(request.photos)
     for directory, entry in entries:
         _copy(directory / entry.path, folder / entry.path)
+        # For an app that has to know the outputs beforehand.
+        about = entry.metadata.model_dump_json(indent=1) + "\n"
+        (folder / f"{entry.path}.json").write_text(about)
     plan = PhonePlan(
         device_name=request.device_name,
         rounds=request.rounds,
@@ -129,7 +136,7 @@ def write_bundle(request: PlanRequest, folder: Path) -> tuple[PhonePlan, list[No
         discarded=2,
         warm_up=10,
         image_sizes=tuple((photo.image.shape[1], photo.image.shape[0]) for photo in photos),
-        artifacts=tuple(_planned(entry, photos, folder) for _, entry in entries),
+        artifacts=tuple(_planned(entry, system, photos, folder) for _, entry in entries),
     )
     atomic_write(folder / PLAN_NAME, (plan.model_dump_json(indent=1) + "\n").encode())
     return plan, left_out
@@ -142,31 +149,33 @@ def _verified(directories: Sequence[Path]) -> Iterator[tuple[Path, ArtifactEntry
         yield from ((directory, entry) for entry in manifest.artifacts)
 
 
-def _can_run(entry: ArtifactEntry) -> bool:
-    return entry.metadata.task == "segmentation" and bool(_compute(entry))
+def _can_run(entry: ArtifactEntry, system: System) -> bool:
+    return entry.metadata.task == "segmentation" and bool(_compute(entry, system))
 
 
-def _compute(entry: ArtifactEntry) -> tuple[str, ...]:
+def _compute(entry: ArtifactEntry, system: System) -> tuple[str, ...]:
     """How the app can run an artifact; it knows nothing of runtimes that are not installed here."""
-    known = {runtime.name: runtime.phone_compute for runtime in all_runtimes()}
+    known = {runtime.name: runtime.phone_compute.get(system, ()) for runtime in all_runtimes()}
     return known.get(entry.metadata.runtime, ())
 
 
-def _left_out(entry: ArtifactEntry) -> NotMeasured:
+def _left_out(entry: ArtifactEntry, system: System) -> NotMeasured:
     saliency = entry.metadata.task == "saliency"
     reason = (
         "a saliency network has no prompts: the protocol does not apply"
         if saliency
         else f"the app does not run {entry.metadata.runtime}"
     )
-    return NotMeasured(subject=entry.path, setup="iphone", reason=reason)
+    setup = "iphone" if system == "iOS" else "android"
+    return NotMeasured(subject=entry.path, setup=setup, reason=reason)
 
 
-def _check_names(entries: Sequence[ArtifactEntry]) -> None:
+def _check_names(entries: Sequence[ArtifactEntry], system: System) -> None:
     names = [entry.path for entry in entries]
     if not names:
-        offered = " or ".join(each.name for each in all_runtimes() if each.phone_compute)
-        raise UsageError(f"none of the artifacts runs on an iPhone: export {offered}")
+        offered = " or ".join(each.name for each in all_runtimes() if system in each.phone_compute)
+        phone = "an iPhone" if system == "iOS" else "an Android phone"
+        raise UsageError(f"none of the artifacts runs on {phone}: export {offered}")
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two artifacts are called {name}: measure their directories apart")
@@ -179,7 +188,9 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _planned(entry: ArtifactEntry, photos: Sequence[Photo], folder: Path) -> PlannedArtifact:
+def _planned(
+    entry: ArtifactEntry, system: System, photos: Sequence[Photo], folder: Path
+) -> PlannedArtifact:
     metadata = entry.metadata
     return PlannedArtifact(
         name=entry.path,
@@ -187,7 +198,7 @@ def _planned(entry: ArtifactEntry, photos: Sequence[Photo], folder: Path) -> Pla
         precision=metadata.precision,
         preset=metadata.preset,
         bytes=entry.bytes,
-        compute=_compute(entry),
+        compute=_compute(entry, system),
         inputs=tuple(
             PlannedInput(name=spec.name, dtype=spec.dtype, shape=spec.shape, layout=spec.layout)
             for spec in metadata.inputs

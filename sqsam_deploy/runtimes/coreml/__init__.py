@@ -87,5 +87,5 @@ RUNTIME = CoreML(
         "int8-weights": "iOS17",
     },
     # Core ML's own names (`MLComputeUnits`).
-    phone_compute=("all", "cpuAndNeuralEngine", "cpuOnly"),
+    phone_compute={"iOS": ("all", "cpuAndNeuralEngine", "cpuOnly")},
 )

@@ -93,7 +93,7 @@ RUNTIME = ExecuTorch(
     systems=EVERYWHERE,
     is_default=True,
     cost=3.0,
-    phone_compute=("cpu",),
+    phone_compute={"iOS": ("cpu",), "Android": ("cpu",)},
     # XNNPACK keeps the weights of convolutions in single precision and packs them when it loads.
     weight_bytes={"fp16": 3.7},
     profiler="ExecuTorch ETDump",

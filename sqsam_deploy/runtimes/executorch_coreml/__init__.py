@@ -69,5 +69,5 @@ RUNTIME = ExecuTorchCoreML(
     cost=2.0,
     # ExecuTorch's Core ML backend begins here (its documentation, "Target Requirements").
     deployment_targets={"fp16": "iOS16"},
-    phone_compute=("delegate",),
+    phone_compute={"iOS": ("delegate",)},
 )

@@ -75,4 +75,5 @@ RUNTIME = LiteRt(
     distributions=("ai-edge-litert", "litert-torch", "litert-converter"),
     systems=EVERYWHERE,
     cost=4.0,
+    phone_compute={"Android": ("cpu",)},
 )

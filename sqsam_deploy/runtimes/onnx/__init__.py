@@ -85,5 +85,6 @@ RUNTIME = Onnx(
     systems=EVERYWHERE | WEB,
     is_default=True,
     cost=1.0,
+    phone_compute={"Android": ("cpu",)},
     profiler="onnxruntime profile",
 )

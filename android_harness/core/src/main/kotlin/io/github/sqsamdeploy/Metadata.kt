@@ -164,8 +164,7 @@ private fun rulesOf(json: JSONObject) =
         maxClicks = json.getInt("max_clicks"),
     )
 
-/** Inputs or outputs as metadata and measurement plans state them. */
-public fun tensorSpecs(json: JSONArray): List<TensorSpec> =
+internal fun tensorSpecs(json: JSONArray): List<TensorSpec> =
     json.objects().map {
         val sides = it.getJSONArray("shape")
         val shape = List(sides.length(), sides::getInt)

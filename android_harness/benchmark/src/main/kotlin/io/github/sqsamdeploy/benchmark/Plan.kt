@@ -1,7 +1,7 @@
 package io.github.sqsamdeploy.benchmark
 
+import io.github.sqsamdeploy.ArtifactMetadata
 import io.github.sqsamdeploy.TensorSpec
-import io.github.sqsamdeploy.tensorSpecs
 import java.io.File
 import org.json.JSONArray
 import org.json.JSONObject
@@ -29,14 +29,14 @@ class Plan(
                 discarded = json.getInt("discarded"),
                 warmUp = json.getInt("warm_up"),
                 imageSizes = json.getJSONArray("image_sizes").list { array, i -> array.getJSONArray(i).ints() },
-                artifacts = json.getJSONArray("artifacts").list { array, i -> artifactOf(array.getJSONObject(i)) },
+                artifacts = json.getJSONArray("artifacts").list { array, i -> artifactOf(array.getJSONObject(i), folder) },
             )
         }
     }
 }
 
 /**
- * One artifact beside the plan.
+ * One artifact beside the plan, and its metadata beside it.
  *
  * @property compute Each is a row of its own.
  * @property feeds For each photo, a file beside the plan for each input.
@@ -48,23 +48,26 @@ class PlannedArtifact(
     val preset: String,
     val bytes: Long,
     val compute: List<String>,
-    val inputs: List<TensorSpec>,
-    val outputs: List<TensorSpec>,
+    val metadata: ArtifactMetadata,
     val feeds: List<List<String>>,
-)
+) {
+    val inputs: List<TensorSpec> get() = metadata.inputs
+    val outputs: List<TensorSpec> get() = metadata.outputs
+}
 
-private fun artifactOf(json: JSONObject) =
-    PlannedArtifact(
+private fun artifactOf(json: JSONObject, folder: File): PlannedArtifact {
+    val name = "${json.getString("name")}.json"
+    return PlannedArtifact(
         name = json.getString("name"),
         runtime = json.getString("runtime"),
         precision = json.getString("precision"),
         preset = json.getString("preset"),
         bytes = json.getLong("bytes"),
         compute = json.getJSONArray("compute").strings(),
-        inputs = tensorSpecs(json.getJSONArray("inputs")),
-        outputs = tensorSpecs(json.getJSONArray("outputs")),
+        metadata = ArtifactMetadata.parse(File(folder, name).readText(), name),
         feeds = json.getJSONArray("feeds").list { array, i -> array.getJSONArray(i).strings() },
     )
+}
 
 private fun <T> JSONArray.list(item: (JSONArray, Int) -> T): List<T> = List(length()) { item(this, it) }
 

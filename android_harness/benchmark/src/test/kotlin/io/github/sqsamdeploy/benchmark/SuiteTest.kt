@@ -17,10 +17,14 @@ class SuiteTest {
         val artifacts =
             runtimes.joinToString { runtime ->
                 File(folder, "nano.$runtime").writeText("abc")
+                File(folder, "nano.$runtime.json").writeText(
+                    """{"format_version": 1, "preset": "nano", "runtime": "$runtime", "precision": "int8",
+                        "image_size": 4, "mask_size": 2, "resize": "stretch-bilinear", "prompts": null,
+                        "inputs": [{"name": "pixels", "dtype": "int8", "shape": [1, 4, 4], "layout": "NHWC"}],
+                        "outputs": []}""",
+                )
                 """{"name": "nano.$runtime", "runtime": "$runtime", "precision": "int8", "preset": "nano",
-                    "bytes": 3, "compute": ["cpu"], "feeds": [["a.bin"], ["b.bin"]],
-                    "inputs": [{"name": "pixels", "dtype": "int8", "shape": [1, 4, 4], "layout": "NHWC"}],
-                    "outputs": []}"""
+                    "bytes": 3, "compute": ["cpu"], "feeds": [["a.bin"], ["b.bin"]]}"""
             }
         File(folder, "plan.json").writeText(
             """{"plan_version": 1, "device_name": null, "rounds": 3, "turn_ms": 4, "discarded": 2, "warm_up": 5,
