@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import XNNGraph
     from executorch.exir.pass_base import ExportPass
     from executorch.exir.schema import Program
-    from torch.fx import GraphModule
+    from torch.fx import GraphModule, Node
     from torch.fx.passes.infra.pass_base import PassResult
 
 EXECUTORCH = Library("executorch", ("1.4", "1.5"))
@@ -46,6 +46,34 @@ def rewritten_delegates(used: Used, rewrite: "Callable[[XNNGraph], object]") -> 
 
     with mock.patch.object(preprocess, "serialize_xnnpack_binary", rewritten):
         yield
+
+
+@patch(EXECUTORCH, "fp16 .pte files are almost as large as fp32 ones")
+def half_weights(used: Used) -> Iterator[None]:
+    """Writes the float16 weights of convolutions as they are.
+
+    ExecuTorch 1.5 writes them as float32, whatever they are (`Conv2d.define_node` forces it), and
+    XNNPACK rounds them to float16 when the file is loaded. Nothing else forces the type of a
+    float16 tensor that is not quantized.
+    """
+    from executorch.backends.xnnpack.operators.node_visitor import NodeVisitor
+
+    define = NodeVisitor.define_tensor
+
+    def as_it_is(each: NodeVisitor, tensor: "Node", *args: Any, **options: Any) -> None:
+        used()
+        if not options.get("quant_params") and _is_half(tensor.meta.get("val")):
+            options["force_fp32"] = False
+        define(each, tensor, *args, **options)
+
+    with mock.patch.object(NodeVisitor, "define_tensor", as_it_is):
+        yield
+
+
+def _is_half(value: object) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor) and value.dtype == torch.float16
 
 
 @patch(EXECUTORCH, "lowering takes longer")

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy._internal.upstream.executorch import (
     changed_graphs_only,
+    half_weights,
     no_search_for_bilinear,
     rewritten_delegates,
 )
@@ -34,7 +35,14 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     from sqsam_deploy.runtimes.executorch.passes import optimize
 
     # `_quiet` is the innermost: the patches around it warn where they do not work.
-    with lean_tracing(), changed_graphs_only(), no_search_for_bilinear(), _moves_joined(), _quiet():
+    with (
+        lean_tracing(),
+        changed_graphs_only(),
+        no_search_for_bilinear(),
+        half_weights(),
+        _moves_joined(),
+        _quiet(),
+    ):
         interleaved = any(spec.layout == "NHWC" for spec in metadata.inputs)
         optimized = optimize(program, interleaved=interleaved)
         content = delegate(optimized, metadata).to_executorch().buffer

@@ -3,10 +3,11 @@
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 
 from sqsam_deploy._internal.upstream.coremltools import (
@@ -17,10 +18,12 @@ from sqsam_deploy._internal.upstream.coremltools import (
 from sqsam_deploy._internal.upstream.patches import Library, UpstreamWarning, warn_once
 from sqsam_deploy.model.description import describe
 from sqsam_deploy.quantization import export_fp32
+from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.runtimes.coreml.programs import decomposed
 from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
-from sqsam_deploy.runtimes.executorch import xnnpack
-from tests.tiny_network import TINY, tiny_folded
+from sqsam_deploy.runtimes.executorch import lowering, xnnpack
+from tests.golden.answers import answers
+from tests.tiny_network import TINY, tiny_folded, tiny_metadata, tiny_program
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +34,7 @@ def _warnings_again() -> Iterator[None]:
 
 
 def test_a_pte_has_the_same_bytes_without_the_patches(tmp_path: Path) -> None:
-    """All five of torch's and ExecuTorch's; the rewrite of XNNPACK's graph here changes nothing."""
+    """All six of torch's and ExecuTorch's; the rewrite of XNNPACK's graph here changes nothing."""
     program = export_fp32(tiny_folded())
     metadata = describe(TINY, runtime="executorch", precision="fp32", weights_sha256="0" * 64)
     with mock.patch.object(xnnpack, "join_moves", lambda graph: 0):
@@ -45,7 +48,20 @@ def test_a_pte_has_the_same_bytes_without_the_patches(tmp_path: Path) -> None:
         ):
             EXECUTORCH.lower(program, metadata, tmp_path / "plain.pte")
     assert (tmp_path / "patched.pte").read_bytes() == (tmp_path / "plain.pte").read_bytes()
-    assert len({str(each.message) for each in caught}) == 5
+    assert len({str(each.message) for each in caught}) == 6
+
+
+def test_an_fp16_pte_is_half_as_large_and_gives_the_same_numbers(tmp_path: Path) -> None:
+    program, metadata = tiny_program("fp16"), tiny_metadata("tiny-fp16.pte")
+    half, full = tmp_path / "half.pte", tmp_path / "full.pte"
+    EXECUTORCH.lower(program, metadata, half)
+    with mock.patch.object(lowering, "half_weights", nullcontext):
+        EXECUTORCH.lower(program, metadata, full)
+    weights = sum(values.numel() for values in program.state_dict.values())
+    assert full.stat().st_size - half.stat().st_size > 1.5 * weights
+    expected = answers(open_session(full), TINY)
+    for name, values in answers(open_session(half), TINY).items():
+        np.testing.assert_array_equal(values, expected[name])
 
 
 def _converted(*patches: AbstractContextManager[None]) -> bytes:
