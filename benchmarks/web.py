@@ -2,11 +2,13 @@
 
     python benchmarks/web.py artifacts/nano-int8.onnx
 
-Prints milliseconds of one prediction (prompt drawn, packed, run), the memory of the browser's
-processes, and what a visitor downloads. Needs Chromium, its driver, Selenium and npm.
+Prints how the masks agree with Python's on the bundled sample (the automatic start, and each
+object's box), milliseconds of one prediction (prompt drawn, packed, run), the memory of the
+browser's processes, and what a visitor downloads. Needs Chromium, its driver, Selenium and npm.
 """
 
 import argparse
+import base64
 import gzip
 import json
 import os
@@ -18,34 +20,48 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from sqsam_deploy._internal.geometry import mask_iou
+from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.datasets.images import read_image
-from sqsam_deploy.demo.folder import find_models, write_page
+from sqsam_deploy.demo.folder import WebModel, find_models, write_page
 from sqsam_deploy.demo.server import EXAMPLE, build_folder_app
 from sqsam_deploy.demo.serving import listen, make_server
 from sqsam_deploy.predictor import Predictor
 from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.runtimes import open_session
+from sqsam_deploy.saliency import open_saliency
 
 _FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 _CLICK = (320.0, 240.0)
 _OPEN = """
-    const [threads, model, done] = arguments;
+    const [threads, model, saliency, done] = arguments;
     (async () => {
       const begun = performance.now();
       const ort = await import("./onnxruntime/ort.wasm.bundle.min.mjs");
       const { Prompt, Segmenter } = await import("./squeezesam.js");
       ort.env.wasm.numThreads = threads;
-      const bytes = new Uint8Array(await (await fetch(model)).arrayBuffer());
-      const segmenter = await Segmenter.open(ort, { model: bytes });
-      const bitmap = await createImageBitmap(await (await fetch("example.jpg")).blob());
-      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-      const pen = canvas.getContext("2d");
-      pen.drawImage(bitmap, 0, 0);
-      const image = segmenter.image(pen.getImageData(0, 0, bitmap.width, bitmap.height));
+      const bytes = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
+      const files = { model: await bytes(model), saliency: await bytes(saliency) };
+      const segmenter = await Segmenter.open(ort, files);
+      const imageOf = async (blob) => {
+        const bitmap = await createImageBitmap(blob);
+        const pen = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+        pen.drawImage(bitmap, 0, 0);
+        return segmenter.image(pen.getImageData(0, 0, bitmap.width, bitmap.height));
+      };
+      const image = await imageOf(await (await fetch("example.jpg")).blob());
       const prompt = new Prompt().withClick(320, 240);
+      globalThis.masks = async (photo, boxes) => {
+        const content = Uint8Array.from(atob(photo), (character) => character.charCodeAt(0));
+        const image = await imageOf(new Blob([content]));
+        const found = [await image.mask()];
+        for (const box of boxes) found.push(await image.mask(new Prompt([], box)));
+        return found.map(({ data }) => data.join(""));
+      };
       globalThis.once = async () => {
         const start = performance.now();
         await image.predict(prompt);
@@ -55,6 +71,7 @@ _OPEN = """
       return performance.now() - begun;
     })().then(done, (error) => done(String(error)));
 """
+_MASKS = "const done = arguments[2]; masks(...arguments).then(done, (e) => done(String(e)));"
 _ONCE = "const done = arguments[0]; once().then(done, (error) => done(String(error)));"
 
 
@@ -66,26 +83,55 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "page"
-        write_page(folder, find_models(arguments.artifact, None)[:1])
+        models = find_models(arguments.artifact, None)[:1]
+        write_page(folder, models)
         listener = listen("127.0.0.1", 0)
         server = make_server(build_folder_app(folder, ["127.0.0.1"]))
         threading.Thread(target=server.run, args=([listener],), daemon=True).start()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        (model,) = models
+        _print_agreement(model, address)
         for threads in arguments.threads:
-            _compare(arguments.artifact, address, threads, arguments.rounds)
+            _compare(model, address, threads, arguments.rounds)
         _print_sizes(folder)
         server.should_exit = True
 
 
-def _compare(artifact: Path, address: str, threads: int, rounds: int) -> None:
-    predictor = Predictor(open_session(artifact, threads))
+def _print_agreement(model: WebModel, address: str) -> None:
+    predictor = Predictor(open_session(model.segmentation, 2), open_saliency(model.saliency, 2))
+    kinds: dict[str, list[float]] = {"automatic start": [], "box": []}
+    browser = _start_browser(address)
+    try:
+        browser.execute_async_script(_OPEN, 2, model.segmentation.name, model.saliency.name)
+        for record in bundled_dataset("sample").images:
+            boxes = [tuple(map(float, each.box)) for each in record.objects]
+            content = base64.b64encode(record.path.read_bytes()).decode()
+            found = browser.execute_async_script(_MASKS, content, boxes)
+            image = read_image(record.path)
+            predictor.set_image(image)
+            expected = [predictor.predict_auto().masks[0]]
+            expected += [predictor.predict(box=box).masks[0] for box in boxes]
+            for number, (bits, mask) in enumerate(zip(found, expected, strict=True)):
+                values = np.frombuffer(bits.encode(), np.uint8).reshape(mask.shape) == ord("1")
+                kinds["box" if number else "automatic start"].append(mask_iou(values, mask))
+    finally:
+        browser.quit()
+    for kind, ious in kinds.items():
+        print(
+            f"{model.segmentation.name}, {kind}: {len(ious)} masks, mean IoU with Python's "
+            f"{np.mean(ious):.4f}, lowest {min(ious):.4f}"
+        )
+
+
+def _compare(model: WebModel, address: str, threads: int, rounds: int) -> None:
+    predictor = Predictor(open_session(model.segmentation, threads))
     predictor.set_image(read_image(EXAMPLE))
     prompt = Prompt().with_click(*_CLICK, 1)
-    browser = _start_browser()
+    browser = _start_browser(address)
+    names = model.segmentation.name, model.saliency.name
     try:
-        browser.get(address + "style.css")  # the page's origin and headers, without the page
         before = _memory(browser)
-        opened = browser.execute_async_script(_OPEN, threads, artifact.name)
+        opened = browser.execute_async_script(_OPEN, threads, *names)
         assert isinstance(opened, float | int), opened
         memory = _memory(browser) - before
         times: dict[str, list[float]] = {"browser": [], "native": []}
@@ -101,19 +147,20 @@ def _compare(artifact: Path, address: str, threads: int, rounds: int) -> None:
         a / b for a, b in zip(times["browser"][2:], times["native"][2:], strict=True)
     )
     print(
-        f"{artifact.name}, {threads} threads: browser {found['browser']:.1f} ms, native "
+        f"{names[0]}, {threads} threads: browser {found['browser']:.1f} ms, native "
         f"{found['native']:.1f} ms, ratio {ratio:.2f}; opened in {opened / 1e3:.2f} s, "
         f"{memory >> 20} MB more; load {os.getloadavg()[0]:.1f}"
     )
 
 
-def _start_browser() -> Any:
+def _start_browser(address: str) -> Any:
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or "chromium"
     for flag in _FLAGS:
         options.add_argument(flag)
     browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     browser.set_script_timeout(300)
+    browser.get(address + "style.css")  # the page's origin and headers, without the page
     return browser
 
 

@@ -1,12 +1,15 @@
 """`squeezesam.js` in Node: the shared vectors, the types, and masks like Python's."""
 
+import base64
 import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.datasets import bundled_dataset
@@ -83,39 +86,66 @@ def _compile(packages: Path, folder: Path, *options: str) -> None:
 def test_its_masks_are_those_of_python(
     nano_export: Path, node_packages: Path, tmp_path: Path
 ) -> None:
-    files = {name: nano_export / f"{name}-int8.onnx" for name in ("nano", "saliency")}
-    predictor = Predictor(open_session(files["nano"]), open_saliency(files["saliency"]))
-    photos, expected = [], {}
-    for number, record in enumerate(bundled_dataset("sample").images[:12]):
+    files = (nano_export / f"{name}-int8.onnx" for name in ("nano", "saliency"))
+    predictor = Predictor(open_session(next(files)), open_saliency(next(files)))
+    photos, expected = [], []
+    for record in bundled_dataset("sample").images[:12]:
         image = read_image(record.path)
         predictor.set_image(image)
-        pixels = tmp_path / f"{number}.rgb"
-        pixels.write_bytes(image.tobytes())
-        height, width = image.shape[:2]
-        prompts = []
-        for index, prompt in enumerate(_prompts(width, height)):
-            mask = tmp_path / f"{number}-{index}.mask"
-            automatic = prompt is None
-            found = predictor.predict_auto() if automatic else predictor.predict_prompt(prompt)
-            expected[mask] = found.masks[0]
-            points = None if prompt is None else _points(prompt)
-            box = None if prompt is None else prompt.box
-            prompts.append({"points": points, "box": box, "mask": str(mask)})
-        about = {"pixels": str(pixels), "width": width, "height": height, "prompts": prompts}
-        photos.append(about)
-    job = tmp_path / "job.json"
-    job.write_text(
-        json.dumps(
-            {"model": str(files["nano"]), "saliency": str(files["saliency"]), "photos": photos}
-        )
-    )
-    run_node(HERE / "predict.mjs", node_packages, job)
-    ious = [
-        mask_iou(np.fromfile(path, np.uint8).reshape(mask.shape) > 0, mask)
-        for path, mask in expected.items()
-    ]
+        prompts = _prompts(image.shape[1], image.shape[0])
+        expected += [
+            (predictor.predict_auto() if prompt is None else predictor.predict_prompt(prompt)).masks
+            for prompt in prompts
+        ]
+        photos.append((image, prompts))
+    found = _predicted(nano_export, node_packages, tmp_path, photos)
+    ious = [mask_iou(mask, masks[0]) for mask, masks in zip(found, expected, strict=True)]
     assert len(ious) == 12 * 4
     assert np.mean(ious) >= 0.99
+
+
+def test_a_whole_run_gives_the_mask_of_the_vectors(
+    nano_export: Path, node_packages: Path, tmp_path: Path
+) -> None:
+    cases = json.loads((HERE.parent / "vectors" / "end_to_end.json").read_text())["cases"]
+    (case,) = (case for case in cases if case["runtime"] == "onnx")
+    image, expected = _array(case["image"]), _array(case["expected"]["mask"])
+    coords = np.array(case["point_coords"], np.float32)
+    prompt = Prompt(coords, np.array(case["point_labels"]), tuple(case["box"]))
+    (mask,) = _predicted(nano_export, node_packages, tmp_path, [(image, [prompt])])
+    assert mask_iou(mask, expected > 0) >= case["expected"]["min_mask_iou"]
+
+
+def _array(content: dict[str, Any]) -> NDArray[np.uint8]:
+    data = np.frombuffer(base64.b64decode(content["base64"]), content["dtype"])
+    return data.reshape(content["shape"])
+
+
+def _predicted(
+    export: Path,
+    packages: Path,
+    folder: Path,
+    photos: list[tuple[NDArray[np.uint8], list[Prompt | None]]],
+) -> list[NDArray[np.bool_]]:
+    """Masks that the module makes of photos, in their order."""
+    files = {name: str(export / f"{name}-int8.onnx") for name in ("nano", "saliency")}
+    job: dict[str, Any] = {"model": files["nano"], "saliency": files["saliency"], "photos": []}
+    masks: list[tuple[Path, tuple[int, ...]]] = []
+    for number, (image, prompts) in enumerate(photos):
+        pixels = folder / f"{number}.rgb"
+        pixels.write_bytes(image.tobytes())
+        asked = []
+        for prompt in prompts:
+            masks.append((folder / f"{len(masks)}.mask", image.shape[:2]))
+            box = None if prompt is None else prompt.box
+            points = None if prompt is None else _points(prompt)
+            asked.append({"points": points, "box": box, "mask": str(masks[-1][0])})
+        height, width = image.shape[:2]
+        about = {"pixels": str(pixels), "width": width, "height": height, "prompts": asked}
+        job["photos"].append(about)
+    (folder / "job.json").write_text(json.dumps(job))
+    run_node(HERE / "predict.mjs", packages, folder / "job.json")
+    return [np.fromfile(path, np.uint8).reshape(shape) > 0 for path, shape in masks]
 
 
 def test_a_provider_that_computes_wrongly_is_not_used(

@@ -133,6 +133,23 @@ const CHECKS = {
   },
 };
 
+/** One prediction of the automatic start, without a network. */
+CHECKS.auto = ({ map, image_hw: [height, width], low_res_masks: logits, iou_predictions: ious, threshold, expected }) => {
+  const mapSize = { width: map.shape[1], height: map.shape[0] };
+  const photoSize = { width, height };
+  const { pointCoords, blob } = squeezesam.saliencyClicks(arrayOf(map), mapSize.width, mapSize.height);
+  near(squeezesam.scaleClicks(pointCoords, mapSize, photoSize), expected.point_coords, 1e-3, "clicks");
+  near([...squeezesam.blobBox(blob, mapSize, photoSize)], expected.box, 1e-3, "box");
+  const [count, side] = logits.shape;
+  const onGrid = squeezesam.blobOnGrid(blob, mapSize, side);
+  same(onGrid, expected.blob_on_grid, "blob on the grid");
+  assert.deepEqual(squeezesam.bestFirst(ious), expected.order);
+  const masks = Array.from({ length: count }, (_, i) => arrayOf(logits).slice(i * side ** 2, (i + 1) * side ** 2));
+  const metadata = { mask_size: side, mask_threshold: threshold };
+  const prediction = new squeezesam.Prediction(masks, ious, photoSize, metadata, onGrid);
+  assert.equal(expected.order[prediction.chosen], expected.chosen);
+};
+
 /** The older file of the saliency rule, with maps as plain lists. */
 function earlier({ vectors }) {
   return vectors.map(({ name, height, width, heat, ...expected }) => {
