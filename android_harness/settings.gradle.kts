@@ -16,7 +16,7 @@ dependencyResolutionManagement {
 
 rootProject.name = "squeezesam"
 
-include(":core", ":android", ":litert", ":executorch", ":onnxruntime", ":compose", ":benchmark", ":sample")
+include(":core", ":android", ":litert", ":executorch", ":onnx", ":compose", ":benchmark", ":sample")
 
 // What sqsam-pull --format android-module -o models left here, for the sample app.
 if (file("models/build.gradle.kts").exists()) include(":models")

@@ -37,7 +37,7 @@ dependencies {
     implementation(project(":core"))
     implementation(project(":litert"))
     implementation(project(":executorch"))
-    implementation(project(":onnxruntime"))
+    implementation(project(":onnx"))
     testImplementation(libs.json)
     testImplementation(libs.kotlin.test.junit5)
     testImplementation(libs.junit)

@@ -103,7 +103,7 @@ class Module:
 
 
 _PUBLIC = ("-Xexplicit-api=strict",)
-_BACKENDS = ("litert", "executorch", "onnxruntime")
+_BACKENDS = ("litert", "executorch", "onnx")
 #: What an app sees.
 EVERYTHING = ("core", "stubs", "android", *_BACKENDS, "compose")
 

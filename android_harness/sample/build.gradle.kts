@@ -34,7 +34,7 @@ dependencies {
     implementation(project(":compose"))
     implementation(project(":litert"))
     implementation(project(":executorch"))
-    implementation(project(":onnxruntime"))
+    implementation(project(":onnx"))
     implementation(libs.activity.compose)
     implementation(libs.compose.material3)
     // sqsam-pull STORE -o models --format android-module

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from sqsam_deploy.errors import UsageError
+from sqsam_deploy.release.android import AndroidAssets, AndroidModule
 from sqsam_deploy.release.delivery import Delivery
 from sqsam_deploy.release.swift_package import SwiftPackage
 from sqsam_deploy.runtimes.registry import all_runtimes
@@ -45,45 +46,6 @@ class Zipped:
         delivery.place_documents()
 
 
-class AndroidAssets:
-    """A Gradle module's assets folder.
-
-        sqsam/<model>/<artifact>        what `AssetManager.open("sqsam/<model>/<artifact>")` reads
-        sqsam/<model>/<artifact>.json   its inputs, outputs and prompt rules
-        sqsam/<model>/release.json …    where it came from
-
-    The folder is a whole that a pull replaces; add it to the module beside the app's own assets:
-
-        android {
-            sourceSets["main"].assets.srcDir("sqsam-assets")
-            androidResources { noCompress += listOf("pte", "onnx") }
-        }
-
-    Without `noCompress` the models cannot be memory-mapped out of the APK.
-    """
-
-    name = "android-assets"
-
-    def write(self, delivery: Delivery) -> None:
-        """See `Format.write`.
-
-        Raises:
-            UsageError: None of them runs on Android.
-        """
-        usable = delivery.artifacts_for("Android")
-        if not usable:
-            offered = " or ".join(each.name for each in all_runtimes() if "Android" in each.systems)
-            raise UsageError(
-                f"none of the selected artifacts runs on Android: choose --runtime {offered}"
-            )
-        folder = f"sqsam/{delivery.opened.release.name}"
-        for artifact in usable:
-            delivery.place(artifact, folder)
-            description = artifact.metadata.model_dump_json(indent=2) + "\n"
-            delivery.write(f"{folder}/{artifact.path}.json", description.encode())
-        delivery.place_documents(folder)
-
-
 class Web:
     """A folder for a static host: the models, the module `squeezesam.js`, ONNX Runtime beside it.
 
@@ -113,7 +75,14 @@ class Web:
         delivery.place_documents()
 
 
-_FORMATS: tuple[Format, ...] = (Plain(), Zipped(), SwiftPackage(), AndroidAssets(), Web())
+_FORMATS: tuple[Format, ...] = (
+    Plain(),
+    Zipped(),
+    SwiftPackage(),
+    AndroidAssets(),
+    AndroidModule(),
+    Web(),
+)
 
 
 def find_format(name: str) -> Format:

@@ -62,7 +62,8 @@ class PullRequest:
         output: Directory to create or to replace. Without it, a directory with the model's name.
         runtime: Pull only the artifacts of a runtime, such as executorch, coreml or onnx.
         precision: Pull only the artifacts of a precision: int8, fp16, fp32 or int8-weights.
-        format: Layout of the directory: plain, zip, swift-package, android-assets or web.
+        format: Layout of the directory: plain, zip, swift-package, android-assets,
+            android-module or web.
         verify_key: Public key (PEM) that must have signed the release.
         identity: Identity that must have signed the release (keyless, Sigstore).
         identity_issuer: Issuer that vouches for --identity. Without it, GitHub Actions.

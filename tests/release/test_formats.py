@@ -2,13 +2,16 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.errors import MissingDependencyError, StoreError, UsageError
+from sqsam_deploy.release.android import COMPILE_SDK, MIN_SDK
 from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.formats import find_format
 from sqsam_deploy.release.publish import publish
@@ -17,6 +20,7 @@ from sqsam_deploy.release.request import PublishRequest, PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import open_store
 from sqsam_deploy.release.swift_package import property_name, swift_string, type_name
+from sqsam_deploy.runtimes.registry import all_runtimes
 
 
 def bring(export: Path, tmp_path: Path, format: str, **selected: str) -> Path:
@@ -128,6 +132,41 @@ def test_nothing_for_android_is_said(export: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="none of the selected artifacts runs on Android"):
         bring(export, tmp_path, "android-assets", runtime="coreml")
     assert not (tmp_path / "out").exists()
+
+
+def test_android_module_holds_models_licenses_and_what_gradle_needs(
+    export: Path, tmp_path: Path
+) -> None:
+    out = bring(export, tmp_path, "android-module", runtime="onnx")
+    assets = out / "src" / "main" / "assets" / "sqsam" / "squeezesam-nano"
+    assert sorted(path.name for path in assets.iterdir()) == [
+        *("LICENSE.md", "README.md", "manifest.json", "nano-int8.onnx", "release.json")
+    ]
+    assert read_manifest(export).weights.sha256 in (assets / "LICENSE.md").read_text()
+    script = (out / "build.gradle.kts").read_text()
+    assert re.findall(r'api\("([^"]+)"\)', script) == [
+        "io.github.sqsamdeploy:android",
+        "io.github.sqsamdeploy:onnx",
+    ]
+    assert re.search(r'namespace = "([^"]+)"', script)[1].endswith(".models_squeezesam_nano")
+    assert (
+        ElementTree.parse(out / "src" / "main" / "AndroidManifest.xml").getroot().tag == "manifest"
+    )
+    assert 'noCompress += listOf("onnx")' in (out / "README.md").read_text()
+
+
+def test_android_module_is_of_one_runtime(export: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--runtime executorch or onnx"):
+        bring(export, tmp_path, "android-module", precision="int8")
+
+
+def test_android_module_agrees_with_the_library() -> None:
+    harness = Path(__file__).parents[2] / "android_harness"
+    versions = tomllib.loads((harness / "gradle" / "libs.versions.toml").read_text())["versions"]
+    assert (int(versions["compile-sdk"]), int(versions["min-sdk"])) == (COMPILE_SDK, MIN_SDK)
+    runtimes = [each.name for each in all_runtimes() if "Android" in each.phone_compute]
+    modules = re.findall(r'":(\w+)"', (harness / "settings.gradle.kts").read_text())
+    assert {"android", *runtimes} <= set(modules)
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="no npm here")

@@ -7,7 +7,7 @@ import android.os.Bundle
 import android.view.WindowManager
 import io.github.sqsamdeploy.executorch.ExecuTorch
 import io.github.sqsamdeploy.litert.LiteRt
-import io.github.sqsamdeploy.onnxruntime.OnnxRuntime
+import io.github.sqsamdeploy.onnx.OnnxRuntime
 import java.io.File
 
 /**

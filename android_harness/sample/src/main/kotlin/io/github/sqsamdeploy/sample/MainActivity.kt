@@ -36,7 +36,7 @@ import io.github.sqsamdeploy.android.readPhoto
 import io.github.sqsamdeploy.compose.CutOutView
 import io.github.sqsamdeploy.executorch.ExecuTorch
 import io.github.sqsamdeploy.litert.LiteRt
-import io.github.sqsamdeploy.onnxruntime.OnnxRuntime
+import io.github.sqsamdeploy.onnx.OnnxRuntime
 import java.io.IOException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.launch

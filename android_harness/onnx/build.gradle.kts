@@ -7,7 +7,7 @@ kotlin {
 }
 
 android {
-    namespace = "io.github.sqsamdeploy.onnxruntime"
+    namespace = "io.github.sqsamdeploy.onnx"
     compileSdk = libs.versions.compile.sdk.get().toInt()
 
     defaultConfig {

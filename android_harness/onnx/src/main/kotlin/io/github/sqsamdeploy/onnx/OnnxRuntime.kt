@@ -1,4 +1,4 @@
-package io.github.sqsamdeploy.onnxruntime
+package io.github.sqsamdeploy.onnx
 
 import ai.onnxruntime.OnnxJavaType
 import ai.onnxruntime.OnnxTensor
