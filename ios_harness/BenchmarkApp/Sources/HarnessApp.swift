@@ -1,3 +1,4 @@
+import Foundation
 import SwiftUI
 
 /// Measures what lies in its Documents folder: by a tap, or at once where it is started with "run".

@@ -1,4 +1,6 @@
+@preconcurrency import Darwin
 import Foundation
+import SqueezeSAMBenchmark
 
 /// What the system says of the phone and of its state.
 enum Phone {
@@ -6,9 +8,9 @@ enum Phone {
     static var model: String {
         var size = 0
         sysctlbyname("hw.machine", nil, &size, nil, 0)
-        var name = [CChar](repeating: 0, count: size)
+        var name = [UInt8](repeating: 0, count: size)
         sysctlbyname("hw.machine", &name, &size, nil, 0)
-        return String(cString: name)
+        return String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
     }
 
     static func device(named name: String?) -> Device {
@@ -44,5 +46,18 @@ enum Phone {
         #else
         return "release"
         #endif
+    }
+
+    /// Memory that iOS counts against this app, and ends it for (`phys_footprint`), in bytes.
+    static var footprint: Int {
+        var info = task_vm_info_data_t()
+        let words = MemoryLayout<task_vm_info_data_t>.size / MemoryLayout<integer_t>.size
+        var count = mach_msg_type_number_t(words)
+        let status = withUnsafeMutablePointer(to: &info) { pointer in
+            pointer.withMemoryRebound(to: integer_t.self, capacity: words) { integers in
+                task_info(mach_task_self_, task_flavor_t(TASK_VM_INFO), integers, &count)
+            }
+        }
+        return status == KERN_SUCCESS ? Int(info.phys_footprint) : 0
     }
 }

@@ -1,3 +1,5 @@
+import Foundation
+import SqueezeSAMBenchmark
 import SwiftUI
 import UIKit
 
@@ -18,24 +20,27 @@ final class ProgressLog: ObservableObject {
             isRunning = false
         }
         do {
-            let folder = try PlanFolder.find()
-            let suite = Suite(folder: folder) { line in
-                Task { @MainActor in self.say(line) }
+            let documents = FileManager.default.urls(
+                for: .documentDirectory, in: .userDomainMask)[0]
+            let target = documents.appendingPathComponent("sqsam-result.json")
+            try? FileManager.default.removeItem(at: target)
+            let suite = Suite(folder: try PlanFolder.find(in: documents), machine: .phone) { line in
+                await self.say(line)
             }
-            let path = try await Task.detached(priority: .userInitiated) {
-                try await suite.run()
-            }.value
-            say("result: \(path.lastPathComponent)")
+            let result = await Task.detached(priority: .userInitiated) { await suite.run() }.value
+            try result.write(to: target)
+            await say("result: \(target.lastPathComponent)")
             return true
         } catch {
-            say("error: \(error)")
+            await say("error: \(error)")
             return false
         }
     }
 
-    private func say(_ line: String) {
-        print(line)
-        fflush(stdout)
+    /// Says a line and waits until it was laid out, so that no inference pays for it.
+    private func say(_ line: String) async {
+        FileHandle.standardOutput.write(Data("\(line)\n".utf8))
         lines.append(line)
+        try? await Task.sleep(nanoseconds: 20_000_000)
     }
 }

@@ -1,14 +1,18 @@
+import Foundation
+import SqueezeSAMCore
+
 /// One artifact on one kind of compute units, and what its turns have shown so far.
 final class Row {
     let artifact: PlannedArtifact
     let compute: String
-    private let sha256: String
+    /// What is opened, and its inputs: made in the first turn.
+    var source: (url: URL, feeds: [[Tensor]])?
+    private(set) var planned: [PlannedOperations]?
     private var turns: [Turn] = []
 
-    init(_ artifact: PlannedArtifact, compute: String, sha256: String) {
+    init(_ artifact: PlannedArtifact, compute: String) {
         self.artifact = artifact
         self.compute = compute
-        self.sha256 = sha256
     }
 
     var isNew: Bool { turns.isEmpty }
@@ -17,7 +21,11 @@ final class Row {
         turns.append(turn)
     }
 
-    func measurement() -> Measurement {
+    func plan(_ planned: [PlannedOperations]?) {
+        self.planned = planned
+    }
+
+    func measurement(sha256: String) -> Measurement {
         Measurement(
             subject: Subject(
                 name: artifact.name,
@@ -35,7 +43,8 @@ final class Row {
             stages: ["inference": Timing(rounds: turns.map(\.samples))],
             memory: turns.map(\.memory),
             thermal: turns.flatMap(\.thermal),
-            lowPower: turns.contains(where: \.savedPower)
+            lowPower: turns.contains(where: \.savedPower),
+            planned: planned
         )
     }
 }
