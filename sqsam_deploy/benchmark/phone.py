@@ -39,7 +39,7 @@ def check_phone_result(result: BenchmarkResult, manifests: Sequence[Manifest]) -
     for item in result.measurements:
         problems += [f"{item.subject.name}: {text}" for text in _problems(item, manifests)]
     if not result.measurements:
-        problems.append("it holds no measurement")
+        problems.append(_nothing_measured(result))
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ArtifactError(f"the result cannot be taken in: {problems[0]}{more}")
@@ -47,6 +47,12 @@ def check_phone_result(result: BenchmarkResult, manifests: Sequence[Manifest]) -
     measurements = concluded(identified, result.environment)
     ratios = find_ratios(measurements) if result.method.interleaved else ()
     return result.model_copy(update={"measurements": measurements, "ratios": ratios})
+
+
+def _nothing_measured(result: BenchmarkResult) -> str:
+    """Why every row failed, as the app tells it."""
+    rows = [f"{row.subject} {row.setup}: {row.reason}" for row in result.not_measured]
+    return "; ".join(["it holds no measurement", *rows])
 
 
 def _device_problems(result: BenchmarkResult) -> Iterator[str]:

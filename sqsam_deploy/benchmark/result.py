@@ -191,6 +191,22 @@ class Bounds(Frozen):
     traffic: Milliseconds
 
 
+class PlannedOperations(Frozen):
+    """Operations of one kind that Core ML plans to run on one unit (`MLComputePlan`).
+
+    Attributes:
+        operation: Its name in the program: "ios17.conv".
+        unit: Where it is planned to run.
+        count: How many there are.
+        cost: Their share of the program's estimated cost, 0 to 1.
+    """
+
+    operation: str
+    unit: Literal["cpu", "gpu", "neuralEngine", "unknown"]
+    count: int = Field(ge=1)
+    cost: float = Field(ge=0)
+
+
 class Measurement(Frozen):
     """One subject, run in one way.
 
@@ -202,6 +218,8 @@ class Measurement(Frozen):
         thermal: States before, between and after; None where the device has no such reading.
         low_power: Whether the system saved power at the time; None where it cannot.
         memory: Reading of each process; earlier files have one process's alone.
+        planned: Where Core ML plans the operations; None where it was not asked. What a unit cannot
+            run moves to another without a word, and latency alone does not say why it is high.
     """
 
     subject: Subject
@@ -215,6 +233,7 @@ class Measurement(Frozen):
     bounds: Bounds | None = None
     thermal: tuple[ThermalState, ...] | None = None
     low_power: bool | None = None
+    planned: tuple[PlannedOperations, ...] | None = None
     noise: Noise | None = None
 
     @property

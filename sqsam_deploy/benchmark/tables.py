@@ -17,6 +17,7 @@ from sqsam_deploy.benchmark.result import (
     Estimate,
     Measurement,
     Memory,
+    PlannedOperations,
     Setup,
     Stage,
     Subject,
@@ -91,7 +92,12 @@ def latency_table(result: BenchmarkResult) -> Table:
         ),
         rows=tuple(rows),
         left=2,
-        notes=(*_peak_notes(result), *_doubt_notes(result), *_reasons(result)),
+        notes=(
+            *_peak_notes(result),
+            *_plan_notes(result),
+            *_doubt_notes(result),
+            *_reasons(result),
+        ),
     )
 
 
@@ -204,6 +210,23 @@ def _bound_text(device: Device, precision: str, setup: Setup) -> str:
     if bound is None:
         return ""
     return f" (arithmetic bound at {device.frequency} MHz: {bound:.0f})"
+
+
+def _plan_notes(result: BenchmarkResult) -> list[str]:
+    """Where Core ML plans the work of each row, by its own estimate of the cost."""
+    return [
+        f"Planned: {item.subject.name}, {setup_text(item.setup)}: {_units(item.planned)}."
+        for item in _shown(result)
+        if item.planned
+    ]
+
+
+def _units(planned: Sequence[PlannedOperations]) -> str:
+    costs: dict[str, float] = {}
+    for operations in planned:
+        costs[operations.unit] = costs.get(operations.unit, 0.0) + operations.cost
+    ordered = sorted(costs.items(), key=lambda item: -item[1])
+    return ", ".join(f"{unit} {cost:.0%}" for unit, cost in ordered)
 
 
 def _doubt_notes(result: BenchmarkResult) -> list[str]:

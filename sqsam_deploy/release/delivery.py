@@ -39,6 +39,7 @@ class Delivery:
         self.directory = directory
         self._files = files
         self._digests: dict[str, str] = {}
+        self._placed: list[ArtifactEntry] = []
 
     def artifacts_for(self, system: System) -> list[ArtifactEntry]:
         """The selected artifacts whose runtime is installed here and runs on a system."""
@@ -47,6 +48,7 @@ class Delivery:
 
     def place(self, artifact: ArtifactEntry, folder: str = "") -> None:
         """Puts an artifact's files below a folder of the directory, under their own names."""
+        self._placed.append(artifact)
         for entry in artifact.files:
             with self._new(folder, entry.path) as target:
                 self._files[entry.path].place(target)
@@ -54,6 +56,7 @@ class Delivery:
 
     def pack(self, artifact: ArtifactEntry) -> None:
         """Puts a package directory into the directory as a zip: `nano-int8.mlpackage.zip`."""
+        self._placed.append(artifact)
         files = {entry.path: self._files[entry.path].path for entry in artifact.files}
         with self._new("", f"{artifact.path}.zip") as target:
             pack(files, artifact, target)
@@ -70,7 +73,7 @@ class Delivery:
         directory as they take an export.
         """
         manifest = self.opened.manifest.model_copy(
-            update={"artifacts": self.artifacts, "extra_files": ()}
+            update={"artifacts": tuple(self._placed), "extra_files": ()}
         )
         documents = {
             RELEASE_NAME: self.opened.document,

@@ -1,50 +1,53 @@
-"""A Swift package: the models as resources, their inputs and outputs as typed constants."""
+"""A Swift package: the models and their manifest as resources, read by `ios_harness/`'s library."""
 
 import re
-from dataclasses import dataclass
 
 from sqsam_deploy.artifact.manifest import ArtifactEntry
+from sqsam_deploy.artifact.metadata import DEFAULT_DEPLOYMENT_TARGET
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.delivery import Delivery
+from sqsam_deploy.runtimes.registry import all_runtimes
 
-#: Names a property cannot have without backquotes; only those that could arise here.
-_KEYWORDS = frozenset({"in", "is", "as", "init", "self", "default", "case", "class", "enum"})
-
-
-@dataclass(frozen=True)
-class _Model:
-    artifact: ArtifactEntry
-    identifier: str
+#: Versions of macOS and iOS that came out together until both were counted by years: 14 with 17.
+_MACOS_BEHIND_IOS = 3
 
 
 class SwiftPackage:
-    """A package that an Xcode project or another package can depend on."""
+    """A package that an Xcode project or another package can depend on.
+
+    It holds resources and where they lie, and no types: those come from `SqueezeSAMCore`, so that
+    several model packages live in one app.
+    """
 
     name = "swift-package"
 
     def write(self, delivery: Delivery) -> None:
         """See `Format.write`.
 
-        Models are copied, not processed: the same package then builds with and without Xcode,
-        and a `.mlpackage` is compiled on the device by `MLModel.compileModel(at:)`.
+        Models are copied, not processed: the same package then builds with and without Xcode, and
+        `SqueezeSAMCoreML` compiles an `.mlpackage` on the device. Of several runtimes it takes the
+        one that a phone can run in most ways; `--runtime` chooses another.
 
         Raises:
             UsageError: None of the artifacts runs on Apple's systems.
         """
-        usable = delivery.artifacts_for("iOS")
-        if not usable:
-            raise UsageError("none of the selected artifacts runs in a Swift package")
+        models = _of_one_runtime(delivery.artifacts_for("iOS"))
         release = delivery.opened.release
         module = type_name(release.name) + "Models"
-        sources = f"Sources/{module}"
-        models = _identify(usable)
+        folder = f"Sources/{module}/Models"
         for model in models:
-            delivery.place(model.artifact, f"{sources}/Resources")
-        delivery.place_documents("Release")
-        variables = {"module": module, "release": release, "models": models}
+            delivery.place(model, folder)
+        delivery.place_documents(folder)
+        ios = max(map(_lowest_ios, models))
+        variables = {
+            "module": module,
+            "release": release,
+            "ios": ios,
+            "macos": ios - _MACOS_BEHIND_IOS,
+        }
         outputs = {
             "Package.swift": "Package.swift.j2",
-            f"{sources}/{module}.swift": "Models.swift.j2",
+            f"Sources/{module}/{module}.swift": "Models.swift.j2",
         }
         for path, template in outputs.items():
             delivery.write(path, _render(template, variables).encode())
@@ -57,18 +60,19 @@ def type_name(text: str) -> str:
     return name if name[0].isalpha() else f"Model{name}"
 
 
-def property_name(text: str) -> str:
-    """`nano-int8.mlpackage` -> `nanoInt8Mlpackage`: a Swift property's name."""
-    name = type_name(text)
-    name = name[0].lower() + name[1:]
-    return f"`{name}`" if name in _KEYWORDS else name
+def _of_one_runtime(artifacts: list[ArtifactEntry]) -> list[ArtifactEntry]:
+    ways = {runtime.name: len(runtime.phone_compute.get("iOS", ())) for runtime in all_runtimes()}
+    usable = [artifact for artifact in artifacts if ways[artifact.metadata.runtime]]
+    if not usable:
+        offered = " or ".join(name for name, count in ways.items() if count)
+        raise UsageError(f"none of the artifacts runs in a Swift package: --runtime {offered} does")
+    chosen = max((artifact.metadata.runtime for artifact in usable), key=ways.__getitem__)
+    return [artifact for artifact in usable if artifact.metadata.runtime == chosen]
 
 
-def _identify(artifacts: list[ArtifactEntry]) -> list[_Model]:
-    models = [_Model(artifact, property_name(artifact.path)) for artifact in artifacts]
-    if len({model.identifier for model in models}) < len(models):
-        raise UsageError("two of the selected artifacts would have one Swift name: select fewer")
-    return models
+def _lowest_ios(artifact: ArtifactEntry) -> int:
+    target = artifact.metadata.deployment_target or DEFAULT_DEPLOYMENT_TARGET
+    return int(target.removeprefix("iOS"))
 
 
 def swift_string(text: object) -> str:
@@ -82,10 +86,6 @@ def _escaped(sign: str) -> str:
     return sign if sign.isprintable() else f"\\u{{{ord(sign):x}}}"
 
 
-def _optional_range(limits: tuple[float, float] | None) -> str:
-    return "nil" if limits is None else f"{limits[0]}...{limits[1]}"
-
-
 def _render(template: str, variables: dict[str, object]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -95,5 +95,5 @@ def _render(template: str, variables: dict[str, object]) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"swift": swift_string, "range": _optional_range}
+    environment.filters["swift"] = swift_string
     return environment.get_template(template).render(**variables)

@@ -13,11 +13,14 @@ from sqsam_deploy.benchmark.result import (
     Environment,
     Measurement,
     Method,
+    NotMeasured,
+    PlannedOperations,
     Setup,
     Subject,
     Summary,
     Timing,
 )
+from sqsam_deploy.benchmark.tables import latency_table
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.config import preset
 from sqsam_deploy.model.description import describe
@@ -116,6 +119,24 @@ STAGES = {
 def test_an_implausible_result_is_refused(manifest, result, message):
     with pytest.raises(ArtifactError, match=message):
         check_phone_result(result, [manifest])
+
+
+def test_a_result_without_a_row_tells_why_each_failed(manifest):
+    failed = NotMeasured(subject=NAME, setup="cpu", reason="the program does not load")
+    result = _phone().model_copy(update={"not_measured": (failed,)})
+    with pytest.raises(ArtifactError, match=f"{NAME} cpu: the program does not load"):
+        check_phone_result(result, [manifest])
+
+
+def test_the_plan_of_a_row_is_kept_and_shown(manifest):
+    planned = (
+        PlannedOperations(operation="ios17.conv", unit="neuralEngine", count=30, cost=0.75),
+        PlannedOperations(operation="ios17.softmax", unit="cpu", count=2, cost=0.25),
+    )
+    checked = check_phone_result(_phone(_row(planned=planned)), [manifest])
+    assert checked.measurements[0].planned == planned
+    (note,) = (line for line in latency_table(checked).notes if line.startswith("Planned"))
+    assert "neuralEngine 75%, cpu 25%" in note
 
 
 def test_an_artifact_no_manifest_lists_is_refused(manifest):

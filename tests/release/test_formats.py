@@ -1,7 +1,6 @@
 import json
 import re
 import shutil
-import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
@@ -9,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sqsam_deploy.artifact.manifest import read_manifest, verify_files
+from sqsam_deploy.artifact.manifest import read_manifest, verify_files, write_manifest
 from sqsam_deploy.errors import MissingDependencyError, StoreError, UsageError
 from sqsam_deploy.release.android import COMPILE_SDK, MIN_SDK
 from sqsam_deploy.release.cache import Cache
@@ -19,8 +18,9 @@ from sqsam_deploy.release.pull import pull
 from sqsam_deploy.release.request import PublishRequest, PullRequest
 from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import open_store
-from sqsam_deploy.release.swift_package import property_name, swift_string, type_name
+from sqsam_deploy.release.swift_package import swift_string, type_name
 from sqsam_deploy.runtimes.registry import all_runtimes
+from tests.ios_harness.swift import run_swift
 
 
 def bring(export: Path, tmp_path: Path, format: str, **selected: str) -> Path:
@@ -50,34 +50,37 @@ def test_zip_holds_the_package_as_other_tools_unpack_it(export: Path, tmp_path: 
     assert (out / "nano-int8.pte").read_bytes() == (export / "nano-int8.pte").read_bytes()
 
 
-def test_swift_package_holds_models_as_resources(export: Path, tmp_path: Path) -> None:
+def test_swift_package_holds_models_and_manifest_as_resources(export: Path, tmp_path: Path) -> None:
     out = bring(export, tmp_path, "swift-package", precision="int8")
-    resources = out / "Sources" / "SqueezesamNanoModels" / "Resources"
-    assert sorted(path.name for path in resources.iterdir()) == [
-        "nano-int8.mlpackage",
-        "nano-int8.onnx",
-        "nano-int8.pte",
-    ]
-    package = (out / "Package.swift").read_text()
-    assert re.findall(r'\.copy\("Resources/([^"]+)"\)', package) == [
-        "nano-int8.pte",
-        "nano-int8.onnx",
-        "nano-int8.mlpackage",
-    ]
+    resources = out / "Sources" / "SqueezesamNanoModels" / "Models"
+    manifest = read_manifest(resources)
+    verify_files(resources, manifest)
+    assert [artifact.path for artifact in manifest.artifacts] == ["nano-int8.mlpackage"]
+    assert 'resources: [.copy("Models")]' in (out / "Package.swift").read_text()
 
 
-def test_swift_constants_are_those_of_the_manifest(export: Path, tmp_path: Path) -> None:
+def test_swift_package_of_another_runtime_is_asked_for(export: Path, tmp_path: Path) -> None:
+    out = bring(export, tmp_path, "swift-package", runtime="executorch")
+    manifest = read_manifest(out / "Sources" / "SqueezesamNanoModels" / "Models")
+    assert {artifact.metadata.runtime for artifact in manifest.artifacts} == {"executorch"}
+
+
+def test_swift_package_needs_what_its_models_need(export: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(export)
+    changed = tuple(
+        artifact.model_copy(
+            update={"metadata": artifact.metadata.model_copy(update={"deployment_target": "iOS16"})}
+        )
+        for artifact in manifest.artifacts
+    )
+    write_manifest(export, manifest.model_copy(update={"artifacts": changed}))
     out = bring(export, tmp_path, "swift-package", runtime="coreml")
-    source = (out / "Sources/SqueezesamNanoModels/SqueezesamNanoModels.swift").read_text()
-    artifact = next(a for a in read_manifest(export).artifacts if a.metadata.runtime == "coreml")
-    model = source.partition("public static let nanoInt8Mlpackage = ModelResource(")[2]
-    assert f'sha256: "{artifact.sha256}"' in model
-    assert f"imageSize: {artifact.metadata.image_size}," in model
-    tensors = [*artifact.metadata.inputs, *artifact.metadata.outputs]
-    found = re.findall(r'name: "(\w+)",\s+elementType: "(\w+)",\s+shape: \[([\d, ]+)\]', model)
-    assert [(name, dtype, shape) for name, dtype, shape in found] == [
-        (tensor.name, tensor.dtype, ", ".join(map(str, tensor.shape))) for tensor in tensors
-    ]
+    assert '[.iOS("16.0"), .macOS("13.0")]' in (out / "Package.swift").read_text()
+
+
+def test_nothing_for_a_swift_package_is_said(export: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="coreml"):
+        bring(export, tmp_path, "swift-package", runtime="onnx")
 
 
 def test_swift_source_has_balanced_brackets_and_no_template_left(
@@ -92,17 +95,14 @@ def test_swift_source_has_balanced_brackets_and_no_template_left(
         assert "{%" not in text
 
 
-@pytest.mark.skipif(not shutil.which("swift"), reason="no Swift here")
 def test_swift_package_builds(export: Path, tmp_path: Path) -> None:
     out = bring(export, tmp_path, "swift-package")
-    subprocess.run(["swift", "build", "--package-path", out], check=True)
+    run_swift(out, "swift build")
 
 
 def test_swift_names() -> None:
     assert type_name("squeezesam-nano") == "SqueezesamNano"
     assert type_name("2d") == "Model2d"
-    assert property_name("nano-int8-weights.mlpackage") == "nanoInt8WeightsMlpackage"
-    assert property_name("self") == "`self`"
 
 
 def test_swift_strings_cannot_leave_their_quotes() -> None:

@@ -1,0 +1,1 @@
+ios_harness/Package.swift
