@@ -19,6 +19,9 @@ from sqsam_deploy.benchmark.tables import (
 )
 from sqsam_deploy.errors import ArtifactError
 
+#: Beside the README: what people found out about processors, taken over as it stands.
+NOTES_NAME = "processors.md"
+
 _HEAD = """\
 # Benchmarks
 
@@ -48,6 +51,8 @@ def write_readme(results_directory: Path, path: Path) -> Path:
     plots.mkdir(parents=True, exist_ok=True)
     newest, scores = _newest_of_each_kind(results), read_scores(results_directory)
     parts = [_HEAD.format(folder=results_directory.name), *_paper_part(newest, scores, plots)]
+    if (notes := path.parent / NOTES_NAME).is_file():
+        parts.append(notes.read_text("utf-8"))
     parts += [_result_part(result, plots) for result in newest]
     parts.append(_missing_part(newest))
     atomic_write(path, ("\n\n".join(part.strip() for part in parts if part) + "\n").encode())
