@@ -108,7 +108,7 @@ def report(name: str, times: list[float], plain: list[float]) -> None:
 
 def bring(url: str, cache: Path, output: Path, runtime: str | None) -> None:
     source = Source(open_store(url), Cache(cache), print)
-    request = PullRequest("bench@1.0.0", output=output, runtime=runtime)
+    request = PullRequest("bench@1.0.0", output=output, runtimes=(runtime,) if runtime else ())
     pull(source, request, lambda what, total: lambda count: None)
 
 

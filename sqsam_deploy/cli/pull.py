@@ -162,8 +162,8 @@ def _pull(request: PullRequest, store: str | None, lock: Path, *, offline: bool)
             name=release.name,
             version=release.version,
             release_sha256=pulled.opened.sha256,
-            runtime=request.runtime,
-            precision=request.precision,
+            runtime=request.runtimes,
+            precision=request.precisions,
             format=request.format,
             signed_by=pulled.opened.signed_by,
             files=pulled.files,
@@ -175,7 +175,7 @@ def _pull_locked(request: PullRequest, store: str | None, lock: Path, *, offline
     from sqsam_deploy.release.lock import output_of, read_lock
     from sqsam_deploy.release.pull import pull_locked
 
-    if request.runtime or request.precision or request.output or request.format != "plain":
+    if request.runtimes or request.precisions or request.output or request.format != "plain":
         raise UsageError("--locked takes runtime, precision, format and output from the lock")
     placed_releases = []
     for model in _chosen(read_lock(lock).models, request.reference, lock):

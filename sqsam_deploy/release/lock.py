@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import field_validator
+from pydantic import BeforeValidator, PlainSerializer, field_validator
 from semver import Version
 
 from sqsam_deploy._internal.atomic import atomic_write
@@ -28,6 +28,18 @@ LOCK_NAME = "sqsam.lock"
 LOCK_VERSION = 1
 
 
+def _read_names(stored: object) -> object:
+    return () if stored is None else (stored,) if isinstance(stored, str) else stored
+
+
+def _written_names(names: tuple[str, ...]) -> tuple[str, ...] | str | None:
+    return names if len(names) > 1 else next(iter(names), None)
+
+
+#: Names as files had them when only one could be asked for: null, a name, or a list of several.
+_Asked = Annotated[tuple[str, ...], BeforeValidator(_read_names), PlainSerializer(_written_names)]
+
+
 class LockedModel(Frozen):
     """One output directory and what belongs in it.
 
@@ -35,8 +47,8 @@ class LockedModel(Frozen):
         output: Directory, relative to the lock file's own, below which it lies.
         store: Where it came from, without user name and password.
         release_sha256: Hash of `release.json`, which pins everything else.
-        runtime: What was asked for; None is every runtime.
-        precision: What was asked for; None is every precision.
+        runtime: What was asked for; empty is every runtime.
+        precision: What was asked for; empty is every precision.
         format: Layout of the directory.
         signed_by: Who was proven to have signed it when it was locked.
         files: Every file of the directory that holds, or was made from, the release.
@@ -47,8 +59,8 @@ class LockedModel(Frozen):
     name: ModelName
     version: VersionText
     release_sha256: Sha256
-    runtime: str | None
-    precision: str | None
+    runtime: _Asked
+    precision: _Asked
     format: str
     signed_by: str | None
     files: tuple[FileEntry, ...]

@@ -101,7 +101,7 @@ def pull_locked(source: Source, locked: LockedModel, request: PullRequest, watch
             f"{locked.release_sha256[:12]}…)"
         )
     wanted = replace(
-        request, runtime=locked.runtime, precision=locked.precision, format=locked.format
+        request, runtimes=locked.runtime, precisions=locked.precision, format=locked.format
     )
     return _deliver(source, wanted, opened, watch, expected=locked.files)
 
@@ -132,18 +132,25 @@ def _deliver(
 
 
 def _select(opened: OpenedRelease, request: PullRequest) -> tuple[ArtifactEntry, ...]:
-    """The artifacts of a runtime, of a precision, of both, or all."""
+    """The artifacts of the wanted runtimes and precisions.
+
+    Raises:
+        UsageError: The release has nothing of one of them.
+    """
     chosen = tuple(
         artifact
         for artifact in opened.manifest.artifacts
-        if request.runtime in (None, artifact.metadata.runtime)
-        and request.precision in (None, artifact.metadata.precision)
+        if artifact.metadata.runtime in (request.runtimes or (artifact.metadata.runtime,))
+        and artifact.metadata.precision in (request.precisions or (artifact.metadata.precision,))
     )
-    if not chosen:
+    found = {a.metadata.runtime for a in chosen} | {a.metadata.precision for a in chosen}
+    unmet = [name for name in (*request.runtimes, *request.precisions) if name not in found]
+    if unmet:
         release = opened.release
         there = ", ".join(dict.fromkeys(f"{a.runtime} {a.precision}" for a in release.artifacts))
-        asked = " ".join(filter(None, (request.runtime, request.precision)))
-        raise UsageError(f"{release.name} {release.version} has no {asked}: it has {there}")
+        raise UsageError(
+            f"{release.name} {release.version} has no {' '.join(unmet)}: it has {there}"
+        )
     return chosen
 
 

@@ -60,8 +60,10 @@ class PullRequest:
     Attributes:
         reference: Model, and version or tag. A bare name means its tag latest.
         output: Directory to create or to replace. Without it, a directory with the model's name.
-        runtime: Pull only the artifacts of a runtime, such as executorch, coreml or onnx.
-        precision: Pull only the artifacts of a precision: int8, fp16, fp32 or int8-weights.
+        runtimes: Pull only the artifacts of a runtime, such as executorch, coreml or onnx. May be
+            given several times.
+        precisions: Pull only the artifacts of a precision: int8, fp16, fp32 or int8-weights. May
+            be given several times.
         format: Layout of the directory: plain, zip, swift-package, android-assets,
             android-module or web.
         verify_key: Public key (PEM) that must have signed the release.
@@ -74,8 +76,8 @@ class PullRequest:
     reference: Annotated[str | None, Parameter(metavar="NAME[@VERSION|@TAG]")] = None
     _: KW_ONLY
     output: Annotated[Path | None, Parameter(alias="-o", metavar="DIR")] = None
-    runtime: _Name = None
-    precision: _Name = None
+    runtimes: Annotated[tuple[str, ...], Parameter(name="--runtime", metavar="NAME")] = ()
+    precisions: Annotated[tuple[str, ...], Parameter(name="--precision", metavar="NAME")] = ()
     format: Annotated[str, Parameter(metavar="NAME")] = "plain"
     verify_key: _File = None
     identity: str | None = None

@@ -329,21 +329,22 @@ def test_pull(start: Callable[..., Called]) -> None:
     (source, request, *_), _ = start("pull", "release.pull.pull", "mine")
     assert source.store.url.endswith("/store")
     assert (request.reference, request.directory) == ("mine", Path("mine"))
-    assert (request.runtime, request.precision, request.format) == (None, None, "plain")
+    assert (request.runtimes, request.precisions, request.format) == ((), (), "plain")
     assert (request.verify_key, request.identity) == (None, None)
     assert (request.allow_older, request.overwrite) == (False, False)
 
 
 def test_pull_with_every_option(start: Callable[..., Called]) -> None:
     words = ("mine@1.0.0", "--store", "elsewhere", "--runtime", "onnx", "--precision", "int8")
-    words += ("--format", "swift-package", "--output", "out", "--lock", "l.lock", "--offline")
+    words += ("--runtime", "coreml", "--lock", "l.lock", "--offline")
+    words += ("--format", "swift-package", "--output", "out")
     words += ("--identity", "me@example.org", "--identity-issuer", "https://example.org")
     words += ("--allow-older", "--overwrite")
     (source, request, *_), _ = start("pull", "release.pull.pull", *words)
     assert source.store.url.endswith("elsewhere")
     assert type(source.store).__name__ == "OfflineStore"
     assert request.reference == "mine@1.0.0"
-    assert (request.runtime, request.precision) == ("onnx", "int8")
+    assert (request.runtimes, request.precisions) == (("onnx", "coreml"), ("int8",))
     assert (request.format, request.directory) == ("swift-package", Path("out"))
     assert (request.allow_older, request.overwrite) == (True, True)
     assert fields(request, "identity", "identity_issuer") == {

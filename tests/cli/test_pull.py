@@ -63,6 +63,20 @@ def test_lock_file_pins_and_locked_reproduces(pull: Command, tmp_path: Path) -> 
     assert json.loads((tmp_path / "sqsam.lock").read_bytes()) == lock
 
 
+def test_two_runtimes_are_pulled_and_pinned_together(pull: Command, tmp_path: Path) -> None:
+    both = ("--runtime", "executorch", "--runtime", "onnx", "--precision", "int8", "-o", "both")
+    assert pull("squeezesam-nano", *both).code == 0
+    manifest = json.loads((tmp_path / "both" / "manifest.json").read_bytes())
+    found = {(e["metadata"]["runtime"], e["metadata"]["precision"]) for e in manifest["artifacts"]}
+    assert found == {("executorch", "int8"), ("onnx", "int8")}
+    (pinned,) = json.loads((tmp_path / "sqsam.lock").read_bytes())["models"]
+    assert (pinned["runtime"], pinned["precision"]) == (["executorch", "onnx"], "int8")
+    before = digest_of(tmp_path / "both")
+    shutil.rmtree(tmp_path / "both")
+    assert pull("--locked").code == 0
+    assert digest_of(tmp_path / "both") == before
+
+
 def test_pulling_again_replaces_the_entry_of_that_directory(pull: Command, tmp_path: Path) -> None:
     pull("squeezesam-nano@1.0.0", "-o", "a")
     pull("squeezesam-nano@1.1.0", "-o", "a")
@@ -105,6 +119,7 @@ def test_diff_shows_what_changed(pull: Command) -> None:
         ([], 2, "say what to pull"),
         (["squeezesam-nano", "--format", "rar"], 2, "choose plain, zip, swift-package"),
         (["squeezesam-nano", "--runtime", "tflite"], 2, "has no tflite: it has executorch int8"),
+        (["squeezesam-nano", "--runtime", "onnx", "--runtime", "tflite"], 2, "has no tflite: it"),
         (["squeezesam-nano", "--verify-key", "none.pem"], 2, "none.pem is no file"),
         (["squeezesam-nano", "--verify-key", "x", "--identity", "y"], 2, "exclude each other"),
         (["squeezesam-nano", "--identity-issuer", "y"], 2, "--identity, which is missing"),

@@ -38,7 +38,7 @@ def bring(export: Path, tmp_path: Path, format: str, **selected: str) -> Path:
 
 
 def test_zip_holds_the_package_as_other_tools_unpack_it(export: Path, tmp_path: Path) -> None:
-    out = bring(export, tmp_path, "zip", precision="int8")
+    out = bring(export, tmp_path, "zip", precisions=("int8",))
     with zipfile.ZipFile(out / "nano-int8.mlpackage.zip") as archive:
         archive.extractall(tmp_path / "unpacked")
     verify_files(
@@ -51,7 +51,7 @@ def test_zip_holds_the_package_as_other_tools_unpack_it(export: Path, tmp_path: 
 
 
 def test_swift_package_holds_models_and_manifest_as_resources(export: Path, tmp_path: Path) -> None:
-    out = bring(export, tmp_path, "swift-package", precision="int8")
+    out = bring(export, tmp_path, "swift-package", precisions=("int8",))
     resources = out / "Sources" / "SqueezesamNanoModels" / "Models"
     manifest = read_manifest(resources)
     verify_files(resources, manifest)
@@ -60,7 +60,7 @@ def test_swift_package_holds_models_and_manifest_as_resources(export: Path, tmp_
 
 
 def test_swift_package_of_another_runtime_is_asked_for(export: Path, tmp_path: Path) -> None:
-    out = bring(export, tmp_path, "swift-package", runtime="executorch")
+    out = bring(export, tmp_path, "swift-package", runtimes=("executorch",))
     manifest = read_manifest(out / "Sources" / "SqueezesamNanoModels" / "Models")
     assert {artifact.metadata.runtime for artifact in manifest.artifacts} == {"executorch"}
 
@@ -74,13 +74,13 @@ def test_swift_package_needs_what_its_models_need(export: Path, tmp_path: Path) 
         for artifact in manifest.artifacts
     )
     write_manifest(export, manifest.model_copy(update={"artifacts": changed}))
-    out = bring(export, tmp_path, "swift-package", runtime="coreml")
+    out = bring(export, tmp_path, "swift-package", runtimes=("coreml",))
     assert '[.iOS("16.0"), .macOS("13.0")]' in (out / "Package.swift").read_text()
 
 
 def test_nothing_for_a_swift_package_is_said(export: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="coreml"):
-        bring(export, tmp_path, "swift-package", runtime="onnx")
+        bring(export, tmp_path, "swift-package", runtimes=("onnx",))
 
 
 def test_swift_source_has_balanced_brackets_and_no_template_left(
@@ -112,7 +112,7 @@ def test_swift_strings_cannot_leave_their_quotes() -> None:
 
 
 def test_android_assets_hold_what_android_runs(export: Path, tmp_path: Path) -> None:
-    out = bring(export, tmp_path, "android-assets", precision="int8")
+    out = bring(export, tmp_path, "android-assets", precisions=("int8",))
     folder = out / "sqsam" / "squeezesam-nano"
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md",
@@ -130,14 +130,14 @@ def test_android_assets_hold_what_android_runs(export: Path, tmp_path: Path) -> 
 
 def test_nothing_for_android_is_said(export: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="none of the selected artifacts runs on Android"):
-        bring(export, tmp_path, "android-assets", runtime="coreml")
+        bring(export, tmp_path, "android-assets", runtimes=("coreml",))
     assert not (tmp_path / "out").exists()
 
 
 def test_android_module_holds_models_licenses_and_what_gradle_needs(
     export: Path, tmp_path: Path
 ) -> None:
-    out = bring(export, tmp_path, "android-module", runtime="onnx")
+    out = bring(export, tmp_path, "android-module", runtimes=("onnx",))
     assets = out / "src" / "main" / "assets" / "sqsam" / "squeezesam-nano"
     assert sorted(path.name for path in assets.iterdir()) == [
         *("LICENSE.md", "README.md", "manifest.json", "nano-int8.onnx", "release.json")
@@ -157,7 +157,7 @@ def test_android_module_holds_models_licenses_and_what_gradle_needs(
 
 def test_android_module_is_of_one_runtime(export: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--runtime executorch or onnx"):
-        bring(export, tmp_path, "android-module", precision="int8")
+        bring(export, tmp_path, "android-module", precisions=("int8",))
 
 
 def test_android_module_agrees_with_the_library() -> None:
@@ -215,7 +215,7 @@ def test_what_npm_brings_is_compared_with_the_pinned_hash(
 
 def test_nothing_for_a_browser_is_said(export: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--runtime onnx"):
-        bring(export, tmp_path, "web", runtime="coreml")
+        bring(export, tmp_path, "web", runtimes=("coreml",))
 
 
 def test_unknown_format_names_the_known_ones() -> None:

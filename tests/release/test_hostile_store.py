@@ -67,7 +67,7 @@ def bring(
     request = PullRequest(
         reference,
         output=folder / "out",
-        runtime="onnx",
+        runtimes=("onnx",),
         **options,  # type: ignore[arg-type]
     )
     source = Source(store, Cache(folder / "cache"), (notes if notes is not None else []).append)

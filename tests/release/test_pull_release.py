@@ -127,7 +127,7 @@ def test_tags_name_versions(
 def test_only_what_was_selected_is_fetched(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    pulled = bring(store, cache, tmp_path / "out", runtime="executorch", precision="int8")
+    pulled = bring(store, cache, tmp_path / "out", runtimes=("executorch",), precisions=("int8",))
     assert [artifact.path for artifact in pulled.artifacts] == ["nano-int8.pte"]
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert not names & {"nano-int8.onnx", "nano-fp32.pte", "nano-int8.mlpackage"}
@@ -139,7 +139,7 @@ def test_only_what_was_selected_is_fetched(
 def test_pulled_directory_is_one_that_the_other_commands_take(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    bring(store, cache, tmp_path / "out", runtime="coreml")
+    bring(store, cache, tmp_path / "out", runtimes=("coreml",))
     manifest = read_manifest(tmp_path / "out")
     assert [artifact.path for artifact in manifest.artifacts] == ["nano-int8.mlpackage"]
     verify_files(tmp_path / "out", manifest)
@@ -149,7 +149,7 @@ def test_selection_without_a_match_says_what_there_is(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="no coreml fp16: it has executorch int8, executorch fp32"):
-        bring(store, cache, tmp_path / "out", runtime="coreml", precision="fp16")
+        bring(store, cache, tmp_path / "out", runtimes=("coreml",), precisions=("fp16",))
 
 
 def test_progress_adds_up_to_what_was_announced(
@@ -352,7 +352,7 @@ def test_artifact_that_is_not_the_one_of_the_manifest_is_refused(
 def test_files_of_a_package_are_written_once(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    bring(store, cache, tmp_path / "out", runtime="coreml")
+    bring(store, cache, tmp_path / "out", runtimes=("coreml",))
     cached = {
         path.stat().st_ino: path.name
         for path in (cache.root / "blobs").rglob("*")
@@ -370,7 +370,7 @@ def test_archive_in_the_cache_of_an_earlier_version_is_used(
     old_store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
     """Earlier versions kept the zip, not the files in it."""
-    selected = {"runtime": "coreml"}
+    selected = {"runtimes": ("coreml",)}
     bring(old_store, cache, tmp_path / "out", **selected)
     for entry in next(iter(read_manifest(tmp_path / "out").artifacts)).files:
         (cache.root / store_paths.blob(entry.sha256)).unlink()
@@ -429,7 +429,7 @@ def test_second_pull_needs_no_store(store: FolderStore, cache: Cache, tmp_path: 
 def test_offline_pull_of_what_is_not_in_the_cache_is_refused(
     store: FolderStore, cache: Cache, tmp_path: Path
 ) -> None:
-    selected = {"runtime": "onnx"}
+    selected = {"runtimes": ("onnx",)}
     bring(store, cache, tmp_path / "out", **selected)
     with pytest.raises(StoreError, match="is not in the cache"):
         bring(OfflineStore(store.url), cache, tmp_path / "all")
@@ -452,7 +452,7 @@ def test_cut_off_download_goes_on_where_it_stopped(
     store: FolderStore, cache: Cache, http_server: RangeServer, tmp_path: Path
 ) -> None:
     remote = open_store(f"{http_server.url}/store")
-    selection = {"runtime": "executorch", "precision": "int8"}
+    selection = {"runtimes": ("executorch",), "precisions": ("int8",)}
     source = Source(remote, cache, lambda message: None)
     source.open(NAME, Version(1, 0, 0))  # documents first, so that the model is what is cut off
     http_server.cut_after = 2500
@@ -506,8 +506,8 @@ def test_pulling_from_s3_is_the_same(
 
 def test_earlier_pull_is_replaced_whole(store: FolderStore, cache: Cache, tmp_path: Path) -> None:
     bring(store, cache, tmp_path / "out", f"{NAME}@1.0.0")
-    bring(store, cache, tmp_path / "out", f"{NAME}@1.1.0", runtime="onnx")
-    bring(store, cache, tmp_path / "fresh", f"{NAME}@1.1.0", runtime="onnx")
+    bring(store, cache, tmp_path / "out", f"{NAME}@1.1.0", runtimes=("onnx",))
+    bring(store, cache, tmp_path / "fresh", f"{NAME}@1.1.0", runtimes=("onnx",))
     assert files_of(tmp_path / "out") == files_of(tmp_path / "fresh")
     assert not list(tmp_path.glob(".*"))
 
