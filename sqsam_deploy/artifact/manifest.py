@@ -13,6 +13,7 @@ from sqsam_deploy.artifact.files import file_entries as file_entries
 from sqsam_deploy.artifact.files import files_in, sums_text, verify_file
 from sqsam_deploy.artifact.metadata import ArtifactMetadata, InputLayout
 from sqsam_deploy.artifact.paths import RelativePath, find_clash
+from sqsam_deploy.artifact.requirements import Requirements
 from sqsam_deploy.errors import ArtifactError
 
 MANIFEST_NAME = "manifest.json"
@@ -67,6 +68,8 @@ class ArtifactEntry(Frozen):
     Attributes:
         path: File (`nano-int8.pte`) or directory (`nano-int8.mlpackage`) beside the manifest.
         minimum_runtime: Lowest version of the runtime, or of iOS, that reads it.
+        requirements: What an app links, and the lowest systems; None in manifests written before
+            they were stated.
         build: How it was asked for; None for a saliency network, whose artifacts follow from the
             others, and in manifests written before there were recipes.
     """
@@ -76,6 +79,7 @@ class ArtifactEntry(Frozen):
     metadata: ArtifactMetadata
     agreement: Agreement
     minimum_runtime: str
+    requirements: Requirements | None = None
     build: BuildEntry | None = None
 
     @property

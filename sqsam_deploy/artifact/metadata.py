@@ -76,7 +76,8 @@ class ArtifactMetadata(_Frozen):
 
     A saliency network (`task`) takes the image alone, has no `prompts`, and returns one map of
     `mask_size` pixels: `saliency_logits`, whose sigmoid is the saliency. `deployment_target` is
-    None where no Core ML model is inside.
+    None where no Core ML model is inside. `options` are the choices of the runtime that it was
+    built with (`runtimes.base.Runtime.options`).
     """
 
     format_version: Literal[1] = 1
@@ -87,6 +88,7 @@ class ArtifactMetadata(_Frozen):
     precision: PrecisionName
     weights_sha256: str
     deployment_target: DeploymentTarget | None = None
+    options: dict[str, str] = Field(default_factory=dict)
     image_size: int
     mask_size: int
     color_order: Literal["RGB"] = "RGB"

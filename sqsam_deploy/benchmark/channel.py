@@ -27,7 +27,7 @@ class Worker:
         self.job = job
         self._noise = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `close`
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sqsam_deploy.benchmark.worker"],
+            _command(job),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._noise,
@@ -95,3 +95,9 @@ class Worker:
         self._noise.seek(0)
         last = [line for line in self._noise.read().splitlines() if line.strip()][-1:]
         return f"the process ended with status {code}" + (f": {last[0].strip()}" if last else "")
+
+
+def _command(job: Job) -> list[str]:
+    if job.program:
+        return [word.replace("{threads}", str(job.threads)) for word in job.program]
+    return [sys.executable, "-m", "sqsam_deploy.benchmark.worker"]

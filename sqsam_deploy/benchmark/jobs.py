@@ -21,6 +21,7 @@ class Job(Frozen):
         metadata: Of an "artifact", from its manifest: reading it from the file would leave traces
             in the memory that is measured.
         peer: All files of a "peer", of which `target` is one.
+        program: The worker and its arguments, where it is not Python's.
         threads: CPU threads.
         photos: Photos of the bundled sample that inputs are made from.
     """
@@ -29,6 +30,7 @@ class Job(Frozen):
     target: str
     metadata: ArtifactMetadata | None = None
     peer: tuple[str, ...] = ()
+    program: tuple[str, ...] = ()
     threads: int
     photos: int = 8
 

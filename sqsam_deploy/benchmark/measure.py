@@ -174,6 +174,7 @@ class _Run:
             target=item.target.target,
             metadata=item.target.metadata,
             peer=item.target.peer,
+            program=item.target.program,
             threads=item.threads,
             photos=self._plan.photos,
         )
@@ -201,14 +202,14 @@ class _Run:
         """At the last number of threads, when no more samples are wanted."""
         job, plan = item.process.job, self._plan
         wanted = plan.profiled and item.threads == plan.threads[-1]
-        if wanted and item.target.subject.role != "peak" and can_profile(job):
+        if wanted and item.target.subject.role != "peak" and not job.program and can_profile(job):
             self._steps.begin(f"profiling {item.target.subject.name}")
             item.profile = item.process.profile(plan.profiled)
 
     def _drop(self, item: _Subject, running: list[_Subject], error: ArtifactError) -> None:
         item.close()
         running.remove(item)
-        setup = setup_text(Setup(threads=item.threads))
+        setup = setup_text(Setup(threads=item.threads, variant=item.target.variant))
         # Result files are published: they name files, not folders of this machine.
         target = item.target
         reason = str(error).replace(target.target, target.subject.name)
@@ -265,7 +266,7 @@ def _finished(item: _Subject) -> Measurement:
     processes = tuple(item.processes)
     return Measurement(
         subject=item.target.subject,
-        setup=Setup(threads=item.threads),
+        setup=Setup(threads=item.threads, variant=item.target.variant),
         # Drawing random weights is not loading.
         load=() if network else tuple(start.load_ms for start in item.starts),
         first=tuple(start.first_ms for start in item.starts),

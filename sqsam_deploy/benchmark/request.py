@@ -23,6 +23,8 @@ class BenchRequest:
             the intervals better than more turns do.
         torch: Also measure torch on the CPU, with random weights.
         peak: Also measure the peak rate of this processor.
+        cpp: Also run every ExecuTorch artifact in a C++ program, built here, for the memory, load
+            time and first inference of a process without Python.
         profile: Also profile each artifact by operator.
         peers: Directory of other networks, written by benchmarks/peers/build.py.
         peer: Another network, as its exporter wrote it: NAME=ENCODER.onnx+DECODER.onnx, or
@@ -36,6 +38,7 @@ class BenchRequest:
     processes: Annotated[int, POSITIVE] = 4
     torch: Annotated[bool, Parameter(negative="--no-torch")] = True
     peak: Annotated[bool, Parameter(negative="--no-peak")] = True
+    cpp: bool = False
     profile: Annotated[bool, Parameter(negative="--no-profile")] = True
     peers: Annotated[Path | None, Parameter(metavar="DIR")] = None
     peer: Annotated[tuple[str, ...], Parameter(metavar="NAME=FILE+FILE")] = ()

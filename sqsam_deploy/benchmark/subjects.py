@@ -23,13 +23,25 @@ PEERS_NAME = "peers.json"
 
 @dataclass(frozen=True)
 class RunnableSubject:
-    """A subject and how a worker opens it."""
+    """A subject and how a worker opens it.
+
+    Attributes:
+        kind: What the worker does with the target.
+        target: Path of a file, or name of a preset.
+        metadata: Of an artifact.
+        peer: All files of a peer.
+        program: The worker, with its arguments, where it is not Python's; "{threads}" stands for
+            their number.
+        variant: Of the setup; empty where there is only one way.
+    """
 
     subject: Subject
     kind: JobKind
     target: str
     metadata: ArtifactMetadata | None = None
     peer: tuple[str, ...] = ()
+    program: tuple[str, ...] = ()
+    variant: str = ""
 
 
 class PeerEntry(Frozen):

@@ -10,6 +10,7 @@ from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy._internal.workers import usable_cores
 from sqsam_deploy.benchmark.compare import FIRST, SECOND
+from sqsam_deploy.benchmark.cpp import cpp_targets
 from sqsam_deploy.benchmark.measure import MeasurementPlan, measure, step_count
 from sqsam_deploy.benchmark.request import BenchRequest
 from sqsam_deploy.benchmark.result import BenchmarkResult, NotMeasured
@@ -35,6 +36,8 @@ def run_suite(request: BenchRequest) -> BenchmarkResult:
     plan = measurement_plan(request)
     targets, left_out = _targets(request)
     with scratch_directory("bench") as folder:
+        if request.cpp:
+            targets += cpp_targets(targets, folder)
         if request.peak:
             targets += _peaks(folder)
         with shown_steps(step_count(targets, plan)) as steps:

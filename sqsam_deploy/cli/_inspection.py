@@ -9,12 +9,19 @@ from pydantic import BaseModel, ConfigDict
 from sqsam_deploy.artifact.files import files_in
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, Agreement, Manifest, read_manifest
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
+from sqsam_deploy.artifact.requirements import Requirements
 from sqsam_deploy.checkpoint.bundled import weights_file
 from sqsam_deploy.checkpoint.loading import build_checkpoint
 from sqsam_deploy.checkpoint.reading import read_state_file
-from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.folding import FoldStep, fold
-from sqsam_deploy.runtimes.registry import artifact_suffixes, read_metadata
+from sqsam_deploy.runtimes.device import DeviceCheck
+from sqsam_deploy.runtimes.registry import (
+    artifact_suffixes,
+    dependencies_of,
+    read_metadata,
+    runtime_of_metadata,
+)
 
 
 class _Facts(BaseModel):
@@ -62,6 +69,32 @@ class ExportFacts(_Facts):
     manifest: Manifest
 
 
+class OnDeviceFacts(_Facts):
+    """One artifact on phones.
+
+    Attributes:
+        requirements: What an app links, and the lowest systems.
+        checks: Every rule that can be checked on the file, with its outcome.
+    """
+
+    path: str
+    requirements: Requirements
+    checks: tuple[DeviceCheck, ...]
+
+
+class DeviceFacts(_Facts):
+    """Artifacts on phones."""
+
+    kind: Literal["device"] = "device"
+    path: str
+    artifacts: tuple[OnDeviceFacts, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether one of them is known not to work."""
+        return any(check.outcome == "broken" for each in self.artifacts for check in each.checks)
+
+
 Facts = CheckpointFacts | ArtifactFacts | ExportFacts
 
 
@@ -80,6 +113,36 @@ def examine(path: Path) -> Facts:
     if path.is_dir():
         return ExportFacts(path=str(path), manifest=read_manifest(path))
     return _examine_checkpoint(path)
+
+
+def examine_device(path: Path) -> DeviceFacts:
+    """What phones ask of an artifact, or of every artifact of an export directory.
+
+    Raises:
+        UsageError: It is neither.
+        ArtifactError: It cannot be read.
+    """
+    if path.suffix in artifact_suffixes():
+        paths = [path]
+    elif path.is_dir() or path.name == MANIFEST_NAME:
+        folder = path if path.is_dir() else path.parent
+        paths = [folder / entry.path for entry in read_manifest(folder).artifacts]
+    else:
+        raise UsageError(
+            f"--device asks what phones need for an artifact or an export directory, not for {path}"
+        )
+    return DeviceFacts(path=str(path), artifacts=tuple(map(_on_device, paths)))
+
+
+def _on_device(path: Path) -> OnDeviceFacts:
+    metadata = read_metadata(path)
+    runtime = runtime_of_metadata(metadata, path)
+    with dependencies_of(runtime):
+        return OnDeviceFacts(
+            path=str(path),
+            requirements=runtime.requirements(metadata, path),
+            checks=runtime.check_device(path),
+        )
 
 
 def _examine_checkpoint(path: Path) -> CheckpointFacts:

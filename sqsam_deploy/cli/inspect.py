@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from sqsam_deploy.artifact.manifest import Agreement
     from sqsam_deploy.artifact.metadata import ArtifactMetadata, PromptRules
-    from sqsam_deploy.cli._inspection import ArtifactFacts, CheckpointFacts, ExportFacts, Facts
+    from sqsam_deploy.artifact.requirements import Requirements
+    from sqsam_deploy.cli._inspection import (
+        ArtifactFacts,
+        CheckpointFacts,
+        DeviceFacts,
+        ExportFacts,
+        Facts,
+    )
+    from sqsam_deploy.runtimes.device import DeviceCheck
 
 app = make_app("sqsam-inspect", "[OPTIONS] FILE")
 
@@ -23,24 +31,35 @@ app = make_app("sqsam-inspect", "[OPTIONS] FILE")
 def inspect(
     file: Annotated[Path, Parameter(metavar="FILE")],
     /,
-) -> None:
-    """Show what a file holds.
+    *,
+    device: bool = False,
+) -> int | None:
+    """Show what a file holds, or what phones ask of it.
 
     Of a checkpoint: its network, tensors and metadata, and into what an export folds each norm.
     Of an artifact or an export directory: inputs, outputs, sizes, and how well it agrees with the
     float network.
 
-    Exit codes: 0 shown, 2 wrong usage, 3 the file cannot be read or used.
+    Exit codes: 0 shown, 1 with --device: it breaks a rule that no phone forgives, 2 wrong usage,
+    3 the file cannot be read or used.
 
     Args:
         file: Checkpoint, artifact (.pte, .onnx or .mlpackage), export directory or its
             manifest.json.
+        device: Show the libraries that an app links for an artifact, the lowest systems, and every
+            rule of phones that can be checked on it, with its source.
     """
-    from sqsam_deploy.cli._inspection import examine
+    from sqsam_deploy.cli._inspection import examine, examine_device
 
+    if device:
+        on_device = examine_device(file)
+        answer(on_device.model_dump(mode="json"))
+        _show_device(stdout(), on_device)
+        return int(on_device.broken)
     facts = examine(file)
     answer(facts.model_dump(mode="json"))
     _show(facts)
+    return None
 
 
 def _show(facts: "Facts") -> None:
@@ -107,6 +126,44 @@ def _show_export(console: PlainConsole, facts: "ExportFacts") -> None:
     console.print(table)
     if manifest.artifacts:
         _print_tensors(console, manifest.artifacts[0].metadata)
+
+
+def _show_device(console: PlainConsole, facts: "DeviceFacts") -> None:
+    for artifact in facts.artifacts:
+        _print_pairs(console, {"artifact": artifact.path, **_needed(artifact.requirements)})
+        table = _table(console, "rule", "outcome", "what it says", "source")
+        for check in artifact.checks:
+            table.add_row(check.rule.key, check.outcome, _sentence(check), check.rule.source)
+        console.print(table)
+
+
+def _needed(requirements: "Requirements") -> dict[str, str]:
+    """What is known of the requirements."""
+    outside = requirements.operators_outside
+    rows = {
+        "operators outside": None
+        if outside is None
+        else ", ".join(f"{count} {name}" for name, count in outside.items()) or "none",
+        "delegates": ", ".join(requirements.delegates),
+        "Swift": "; ".join(
+            f"{package.url} {package.branch or package.version}: {', '.join(package.products)}"
+            for package in requirements.swift
+        ),
+        "linker flags": " ".join(requirements.linker_flags),
+        "frameworks": ", ".join(requirements.frameworks),
+        "lowest iOS": requirements.ios,
+        "lowest macOS": requirements.macos,
+        "Gradle": ", ".join(requirements.maven),
+        "lowest Android API": requirements.android_api and str(requirements.android_api),
+        "Android ABIs": ", ".join(requirements.android_abis),
+    }
+    return {name: text for name, text in rows.items() if text}
+
+
+def _sentence(check: "DeviceCheck") -> str:
+    if not check.violations:
+        return check.rule.statement
+    return f"{check.rule.statement} Not so: {check.found}. {check.rule.otherwise}"
 
 
 def _described(metadata: "ArtifactMetadata") -> dict[str, str]:

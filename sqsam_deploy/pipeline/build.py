@@ -11,6 +11,7 @@ from sqsam_deploy.networks.base import Comparison, Logits, Measured, Network
 from sqsam_deploy.networks.precisions import PRECISIONS
 from sqsam_deploy.pipeline.programs import Programs
 from sqsam_deploy.pipeline.targets import Target
+from sqsam_deploy.runtimes.base import Runtime
 from sqsam_deploy.runtimes.registry import dependencies_of
 
 
@@ -60,10 +61,12 @@ class Builder:
             precision=target.precision,
             layout=target.layout,
             deployment_target=target.lowest_ios,
-        )
+        ).model_copy(update={"options": target.all_options})
         steps.begin(f"lowering {path.name}")
         with dependencies_of(runtime):
             runtime.lower(program, metadata, path)
+            _refuse_broken(runtime, path)
+            requirements = runtime.requirements(metadata, path)
         steps.begin(f"executing {path.name}")
         measured = self._measured(target, path)
         entry = ArtifactEntry(
@@ -72,6 +75,7 @@ class Builder:
             metadata=metadata,
             agreement=measured.agreement,
             minimum_runtime=runtime.minimum_runtime(metadata),
+            requirements=requirements,
             # Artifacts of a second network follow from those of the first.
             build=_entry(target) if metadata.task == "segmentation" else None,
         )
@@ -89,6 +93,15 @@ class Builder:
                 f"{self.comparison.measure_of}, under the limit of {limit}: nothing was written"
             )
         return measured
+
+
+def _refuse_broken(runtime: Runtime, path: Path) -> None:
+    for check in runtime.check_device(path):
+        if check.outcome == "broken":
+            raise GateError(
+                f"{path.name} would not work on a phone, by the rule '{check.rule.key}' "
+                f"({check.rule.source}): {check.found}; nothing was written"
+            )
 
 
 def _entry(target: Target) -> BuildEntry:

@@ -114,6 +114,7 @@ def _target(entry: ArtifactEntry) -> Target:
         about.deployment_target,
         build.keep_float,
         build.name,
+        tuple(sorted(about.options.items())),
     )
     problem = target.problem()
     if problem:

@@ -49,6 +49,7 @@ class Target:
             is `DEFAULT_DEPLOYMENT_TARGET`.
         keep_float: Patterns of module names (`mask_head.*`) that int8 leaves in float.
         name: Takes the precision's place in the file name.
+        options: Names and values of the runtime's own options; what is left out is its default.
     """
 
     runtime: RuntimeName
@@ -57,6 +58,7 @@ class Target:
     deployment_target: DeploymentTarget | None = None
     keep_float: tuple[str, ...] = ()
     name: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
 
     @property
     def deployed_on(self) -> Runtime:
@@ -86,6 +88,11 @@ class Target:
         """The program it is lowered from."""
         return ProgramKey(PRECISIONS[self.precision].program, tuple(sorted({*self.keep_float})))
 
+    @property
+    def all_options(self) -> dict[str, str]:
+        """A value for every option of its runtime and precision."""
+        return self.deployed_on.chosen_options(self.precision, dict(self.options))
+
     def problem(self) -> Problem | None:
         """The first reason why this cannot be built, or None."""
         checks = (
@@ -93,6 +100,7 @@ class Target:
             self._precision_problem,
             self._layout_problem,
             self._deployment_problem,
+            self._options_problem,
             self._float_problem,
             self._name_problem,
         )
@@ -133,6 +141,18 @@ class Target:
         what = f"{self.precision} of {self.runtime}"
         reason = f"{what} needs {lowest} or later, not {self.deployment_target}"
         return Problem("deployment_target", reason)
+
+    def _options_problem(self) -> Problem | None:
+        offered = self.deployed_on.options.get(self.precision, {})
+        what = f"{self.precision} of {self.runtime}"
+        for name, value in self.options:
+            if name not in offered:
+                known = f"choose from {', '.join(offered)}" if offered else "it has none"
+                return Problem("options", f"{what} has no option '{name}': {known}")
+            if value not in offered[name]:
+                values = ", ".join(offered[name])
+                return Problem("options", f"{name} cannot be '{value}': choose from {values}")
+        return None
 
     def _float_problem(self) -> Problem | None:
         if not self.keep_float or PRECISIONS[self.precision].is_quantized:

@@ -45,6 +45,7 @@ class ArtifactTable(_Strict):
         deployment_target: Lowest iOS that must load it (Core ML only).
         keep_float: Patterns of modules that int8 leaves in float.
         name: Takes the precision's place in the file name.
+        options: Of the runtime itself, by name.
     """
 
     runtime: str
@@ -54,6 +55,7 @@ class ArtifactTable(_Strict):
     # TOML arrays are lists, which a strict tuple would refuse.
     keep_float: Annotated[tuple[_Pattern, ...], Field(strict=False)] = ()
     name: str | None = None
+    options: dict[str, str] = Field(default_factory=dict)
 
     def target(self) -> Target:
         """The artifact to build."""
@@ -64,6 +66,7 @@ class ArtifactTable(_Strict):
             self.deployment_target,
             self.keep_float,
             self.name,
+            tuple(sorted(self.options.items())),
         )
 
 

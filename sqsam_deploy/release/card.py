@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqsam_deploy.artifact.manifest import Agreement, ArtifactEntry, Manifest
+from sqsam_deploy.artifact.requirements import Requirements
 from sqsam_deploy.release.document import (
     LICENSE_NAME,
     SBOM_NAME,
@@ -15,7 +16,7 @@ from sqsam_deploy.release.document import (
 )
 from sqsam_deploy.release.evidence import ParityResult
 from sqsam_deploy.runtimes.base import EVERYWHERE
-from sqsam_deploy.runtimes.registry import all_runtimes
+from sqsam_deploy.runtimes.registry import all_runtimes, requirements_of, runtime_names
 
 #: License identifiers of the Hub that model weights come under; it takes others as "other", with an
 #: identifier of one's own and the name of a file in the repository
@@ -114,6 +115,7 @@ def _variables(content: CardContent, manifest: Manifest) -> dict[str, object]:
         "accuracy": _accuracy(content.parity, manifest),
         "photos": content.parity.dataset if content.parity else None,
         "choices": choices,
+        "needed": _needed(manifest),
         "other_tasks": sorted({e.metadata.task for e in manifest.artifacts} - {"segmentation"}),
         "hub_license": _hub_license(manifest.weights.license),
         "license_name": _license_name(manifest),
@@ -145,6 +147,13 @@ def _main(manifest: Manifest) -> Sequence[ArtifactEntry]:
     """The artifacts that make masks; all, where none does."""
     found = [entry for entry in manifest.artifacts if entry.metadata.prompts is not None]
     return found or manifest.artifacts
+
+
+def _needed(manifest: Manifest) -> list[tuple[str, Requirements]]:
+    """Every artifact whose runtime is installed here, with what an app needs for it."""
+    known = [entry for entry in manifest.artifacts if entry.metadata.runtime in runtime_names()]
+    found = [(entry.path, requirements_of(entry)) for entry in known]
+    return [(path, needs) for path, needs in found if needs != Requirements()]
 
 
 def _kinds(parity: ParityResult | None) -> list[str]:

@@ -23,6 +23,7 @@ from sqsam_deploy.report.export_sections import (
     sized_artifacts,
 )
 from sqsam_deploy.report.page import render
+from sqsam_deploy.runtimes.device import DeviceCheck
 from sqsam_deploy.runtimes.inspection import KINDS, Inspection
 from sqsam_deploy.runtimes.profiling import ProfiledRun
 from sqsam_deploy.runtimes.registry import runtime_of_metadata
@@ -89,6 +90,7 @@ def export_page(directory: Path, manifest: Manifest, evidence: Evidence) -> str:
         operators=operators,
         rules=folded_rules(evidence.folding),
         times=divided_times(runs),
+        warnings=_device_warnings(directory, manifest),
     )
 
 
@@ -98,6 +100,17 @@ def _inspections(directory: Path, manifest: Manifest) -> dict[str, Inspection]:
         path = directory / entry.path
         found[entry.path] = runtime_of_metadata(entry.metadata, path).inspect(path)
     return found
+
+
+def _device_warnings(directory: Path, manifest: Manifest) -> list[tuple[DeviceCheck, list[str]]]:
+    """Rules of phones that are not kept, each with the artifacts that break it."""
+    found: dict[DeviceCheck, list[str]] = {}
+    for entry in manifest.artifacts:
+        path = directory / entry.path
+        for check in runtime_of_metadata(entry.metadata, path).check_device(path):
+            if check.violations:
+                found.setdefault(check, []).append(entry.path)
+    return sorted(found.items(), key=lambda item: item[0].rule.key)
 
 
 def _runs(directory: Path, manifest: Manifest) -> dict[str, ProfiledRun | None]:

@@ -2,8 +2,8 @@
 
 A runtime is a frozen value of a subclass of `Runtime`. Reading its fields imports no library; each
 method imports what it needs. `lower`, `open_session`, `read_metadata`, `minimum_runtime` and
-`runtime_version` have to be written; `inspect`, `raw_runner` and `profile` have plain answers that
-a runtime betters where its library can.
+`runtime_version` have to be written; the others have plain answers that a runtime betters where its
+library can.
 """
 
 import platform
@@ -22,6 +22,8 @@ from sqsam_deploy.artifact.metadata import (
     PrecisionName,
     RuntimeName,
 )
+from sqsam_deploy.artifact.requirements import Requirements
+from sqsam_deploy.runtimes.device import DeviceCheck
 from sqsam_deploy.runtimes.inspection import Inspection, Part
 
 if TYPE_CHECKING:
@@ -69,6 +71,8 @@ class Runtime(ABC):
         cost: What building an artifact takes, relative to other runtimes: the longest begins first.
         deployment_targets: The lowest iOS that can load each precision; empty where artifacts
             are not made for a version of iOS.
+        options: What else can be chosen for an artifact, by precision: the values of each option,
+            the default first.
         phone_compute: How the benchmark apps of `ios_harness/` and `android_harness/` can run an
             artifact, by system, each a row of its own; empty where they cannot.
         weight_bytes: What one weight costs in a file, for the precisions where it is not what the
@@ -86,6 +90,7 @@ class Runtime(ABC):
     is_default: bool = False
     cost: float = 1.0
     deployment_targets: Mapping[PrecisionName, DeploymentTarget] = field(default_factory=dict)
+    options: Mapping[PrecisionName, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     phone_compute: Mapping[System, tuple[str, ...]] = field(default_factory=dict)
     weight_bytes: Mapping[PrecisionName, float] = field(default_factory=dict)
     profiler: str | None = None
@@ -103,6 +108,13 @@ class Runtime(ABC):
     def deployment_target(self, chosen: DeploymentTarget | None) -> DeploymentTarget | None:
         """The lowest iOS an artifact is made for; None where that means nothing."""
         return (chosen or DEFAULT_DEPLOYMENT_TARGET) if self.deployment_targets else None
+
+    def chosen_options(
+        self, precision: PrecisionName, chosen: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """A value for every option of a precision: the chosen one, or the default."""
+        offered = self.options.get(precision, {})
+        return {name: values[0] for name, values in offered.items()} | dict(chosen or {})
 
     def runs_here(self) -> str | None:
         """None where this machine can run artifacts itself; otherwise a sentence why not.
@@ -151,6 +163,27 @@ class Runtime(ABC):
     @abstractmethod
     def runtime_version(self) -> str:
         """The software that runs artifacts on this machine, with its version."""
+
+    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
+        """Libraries that an app links to run an artifact, and the lowest systems.
+
+        Args:
+            metadata: Of the artifact.
+            path: The artifact, to see what this one needs; without it, what any of the runtime's
+                artifacts may need.
+
+        Raises:
+            ArtifactError: It is damaged.
+        """
+        return Requirements()
+
+    def check_device(self, path: Path) -> tuple[DeviceCheck, ...]:
+        """Every rule of phones that can be checked on an artifact, with its outcome.
+
+        Raises:
+            ArtifactError: It is damaged.
+        """
+        return ()
 
     def inspect(self, path: Path) -> Inspection:
         """The parts and operators of an artifact; one part where nothing more is known.

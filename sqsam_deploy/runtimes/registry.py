@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqsam_deploy._internal.packages import missing_package
+from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.artifact.provenance import installed_versions
+from sqsam_deploy.artifact.requirements import Requirements
 from sqsam_deploy.errors import ArtifactError, MissingDependencyError, SqsamError, UsageError
 from sqsam_deploy.runtimes.base import Runtime
 
@@ -124,6 +126,20 @@ def runtime_of_metadata(metadata: ArtifactMetadata, path: Path) -> Runtime:
             f"{path} is for the runtime '{metadata.runtime}', which is not installed: install the "
             f"package that brings it; there are {', '.join(runtime_names())}"
         ) from None
+
+
+def requirements_of(entry: ArtifactEntry) -> Requirements:
+    """What an app links to run an artifact, and the lowest systems.
+
+    Of an artifact whose manifest does not say it, what any of the runtime's artifacts may need.
+
+    Raises:
+        ArtifactError: The runtime is not installed.
+    """
+    if entry.requirements is not None:
+        return entry.requirements
+    runtime = runtime_of_metadata(entry.metadata, Path(entry.path))
+    return runtime.requirements(entry.metadata)
 
 
 def open_session(path: str | PathLike[str], threads: int | None = None) -> "Session":

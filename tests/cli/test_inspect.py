@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
 
@@ -108,3 +109,40 @@ def test_command_line_exits_3_with_one_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 3
     assert done.stderr.strip() == f"error: {path} is empty (0 bytes): copy or download it again"
+
+
+def test_device_lists_libraries_and_rules_of_one_artifact(
+    tiny_artifact: Callable[[str], Path],
+) -> None:
+    path = tiny_artifact("tiny-fp16.pte")
+    done = run_command("inspect", "--device", path, "--json")
+    assert done.code == 0
+    facts = json.loads(done.stdout)["result"]
+    assert facts["kind"] == "device"
+    (artifact,) = facts["artifacts"]
+    assert "kernels_optimized" in artifact["requirements"]["swift"][0]["products"]
+    assert {check["rule"]["key"] for check in artifact["checks"]} == {"kernels", "backends"}
+    text = run_command("inspect", "--device", path).stdout
+    for fact in ("backend_xnnpack", "org.pytorch:executorch-android", "kernels", "warning"):
+        assert fact in text
+
+
+def test_device_takes_an_export_and_nothing_else(
+    tiny_artifact: Callable[[str], Path], tmp_path: Path, weights: Path
+) -> None:
+    for name in ("tiny-int8.pte", "tiny-fp32.onnx"):
+        shutil.copy(tiny_artifact(name), tmp_path / name)
+    runtimes = {"tiny-int8.pte": "executorch", "tiny-fp32.onnx": "onnx"}
+    write_export(tmp_path, *(entry(tmp_path, name, runtime) for name, runtime in runtimes.items()))
+    facts = json.loads(run_command("inspect", "--device", tmp_path, "--json").stdout)["result"]
+    assert [Path(each["path"]).name for each in facts["artifacts"]] == list(runtimes)
+    assert run_command("inspect", "--device", weights).code == 2
+
+
+def test_device_ends_with_1_for_an_artifact_that_cannot_work(
+    tiny_artifact: Callable[[str], Path], tmp_path: Path
+) -> None:
+    model = onnx.load(tiny_artifact("tiny-fp32.onnx"))
+    model.opset_import[0].version = 23
+    onnx.save(model, tmp_path / "newer.onnx")
+    assert run_command("inspect", "--device", tmp_path / "newer.onnx").code == 1

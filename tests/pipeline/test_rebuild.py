@@ -56,6 +56,14 @@ def test_the_deployment_target_is_the_artifacts_own(manifest: Manifest) -> None:
     assert request_of(changed, RebuildSource(), OUT).targets[3].lowest_ios == "iOS18"
 
 
+def test_the_options_are_the_artifacts_own(manifest: Manifest) -> None:
+    (entry,) = (e for e in manifest.artifacts if e.metadata.runtime == "coreml")
+    chosen = {"weight_encoding": "unsigned"}
+    metadata = entry.metadata.model_copy(update={"options": chosen})
+    changed = _changed(manifest, entry.path, metadata=metadata)
+    assert request_of(changed, RebuildSource(), OUT).targets[3].all_options == chosen
+
+
 def test_calibration_recipe_and_saliency_are_the_manifests(manifest: Manifest) -> None:
     drawn = CalibrationEntry(source="x", images=7, samples=14, seed=3, images_sha256="0")
     metadata = manifest.artifacts[0].metadata.model_copy(update={"task": "saliency"})

@@ -55,7 +55,10 @@ def test_everything_the_command_line_asks_for_can_be_built() -> None:
         (Target("executorch", "int8", deployment_target="iOS17"), "deployment_target"),
         (Target("coreml", "int8-weights", deployment_target="iOS16"), "deployment_target"),
         # ExecuTorch's Core ML backend begins with iOS 16, Core ML's ML Programs with 15.
-        (Target("executorch-coreml", "fp16", deployment_target="iOS15"), "deployment_target"),
+        (Target("executorch-coreml", "fp16", deployment_target="iOS16"), "deployment_target"),
+        (Target("coreml", "int8", options=(("weight_encoding", "packed"),)), "options"),
+        (Target("coreml", "fp16", options=(("weight_encoding", "signed"),)), "options"),
+        (Target("onnx", "int8", options=(("compute_units", "all"),)), "options"),
         (Target("onnx", "fp32", keep_float=("decoder.*",)), "keep_float"),
         (Target("onnx", "fp32", name="x" * 41), "name"),
         (Target("onnx", "fp32", name="a--b"), "name"),
@@ -97,3 +100,11 @@ def test_saliency_is_built_once_for_targets_that_differ_in_the_other_network_onl
         "saliency-older.mlpackage",
     ]
     assert all(target.keep_float == () for target in found)
+
+
+def test_options_that_are_left_out_have_their_defaults() -> None:
+    unsigned = Target("coreml", "int8", options=(("weight_encoding", "unsigned"),))
+    assert unsigned.problem() is None
+    assert unsigned.all_options == {"weight_encoding": "unsigned"}
+    assert Target("executorch-coreml", "fp16").all_options == {"compute_units": "cpu_and_ne"}
+    assert Target("onnx", "fp32").all_options == {}

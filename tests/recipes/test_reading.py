@@ -27,6 +27,7 @@ def test_every_key_arrives(tmp_path: Path) -> None:
         deployment_target = "iOS18"
         keep_float = ["decoder.levels.6*", "mask_head.*"]
         name = "float-end"
+        options = { weight_encoding = "unsigned" }
         [[artifact]]
         runtime = "executorch"
         precision = "fp32"
@@ -34,8 +35,9 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     recipe = read_recipe(_written(tmp_path, source))
     assert (recipe.name, recipe.summary, recipe.with_saliency) == ("mine", "Both", False)
     patterns = ("decoder.levels.6*", "mask_head.*")
+    options = (("weight_encoding", "unsigned"),)
     assert recipe.targets == (
-        Target("coreml", "int8", "image", "iOS18", patterns, "float-end"),
+        Target("coreml", "int8", "image", "iOS18", patterns, "float-end", options),
         Target("executorch", "fp32"),
     )
 
@@ -68,6 +70,7 @@ def test_windows_line_ends_and_a_byte_order_mark_are_read(tmp_path: Path) -> Non
         ('summary = "a\\nb"\n' + HEAD[14:], "summary"),
         ("seed = 1\n" + HEAD, "seed"),
         ('saliency = "yes"\n' + HEAD, "saliency"),
+        (HEAD + 'options = { weight_encoding = "signed" }\n', "artifact.0.options"),
         # Not an artifact.
         (HEAD[:-19], "artifact.0.precision"),
         (HEAD.replace("onnx", "tflite"), "artifact.0.runtime.*executorch-coreml"),

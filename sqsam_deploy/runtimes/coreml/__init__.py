@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import DEFAULT_DEPLOYMENT_TARGET, ArtifactMetadata
+from sqsam_deploy.artifact.requirements import MACOS_OF, Requirements
 from sqsam_deploy.runtimes.base import APPLE, Runtime
+from sqsam_deploy.runtimes.device import DeviceCheck
 from sqsam_deploy.runtimes.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -57,6 +59,22 @@ class CoreML(Runtime):
         return runtime_version()
 
     @override
+    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
+        target = metadata.deployment_target or DEFAULT_DEPLOYMENT_TARGET
+        return Requirements(
+            frameworks=("CoreML",),
+            ios=f"{target.removeprefix('iOS')}.0",
+            macos=MACOS_OF[target],
+        )
+
+    @override
+    def check_device(self, path: Path) -> tuple[DeviceCheck, ...]:
+        from sqsam_deploy.runtimes.coreml.device import package_checks
+        from sqsam_deploy.runtimes.coreml.package import read_package
+
+        return package_checks(read_package(path))
+
+    @override
     def inspect(self, path: Path) -> Inspection:
         from sqsam_deploy.runtimes.coreml.inspection import inspect_package
 
@@ -85,6 +103,11 @@ RUNTIME = CoreML(
         "fp16": "iOS15",
         "int8": "iOS17",
         "int8-weights": "iOS17",
+    },
+    # How weights are stored: see docs/coreml.md, "Signed or unsigned weights".
+    options={
+        "int8": {"weight_encoding": ("signed", "unsigned")},
+        "int8-weights": {"weight_encoding": ("unsigned", "signed")},
     },
     # Core ML's own names (`MLComputeUnits`).
     phone_compute={"iOS": ("all", "cpuAndNeuralEngine", "cpuOnly")},

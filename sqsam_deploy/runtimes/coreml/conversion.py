@@ -17,6 +17,7 @@ from sqsam_deploy.artifact.metadata import (
     PrecisionName,
     TensorSpec,
 )
+from sqsam_deploy.runtimes.coreml.mask_product import masks_by_rows
 from sqsam_deploy.runtimes.coreml.programs import decomposed, single_precision
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def convert(
     ct = coremltools()
     with quiet_conversion(), unvalidated_passes(), restarted_names():
         model: MLModel = ct.convert(
-            decomposed(single_precision(program)),
+            decomposed(masks_by_rows(single_precision(program))),
             source="pytorch",
             convert_to="mlprogram",
             inputs=[_input_type(spec) for spec in inputs],

@@ -9,12 +9,13 @@ from sqsam_deploy.artifact.metadata import (
     DEFAULT_DEPLOYMENT_TARGET,
     METADATA_KEY,
     ArtifactMetadata,
-    PrecisionName,
 )
+from sqsam_deploy.runtimes import coreml
 from sqsam_deploy.runtimes.coreml.conversion import convert
 from sqsam_deploy.runtimes.coreml.half_scales import with_normal_scales
 from sqsam_deploy.runtimes.coreml.package import write_package
 from sqsam_deploy.runtimes.coreml.programs import weights_only
+from sqsam_deploy.runtimes.coreml.unsigned import unsigned_activations, unsigned_weights
 
 if TYPE_CHECKING:
     from coremltools.proto.Model_pb2 import Model
@@ -47,7 +48,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         path: The `.mlpackage` directory to make or replace.
     """
     converted = convert(
-        _source(program, metadata.precision),
+        _source(program, metadata),
         metadata.inputs,
         metadata.outputs,
         metadata.precision,
@@ -59,10 +60,15 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     write_package(model, weights, path)
 
 
-def _source(program: ExportedProgram, precision: PrecisionName) -> ExportedProgram:
-    if precision == "int8-weights":
-        return with_normal_scales(weights_only(program))
-    return with_normal_scales(program) if precision == "int8" else program
+def _source(program: ExportedProgram, metadata: ArtifactMetadata) -> ExportedProgram:
+    if not metadata.precision.startswith("int8"):
+        return program
+    weights_alone = metadata.precision == "int8-weights"
+    source = with_normal_scales(
+        weights_only(program) if weights_alone else unsigned_activations(program)
+    )
+    options = coreml.RUNTIME.chosen_options(metadata.precision, metadata.options)
+    return unsigned_weights(source) if options["weight_encoding"] == "unsigned" else source
 
 
 def _describe(model: "Model", metadata: ArtifactMetadata) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
+from sqsam_deploy.artifact.requirements import Requirements
 from sqsam_deploy.runtimes.base import EVERYWHERE, Feeds, RawRunner, Runtime
+from sqsam_deploy.runtimes.device import DeviceCheck
 from sqsam_deploy.runtimes.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -42,9 +44,10 @@ class ExecuTorch(Runtime):
 
     @override
     def minimum_runtime(self, metadata: ArtifactMetadata) -> str:
-        """Lowest version of the ExecuTorch runtime that these files are known to run on.
+        """The oldest runtime that was run with these files (`docs/ci/oldest.yml`).
 
-        ExecuTorch promises that a runtime reads files of the release before it and later ones.
+        ExecuTorch itself promises that a runtime reads the files of the release before it; nothing
+        of later ones, and nothing of an older runtime (its `runtime/COMPATIBILITY.md`).
         """
         return "ExecuTorch 1.4 with the XNNPACK backend"
 
@@ -53,6 +56,18 @@ class ExecuTorch(Runtime):
         from importlib.metadata import version
 
         return f"executorch {version('executorch')}, XNNPACK"
+
+    @override
+    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
+        from sqsam_deploy.runtimes.executorch.device import XNNPACK, pte_requirements
+
+        return pte_requirements(path, XNNPACK)
+
+    @override
+    def check_device(self, path: Path) -> tuple[DeviceCheck, ...]:
+        from sqsam_deploy.runtimes.executorch.device import pte_checks
+
+        return pte_checks(path)
 
     @override
     def inspect(self, path: Path) -> Inspection:

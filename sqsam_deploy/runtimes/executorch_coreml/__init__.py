@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
+from sqsam_deploy.artifact.requirements import Requirements, highest
 from sqsam_deploy.runtimes import coreml, executorch
 from sqsam_deploy.runtimes.base import APPLE, Runtime
+from sqsam_deploy.runtimes.device import DeviceCheck
 from sqsam_deploy.runtimes.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -51,6 +53,24 @@ class ExecuTorchCoreML(Runtime):
         return coreml.RUNTIME.runtime_version()
 
     @override
+    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
+        from sqsam_deploy.runtimes.executorch.device import CORE_ML, pte_requirements
+
+        outer = pte_requirements(path, CORE_ML)
+        inner = coreml.RUNTIME.requirements(metadata)
+        lowest = {
+            "ios": highest(outer.ios, inner.ios),
+            "macos": highest(outer.macos, inner.macos),
+        }
+        return outer.model_copy(update=lowest)
+
+    @override
+    def check_device(self, path: Path) -> tuple[DeviceCheck, ...]:
+        from sqsam_deploy.runtimes.executorch_coreml.device import delegate_checks
+
+        return delegate_checks(path)
+
+    @override
     def inspect(self, path: Path) -> Inspection:
         from sqsam_deploy.runtimes.executorch_coreml.inspection import inspect_delegate
 
@@ -67,7 +87,12 @@ RUNTIME = ExecuTorchCoreML(
     distributions=("executorch", "coremltools"),
     systems=APPLE,
     cost=2.0,
-    # ExecuTorch's Core ML backend begins here (its documentation, "Target Requirements").
-    deployment_targets={"fp16": "iOS16"},
+    # ExecuTorch's Swift package, which brings the backend, begins here.
+    deployment_targets={"fp16": "iOS17"},
+    # coremltools' names. The GPU is left out by default: iOS ends an app that uses it in the
+    # background, and the app cannot change what the file says.
+    options={
+        "fp16": {"compute_units": ("cpu_and_ne", "all", "cpu_and_gpu", "cpu_only")},
+    },
     phone_compute={"iOS": ("delegate",)},
 )

@@ -9,6 +9,8 @@ from torch.export import ExportedProgram
 from sqsam_deploy._internal.upstream.coremltools import coremltools, quiet_conversion
 from sqsam_deploy.artifact.metadata import DEFAULT_DEPLOYMENT_TARGET, METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.runtimes import executorch_coreml
+from sqsam_deploy.runtimes.coreml.mask_product import masks_by_rows
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def _delegate(program: ExportedProgram, metadata: ArtifactMetadata) -> "EdgeProg
 
     with quiet_conversion():
         return to_edge_transform_and_lower(
-            program,
+            masks_by_rows(program),
             partitioner=[CoreMLPartitioner(compile_specs=_compile_specs(metadata))],
             constant_methods={METADATA_KEY: metadata.model_dump_json()},
         )
@@ -57,8 +59,9 @@ def _compile_specs(metadata: ArtifactMetadata) -> list[Any]:
     ct = coremltools()
     from executorch.backends.apple.coreml.compiler import CoreMLBackend
 
+    options = executorch_coreml.RUNTIME.chosen_options(metadata.precision, metadata.options)
     specs: list[Any] = CoreMLBackend.generate_compile_specs(
-        compute_unit=ct.ComputeUnit.ALL,
+        compute_unit=ct.ComputeUnit[options["compute_units"].upper()],
         minimum_deployment_target=ct.target[
             metadata.deployment_target or DEFAULT_DEPLOYMENT_TARGET
         ],

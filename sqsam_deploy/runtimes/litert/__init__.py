@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
+from sqsam_deploy.artifact.requirements import Requirements
 from sqsam_deploy.runtimes.base import EVERYWHERE, RawRunner, Runtime
 from sqsam_deploy.runtimes.inspection import Inspection
 from sqsam_deploy.runtimes.session import Session
@@ -47,6 +48,15 @@ class LiteRt(Runtime):
         from importlib.metadata import version
 
         return f"ai-edge-litert {version('ai-edge-litert')}, XNNPACK"
+
+    @override
+    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
+        """The bundled runtime; Play services bring one that needs no library in the app."""
+        return Requirements(
+            maven=("com.google.ai.edge.litert:litert:2.3.0",),
+            # The archives' own manifest (https://ai.google.dev/edge/litert/android).
+            android_api=24,
+        )
 
     @override
     def inspect(self, path: Path) -> Inspection:
