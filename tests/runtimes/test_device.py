@@ -1,6 +1,7 @@
 """What phones ask of artifacts, read from files whose content is known."""
 
 import dataclasses
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -191,6 +192,16 @@ def test_an_artifact_that_no_phone_runs_is_not_written(
     with pytest.raises(GateError, match=r"tiny-fp32\.onnx.*wings.*a book.*it has none"):
         builder.build([Target("onnx", "fp32")], SilentSteps())
     assert lowered == [tmp_path / "tiny-fp32.onnx"]
+
+
+@pytest.mark.parametrize("name", ["executorch", "onnx", "litert"])
+def test_gradle_lines_are_those_of_the_android_library(name: str) -> None:
+    text = (Path(__file__).parents[2] / "android_harness/gradle/libs.versions.toml").read_text()
+    versions = tomllib.loads(text)["versions"]
+    runtime = find_runtime(name)
+    metadata = tiny_metadata("tiny-fp32.onnx")
+    ((_, _, version),) = (line.split(":") for line in runtime.requirements(metadata).maven)
+    assert version == versions[{"onnx": "onnxruntime"}.get(name, name)]
 
 
 def test_a_warning_does_not_break(tmp_path: Path) -> None:

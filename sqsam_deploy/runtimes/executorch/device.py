@@ -10,9 +10,9 @@ from sqsam_deploy.runtimes.device import DeviceCheck, DeviceRule
 from sqsam_deploy.runtimes.executorch.inspection import NO_READER
 from sqsam_deploy.runtimes.executorch.pte import PteFile, open_pte
 
-#: The release of ExecuTorch that apps are told to take: its runtime was run with these files
-#: (`docs/ci/oldest.yml`), and its Swift package and Android archive carry its number.
-APP_RELEASE = "1.4.1"
+#: The releases of ExecuTorch's packages that apps are told to take: the newest of each that was
+#: seen. These files were run in the runtime of both (`docs/ci/oldest.yml`).
+SWIFT_RELEASE, ANDROID_RELEASE = "1.4.1", "1.5.1"
 #: Lowest systems of the Swift package and of the Android archive (ExecuTorch's documentation,
 #: "Using ExecuTorch on iOS"; `extension/android/executorch_android/build.gradle`).
 LOWEST_IOS, LOWEST_MACOS, LOWEST_ANDROID = "17.0", "14.0", 23
@@ -56,7 +56,7 @@ def requirements(delegates: tuple[str, ...], outside: Mapping[str, int] | None) 
         products.append(_QUANTIZED_KERNELS)
     swift = SwiftDependency(
         url="https://github.com/pytorch/executorch.git",
-        branch=f"swiftpm-{APP_RELEASE}",
+        branch=f"swiftpm-{SWIFT_RELEASE}",
         products=tuple(products),
     )
     runs_on_android = CORE_ML not in delegates
@@ -69,7 +69,7 @@ def requirements(delegates: tuple[str, ...], outside: Mapping[str, int] | None) 
         ios=LOWEST_IOS,
         macos=LOWEST_MACOS,
         # The archive holds every kernel.
-        maven=(f"org.pytorch:executorch-android:{APP_RELEASE}",) if runs_on_android else (),
+        maven=(f"org.pytorch:executorch-android:{ANDROID_RELEASE}",) if runs_on_android else (),
         android_api=LOWEST_ANDROID if runs_on_android else None,
         android_abis=_ABIS if runs_on_android else (),
     )
