@@ -23,7 +23,7 @@ from sqsam_deploy.runtimes.registry import all_runtimes
 from tests.ios_harness.swift import run_swift
 
 
-def bring(export: Path, tmp_path: Path, format: str, **selected: str) -> Path:
+def bring(export: Path, tmp_path: Path, format: str, **selected: tuple[str, ...]) -> Path:
     store = open_store(f"memory://{tmp_path.name}")
     publish(store, PublishRequest(export, version="1.0.0"))
     source = Source(store, Cache(tmp_path / "cache"), lambda message: None)
