@@ -56,7 +56,11 @@ def find_models(artifact: Path, saliency: Path | None) -> tuple[WebModel, ...]:
     if artifact.suffix in suffixes:
         found[artifact] = read_metadata(artifact)
     wanted = found if artifact.is_dir() else {artifact} & found.keys()
-    models = [path for path in wanted if found[path].task == "segmentation"]
+    # A page begins with the first: the one that takes least to download.
+    models = sorted(
+        (path for path in wanted if found[path].task == "segmentation"),
+        key=lambda path: path.stat().st_size,
+    )
     if not models:
         raise UsageError(
             f"{artifact} is nothing that runs in a browser: give a segmentation artifact that ends "

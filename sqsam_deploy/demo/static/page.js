@@ -72,8 +72,9 @@ element("model").addEventListener("change", async () => {
   });
   if (answer?.id === undefined) return;
   photo.id = answer.id;
+  const corrected = asked !== start;
   start = { points: answer.points, box: answer.box, chosen: answer.chosen };
-  apply({ ...asked, chosen: 0 }, "Another model");
+  apply(corrected ? { ...asked, chosen: 0 } : start, "Another model");
 });
 
 // ---- the photo ----
