@@ -1,5 +1,6 @@
 import base64
 import io
+import re
 import socket
 import struct
 import time
@@ -13,7 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from sqsam_deploy.datasets.images import decode_image
-from sqsam_deploy.demo.server import build_app
+from sqsam_deploy.demo.server import STATIC, build_app
 from sqsam_deploy.demo.serving import HEADERS, SILENT_SECONDS, listen
 from sqsam_deploy.demo.studio import Limits, Studio
 from tests.demo.conftest import HOSTS, Discs, MiddleSaliency, served
@@ -354,7 +355,14 @@ def test_every_answer_says_that_it_is_not_to_be_sniffed_and_may_load_nothing(pho
         head = answer.partition(b"\r\n\r\n")[0].lower().splitlines()
         for name, value in HEADERS:
             assert head.count(f"{name}: {value}".lower().encode()) == 1
-    assert dict(HEADERS)["Content-Security-Policy"].startswith("default-src 'none'")
+    policy = dict(HEADERS)["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert set(re.findall(r"'unsafe-[\w-]+'|'wasm-[\w-]+'|\*|https?:", policy)) == {
+        "'wasm-unsafe-eval'"
+    }
+    # Where a host sends no headers the page brings the policy itself.
+    (own,) = re.findall(r'Policy" content="([^"]+)"', (STATIC / "index.html").read_text())
+    assert own == policy.removesuffix("; frame-ancestors 'none'")
 
 
 @pytest.mark.slow
