@@ -53,7 +53,9 @@ open class MLMultiArray {
 open class MLModel {
     public init(contentsOf url: URL, configuration: MLModelConfiguration) throws {}
     open var modelDescription: MLModelDescription { MLModelDescription() }
-    open func prediction(from input: MLFeatureProvider) throws -> MLFeatureProvider { throw Missing() }
+    open func prediction(from input: MLFeatureProvider) throws -> MLFeatureProvider {
+        throw Missing()
+    }
     public class func compileModel(at modelURL: URL) async throws -> URL { modelURL }
 }
 
@@ -105,7 +107,9 @@ public final class MLComputePlan: Sendable {
 
     init() {}
     public var modelStructure: MLModelStructure { .unsupported }
-    public func deviceUsage(for operation: MLModelStructure.Program.Operation) -> DeviceUsage? { nil }
+    public func deviceUsage(for operation: MLModelStructure.Program.Operation) -> DeviceUsage? {
+        nil
+    }
     public func estimatedCost(of operation: MLModelStructure.Program.Operation) -> Cost? { nil }
     public class func load(
         contentsOf url: URL, configuration: MLModelConfiguration

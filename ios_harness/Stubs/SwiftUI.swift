@@ -11,14 +11,20 @@ public protocol ObservableObject: AnyObject {}
 
 @propertyWrapper public struct State<Value> {
     public init(wrappedValue: Value) { self.wrappedValue = wrappedValue }
-    public var wrappedValue: Value { get { fatalError() } nonmutating set {} }
+    public var wrappedValue: Value {
+        get { fatalError() }
+        nonmutating set {}
+    }
     public var projectedValue: Binding<Value> { fatalError() }
     public init() where Value: ExpressibleByNilLiteral { fatalError() }
 }
 
 @propertyWrapper public struct Binding<Value> {
     public init(get: @escaping () -> Value, set: @escaping (Value) -> Void) {}
-    public var wrappedValue: Value { get { fatalError() } nonmutating set {} }
+    public var wrappedValue: Value {
+        get { fatalError() }
+        nonmutating set {}
+    }
 }
 
 @MainActor @propertyWrapper public struct ObservedObject<ObjectType: ObservableObject> {

@@ -22,7 +22,8 @@ public struct Device: Encodable, Sendable {
     public let cores: Int
     public let memory: Int
 
-    public init(kind: String, name: String, model: String, system: String, cores: Int, memory: Int) {
+    public init(kind: String, name: String, model: String, system: String, cores: Int, memory: Int)
+    {
         self.kind = kind
         self.name = name
         self.model = model

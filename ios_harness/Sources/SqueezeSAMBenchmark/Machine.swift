@@ -4,7 +4,8 @@ import SqueezeSAMCore
 /// The device that is measured, and what can run artifacts on it.
 public struct Machine: Sendable {
     /// Opens an artifact on compute units of the plan: what is timed as loading.
-    public typealias Open = @Sendable (URL, PlannedArtifact, _ compute: String) throws -> any Backend
+    public typealias Open = @Sendable (URL, PlannedArtifact, _ compute: String) throws ->
+        any Backend
 
     /// "nominal", "fair", "serious" or "critical".
     public let thermalState: @Sendable () -> String
@@ -20,7 +21,8 @@ public struct Machine: Sendable {
     public let make: @Sendable (URL, PlannedArtifact) async throws -> URL
     public let open: Open
     /// Where the operations of an artifact are planned; nil where nobody says.
-    public let planned: @Sendable (URL, PlannedArtifact, _ compute: String) async -> [PlannedOperations]?
+    public let planned:
+        @Sendable (URL, PlannedArtifact, _ compute: String) async -> [PlannedOperations]?
 
     public init(
         thermalState: @escaping @Sendable () -> String, savesPower: @escaping @Sendable () -> Bool,
@@ -28,9 +30,10 @@ public struct Machine: Sendable {
         device: @escaping @Sendable (String?) -> Device,
         make: @escaping @Sendable (URL, PlannedArtifact) async throws -> URL = { url, _ in url },
         open: @escaping Open,
-        planned: @escaping @Sendable (URL, PlannedArtifact, String) async -> [PlannedOperations]? = {
-            _, _, _ in nil
-        }
+        planned: @escaping @Sendable (URL, PlannedArtifact, String) async -> [PlannedOperations]? =
+            {
+                _, _, _ in nil
+            }
     ) {
         self.thermalState = thermalState
         self.savesPower = savesPower

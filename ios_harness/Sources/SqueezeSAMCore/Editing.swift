@@ -12,7 +12,8 @@ public struct Viewport: Sendable, Hashable {
         self.imageWidth = imageWidth
         self.imageHeight = imageHeight
         scale = max(
-            min(viewWidth / Double(imageWidth), viewHeight / Double(imageHeight)), .leastNonzeroMagnitude)
+            min(viewWidth / Double(imageWidth), viewHeight / Double(imageHeight)),
+            .leastNonzeroMagnitude)
         left = (viewWidth - Double(imageWidth) * scale) / 2
         top = (viewHeight - Double(imageHeight) * scale) / 2
     }

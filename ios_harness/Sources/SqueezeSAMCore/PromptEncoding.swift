@@ -45,7 +45,8 @@ extension Prompt {
     }
 }
 
-private func drawMaps(_ clicks: [Click], _ box: Box?, _ size: Int, _ rules: PromptRules) -> [UInt8] {
+private func drawMaps(_ clicks: [Click], _ box: Box?, _ size: Int, _ rules: PromptRules) -> [UInt8]
+{
     var clickMap = SquareMap(size: size, value: 0)
     var boxMap = SquareMap(size: size, value: box == nil ? rules.markedValue : 0)
     if let box { boxMap.fill(box, rules.markedValue) }

@@ -193,7 +193,8 @@ extension Segmenter {
             (try? package.model(.saliency, runtime: "coreml", precision: same))
             ?? (try? package.model(.saliency, runtime: "coreml"))
         if let start {
-            saliency = try await CoreMLBackend(start, computeUnits: computeUnits, progress: progress)
+            saliency = try await CoreMLBackend(
+                start, computeUnits: computeUnits, progress: progress)
         }
         try self.init(backend, saliency: saliency)
     }

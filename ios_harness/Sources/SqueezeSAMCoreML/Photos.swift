@@ -78,7 +78,8 @@ extension Mask {
     /// The mask as a gray picture, white inside.
     public var cgImage: CGImage? {
         picture(
-            pixels, width: width, height: height, channels: 1, space: CGColorSpaceCreateDeviceGray(),
+            pixels, width: width, height: height, channels: 1,
+            space: CGColorSpaceCreateDeviceGray(),
             alpha: .none)
     }
 

@@ -92,7 +92,8 @@ private func expect<Value: Equatable>(_ got: Value, _ wanted: Value, _ what: Str
     }
 }
 
-private func expectNear(_ got: Double, _ wanted: Double, _ tolerance: Double, _ what: String) throws {
+private func expectNear(_ got: Double, _ wanted: Double, _ tolerance: Double, _ what: String) throws
+{
     guard abs(got - wanted) <= tolerance else {
         throw Mismatch(description: "\(what): \(got) instead of \(wanted)")
     }

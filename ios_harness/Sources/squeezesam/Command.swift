@@ -144,7 +144,10 @@ private func readPhoto(_ file: URL) throws -> RGBImage {
     #if canImport(CoreML)
     return try RGBImage(contentsOf: file)
     #else
-    return try readPicture(try Data(contentsOf: file), named: file.path)
+    guard let content = try? Data(contentsOf: file) else {
+        throw SegmentationError.usage("\(file.path) is not there, or cannot be read")
+    }
+    return try readPicture(content, named: file.path)
     #endif
 }
 

@@ -51,7 +51,9 @@ func png(rgba: [UInt8], width: Int, height: Int) -> Data {
     for start in stride(from: 0, to: rows.count, by: 65_535) {
         let block = rows[start..<min(start + 65_535, rows.count)]
         let (low, high) = (UInt8(block.count & 255), UInt8(block.count >> 8))
-        stream.append(contentsOf: [start + block.count == rows.count ? 1 : 0, low, high, ~low, ~high])
+        stream.append(contentsOf: [
+            start + block.count == rows.count ? 1 : 0, low, high, ~low, ~high,
+        ])
         stream.append(block)
     }
     stream.append(bigEndian(adler32(rows)))

@@ -34,7 +34,8 @@ private func pretendingMachine(failing: Set<String>) throws -> Machine {
         build: "release", versions: ["ios_harness": "2"],
         device: { name in
             Device(
-                kind: "iphone", name: name ?? "iPhone99,1", model: "iPhone99,1", system: "iOS 99.0.0",
+                kind: "iphone", name: name ?? "iPhone99,1", model: "iPhone99,1",
+                system: "iOS 99.0.0",
                 cores: 6, memory: 8 << 30)
         },
         open: { _, artifact, _ in

@@ -89,7 +89,8 @@ final class FileTests: XCTestCase {
         XCTAssertFalse(before)
         let cache = CompiledModels(folder: place) { [self] _ in try write("whole") }
         _ = try await cache.url(of: folder, key: "k")
-        XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: place.path), ["k.mlmodelc"])
+        XCTAssertEqual(
+            try FileManager.default.contentsOfDirectory(atPath: place.path), ["k.mlmodelc"])
         try await cache.discard("k")
         let after = await cache.isReady("k")
         XCTAssertFalse(after)
@@ -105,7 +106,8 @@ final class FileTests: XCTestCase {
 
     func testHalfPrecisionByItsBits() {
         let known: [UInt16: Float] = [
-            0x0000: 0, 0x3c00: 1, 0xc000: -2, 0x7bff: 65504, 0x0001: 0x1p-24, 0x3555: 0.333251953125,
+            0x0000: 0, 0x3c00: 1, 0xc000: -2, 0x7bff: 65504, 0x0001: 0x1p-24,
+            0x3555: 0.333251953125,
             0x0400: 0x1p-14, 0x7c00: .infinity,
         ]
         for (bits, value) in known { XCTAssertEqual(floatOfHalf(bits), value) }

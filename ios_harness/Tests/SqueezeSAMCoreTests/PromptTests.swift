@@ -49,7 +49,8 @@ final class PromptTests: XCTestCase {
 
     func testViewportShowsPortraitAndLandscapeInTheMiddle() throws {
         for (width, height) in [(300, 900), (900, 300), (400, 400)] {
-            let view = Viewport(imageWidth: width, imageHeight: height, viewWidth: 200, viewHeight: 160)
+            let view = Viewport(
+                imageWidth: width, imageHeight: height, viewWidth: 200, viewHeight: 160)
             let center = try XCTUnwrap(view.pixel(x: 100, y: 80))
             XCTAssertEqual(center.x, Float(width) / 2 - 0.5, accuracy: 1e-3)
             XCTAssertEqual(center.y, Float(height) / 2 - 0.5, accuracy: 1e-3)

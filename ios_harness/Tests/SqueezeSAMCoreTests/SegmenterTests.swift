@@ -34,7 +34,9 @@ final class EchoBackend: Backend, @unchecked Sendable {
     }
 }
 
-private func described(_ task: String, _ inputs: String, _ outputs: String, _ prompts: String) -> String {
+private func described(_ task: String, _ inputs: String, _ outputs: String, _ prompts: String)
+    -> String
+{
     """
     {"format_version": 1, "package_version": "0", "task": "\(task)", "preset": "test",
      "runtime": "test", "precision": "int8", "weights_sha256": "", "deployment_target": null,

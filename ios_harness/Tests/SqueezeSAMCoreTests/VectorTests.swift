@@ -23,7 +23,8 @@ final class VectorTests: XCTestCase {
         }
         let topics = Set(outcomes.map(\.topic))
         XCTAssertTrue(
-            topics.isSuperset(of: ["metadata", "resize", "prompts", "packing", "saliency", "masks"]))
+            topics.isSuperset(of: ["metadata", "resize", "prompts", "packing", "saliency", "masks"])
+        )
         print("vectors: \(outcomes.filter { $0.failure == nil }.count) of \(outcomes.count)")
     }
 }
