@@ -205,7 +205,7 @@ def draw_start(case: Case, path: Path) -> None:
     titles = (
         "saliency map",
         "most salient blob",
-        "five clicks",
+        "five clicks and its box",
         "mask",
         f"SAM's {GRID_POINTS} x {GRID_POINTS} grid",
     )
@@ -220,6 +220,8 @@ def draw_start(case: Case, path: Path) -> None:
     clicks = case.clicks.scaled_to((height, width))
     axes[1].plot(*clicks.T, "o", color="#12833b", markeredgecolor="white", markersize=5)
     axes[2].plot(*clicks.T, "o", color="#12833b", markeredgecolor="white", markersize=6)
+    x0, y0, x1, y1 = case.clicks.box_on((height, width))
+    axes[2].plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color="white", linewidth=1.5)
     axes[3].imshow(overlay(case.image, case.mask))
     steps = (np.arange(GRID_POINTS) + 0.5) / GRID_POINTS
     grid = np.array(list(itertools.product(steps * width, steps * height)))
