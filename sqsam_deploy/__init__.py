@@ -4,6 +4,7 @@ The names below are the package's front door. Each is imported when it is first 
 importing the package itself costs nothing.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sqsam_deploy.report.export import export
     from sqsam_deploy.report.parity import evaluate
     from sqsam_deploy.runtimes import open_session
+
+# onnxruntime reads it when it is loaded: telemetry is on by default in its wheels (seen in 1.31).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "ExportRequest",

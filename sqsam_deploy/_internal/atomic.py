@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from sqsam_deploy._internal.temporary import remove_abandoned, temporary_file
+from sqsam_deploy._internal.temporary import naming, remove_abandoned, temporary_file
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def sync_directory(path: Path) -> None:
 def _temporary(path: Path, folder: Path | None) -> Iterator[Path]:
     folder = folder or path.parent
     _tidy(folder)
-    with temporary_file(folder, path.name) as partial:
+    with naming(path), temporary_file(folder, path.name) as partial:
         yield partial
 
 

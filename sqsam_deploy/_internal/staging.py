@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqsam_deploy._internal.atomic import sync
-from sqsam_deploy._internal.temporary import remove_abandoned, temporary_directory
+from sqsam_deploy._internal.temporary import naming, remove_abandoned, temporary_directory
 from sqsam_deploy.errors import UsageError
 
 _AT_FDCWD = {"linux": -100, "darwin": -2}
@@ -40,20 +40,30 @@ def staged_directory(target: Path, marker: str) -> Iterator[Path]:
     _refuse_foreign(target, marker)
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(target.parent, ".")
-    with temporary_directory(target.parent, target.name) as staging:
+    with naming(target), temporary_directory(target.parent, target.name) as staging:
         staging.chmod(0o755)
         yield staging
         _sync_tree(staging)
         _take_place(staging, target)
 
 
+def refuse_file(directory: Path) -> None:
+    """Refuses a file where a directory for results is named.
+
+    Raises:
+        UsageError: It is one, or lies in one.
+    """
+    for path in (directory, *directory.parents):
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path} is a file: choose another output directory")
+
+
 def _refuse_foreign(target: Path, marker: str) -> None:
     if target.is_symlink():  # after links were followed: it points to itself
         raise UsageError(f"{target} is a link that leads nowhere: choose another output directory")
+    refuse_file(target)
     if not target.exists():
         return
-    if not target.is_dir():
-        raise UsageError(f"{target} is a file: choose another output directory")
     if any(target.iterdir()) and not (target / marker).is_file():
         raise UsageError(
             f"{target} holds other files and no {marker}, so it is not replaced: "

@@ -34,6 +34,24 @@ _MADE_BY = re.compile(
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the system name `path`, where they name nothing or the temporary in its place.
+
+    A write to a full disk names nothing.
+    """
+    try:
+        yield
+    except OSError as error:
+        # Of a file that is moved into place the second name is the place.
+        name = error.filename2 or error.filename
+        hidden = f".{path.name[:40]}{_PARTIAL}"
+        unnamed = name is None or Path(str(name)).name.startswith(hidden)
+        if unnamed and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def temporary_file(folder: Path, name: str) -> Iterator[Path]:
     """A new, empty file for what shall have this name, gone when the block ends, or moved."""
     path = folder / _name(f".{name[:40]}{_PARTIAL}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from sqsam_deploy._internal.requests import POSITIVE
+from sqsam_deploy._internal.staging import refuse_file
 from sqsam_deploy._internal.terminal import note, say
 from sqsam_deploy.cli._app import make_app, run
 from sqsam_deploy.cli._output import answer
@@ -98,6 +99,7 @@ def predict(
         raise UsageError("--saliency names the network of --auto, which is not given")
     if auto and box is not None:
         raise UsageError("--auto and --box exclude each other: the box already says which object")
+    refuse_file(output)
     points = [(*_numbers("--click", text, 2), 1) for text in click]
     points += [(*_numbers("--background-click", text, 2), 0) for text in background_click]
     corners = None if box is None else _box(box)

@@ -77,6 +77,9 @@ def list_models(name: _Name = None, /, *, store: _Store = None) -> None:
         raise UsageError(f"{target.url} has no model {name}: it has {', '.join(index.models)}")
     shown = {key: model for key, model in index.models.items() if name in (None, key)}
     answer({"store": target.url, "models": shown})
+    if not shown:
+        note(f"note: {target.url} holds no models")
+        return
     _show_models(shown)
     if name is not None:
         _show_files(shown[name])

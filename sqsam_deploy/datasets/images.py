@@ -165,6 +165,8 @@ def opened(source: Path | io.BytesIO, name: str) -> Iterator[Image.Image]:
         raise DataError(f"{name} cannot be read: {_unidentified(source)}") from None
     except FileNotFoundError:
         raise DataError(f"{name} does not exist") from None
+    except PermissionError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror}") from None
     except MemoryError:
         raise DataError(f"{name} cannot be read: memory does not suffice") from None
     # Decoders of damaged files raise whatever they stumble over (struct.error, KeyError, ...).

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sqsam_deploy.datasets.images import decode_image, opened
 from sqsam_deploy.errors import DataError, SqsamError
 from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.model.description import config_of
 from sqsam_deploy.pictures import cutout, encode_png
 from sqsam_deploy.predictor import Predictor, upsample_masks
 from sqsam_deploy.prompts import Prompt
@@ -142,6 +143,9 @@ class Studio:
         limits: What visitors can take.
         decode: Reads an uploaded file.
         clock: Seconds of a clock that only goes forward.
+
+    Raises:
+        ArtifactError: The session is a saliency network.
     """
 
     def __init__(
@@ -152,6 +156,7 @@ class Studio:
         decode: Decoder = decode_image,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        config_of(session.metadata)  # refuses a saliency network now, not at the first photo
         self.limits = limits
         self._session, self._saliency = session, saliency
         self._decode, self._clock = decode, clock

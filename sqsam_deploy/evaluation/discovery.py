@@ -132,7 +132,8 @@ def _entry(directory: Path, entry: ArtifactEntry) -> Loaded:
 def _lying_there(directory: Path) -> list[Loaded]:
     suffixes = (*artifact_suffixes(), *CHECKPOINT_SUFFIXES)
     paths = sorted(path for path in directory.iterdir() if path.suffix in suffixes)
-    return [load(path.name, path) for path in paths]
+    found = [load(path.name, path) for path in paths]
+    return [item for item in found if item.metadata.task == "segmentation"]
 
 
 def load(name: str, path: Path) -> Loaded:

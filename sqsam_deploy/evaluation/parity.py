@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sqsam_deploy._internal.staging import refuse_file
 from sqsam_deploy.datasets import (
     Dataset,
     annotated,
@@ -87,6 +88,8 @@ def evaluate(
         ArtifactError: An artifact is damaged or failed.
         MissingDependencyError: An optional package is missing.
     """
+    output = request.report_directory
+    refuse_file(output)
     artifacts = _artifacts(request)
     dataset = _dataset(request)
     plan = EvaluationPlan(
@@ -97,7 +100,6 @@ def evaluate(
         device=request.device,
     )
     settings = _settings(request, plan, dataset)
-    output = request.report_directory
     run = run_plan(
         plan,
         dataset,

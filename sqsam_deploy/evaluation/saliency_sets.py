@@ -64,8 +64,10 @@ def open_saliency_set(
         seed: Any integer.
 
     Raises:
-        DataError: There is no photo with a mask.
+        DataError: There is no such folder, or no photo with a mask in it.
     """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder of photos and masks")
     name = folder.resolve().name
     if masks is None and (folder / INDEX_NAME).is_file():
         dataset = open_dataset(folder)

@@ -55,7 +55,7 @@ class KeySigner:
                 private_key=self.key, password=self.password
             )
         except (ValueError, TypeError) as error:
-            raise UsageError(f"{self.key} is no usable private key: {_first_line(error)}") from None
+            raise UsageError(f"{self.key} is no usable private key: {_key_fault(error)}") from None
         config.set_hashing_config(_hashing()).sign(document, signature)
 
 
@@ -94,7 +94,7 @@ class KeyVerifier:
         try:
             config = verifying.Config().use_elliptic_key_verifier(public_key=self.key)
         except (ValueError, TypeError) as error:
-            raise UsageError(f"{self.key} is no usable public key: {_first_line(error)}") from None
+            raise UsageError(f"{self.key} is no usable public key: {_key_fault(error)}") from None
         _verify(config, document, signature, f"the key {self.key}")
 
 
@@ -164,6 +164,12 @@ def _library() -> ModuleType:
 def _require_file(path: Path) -> None:
     if not path.is_file():
         raise UsageError(f"{path} is no file: give a key in PEM form")
+
+
+def _key_fault(error: Exception) -> str:
+    """The library's words, where they are not a lecture with an address."""
+    line = _first_line(error)
+    return "it is not in PEM form" if "PEM" in line else line
 
 
 def _first_line(error: Exception) -> str:

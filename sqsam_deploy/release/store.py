@@ -85,7 +85,7 @@ def open_store(url: str) -> Store:
     scheme, separator, rest = url.partition("://")
     if not separator:
         try:
-            return FolderStore(Path(url).expanduser())
+            return _folder_store(Path(url).expanduser())
         except RuntimeError:
             raise UsageError(f"{url} is no store: there is no such user") from None
     kind = scheme.lower()
@@ -112,8 +112,14 @@ def _open_filesystem(url: str) -> Store:
 
     filesystem, root = url_to_fs(url, use_listings_cache=False)
     if isinstance(filesystem, LocalFileSystem):
-        return FolderStore(Path(root))
+        return _folder_store(Path(root))
     return ObjectStore(filesystem, root, url)
+
+
+def _folder_store(path: Path) -> "FolderStore":
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file: a store is a folder or a URL")
+    return FolderStore(path)
 
 
 def public_url(url: str) -> str:
@@ -148,6 +154,7 @@ class FolderStore:
         try:
             return sorted(entry.name for entry in (self._root / path).iterdir())
         except (FileNotFoundError, NotADirectoryError):
+            self._require()
             return []
         except OSError as error:
             if error.errno == errno.ELOOP:
@@ -174,10 +181,23 @@ class FolderStore:
         """Whether the folder is there."""
         return self._root.is_dir()
 
+    def _require(self) -> None:
+        if not self.exists:
+            raise StoreError(f"the store {self.url} does not exist") from None
+
     def prepare(self) -> None:
         """Makes the folder if it is new, and deletes what killed publishers left half-written."""
+<<<<<<< HEAD
         self._root.mkdir(parents=True, exist_ok=True)
         remove_abandoned(self._root / store_paths.PARTIAL)
+=======
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StoreError(f"the store {self.url} cannot be made: {reason}") from None
+        remove_abandoned(self._root / layout.PARTIAL)
+>>>>>>> 87a2080 (Outputs, stores and keys that cannot be used are one clear sentence; a full disk names the file; onnxruntime's telemetry is off; parity's reasons fold)
 
     @contextmanager
     def _reading(self, path: str) -> Iterator[BinaryIO]:
@@ -189,8 +209,7 @@ class FolderStore:
                     raise ReleaseError(f"{self.url}/{path} is no plain file: it is not read")
                 yield file
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            if not self._root.is_dir():
-                raise StoreError(f"the store {self.url} does not exist") from None
+            self._require()
             raise NotInStoreError(f"{self.url} has no {path}") from None
         except OSError as error:
             if error.errno == errno.ELOOP:

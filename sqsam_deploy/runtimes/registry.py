@@ -78,6 +78,8 @@ def runtimes_for(path: Path) -> tuple[Runtime, ...]:
     """
     found = tuple(runtime for runtime in all_runtimes() if runtime.suffix == path.suffix)
     if not found:
+        if path.is_dir():
+            raise ArtifactError(f"{path} is a directory: name one of the artifacts in it")
         known = ", ".join((*artifact_suffixes(), *CHECKPOINT_SUFFIXES))
         raise ArtifactError(f"{path} is no known artifact: its name must end in {known}")
     return found

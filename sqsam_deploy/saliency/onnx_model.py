@@ -154,4 +154,8 @@ def _open(path: Path, threads: int | None) -> Any:
     except Exception as error:
         # onnxruntime's exceptions have no common base class of their own.
         reason = str(error).splitlines()[0]
+        if "INVALID_PROTOBUF" in reason:
+            raise ArtifactError(
+                f"{path} is damaged or no ONNX file: export it or download it again"
+            ) from None
         raise ArtifactError(f"{path} cannot be loaded by onnxruntime: {reason}") from None

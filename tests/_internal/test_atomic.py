@@ -36,6 +36,21 @@ def test_older_file_stays_where_writing_fails(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_full_disk_raises_names_the_file(tmp_path: Path) -> None:
+    for own in (None, str(tmp_path / "another")):
+        error = OSError(28, "No space left on device", own)
+        with pytest.raises(OSError, match="No space") as raised, atomic_file(tmp_path / "file"):
+            raise error
+        assert raised.value.filename == (own or str(tmp_path / "file"))
+
+
+def test_what_cannot_be_made_is_called_by_its_own_name(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "file"
+    with pytest.raises(FileNotFoundError) as raised:
+        atomic_write(missing, b"x")
+    assert raised.value.filename == str(missing)
+
+
 def test_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"")
     atomic_write(tmp_path / "whole", b"")
