@@ -34,17 +34,17 @@ def test_a_dry_run_checks_everything_and_writes_nothing(
 ) -> None:
     store, words = tmp_path / "store", ("--release", "1.0.0", "--tag", "stable", "--json")
     there = {path: path.read_bytes() for path in export.rglob("*") if path.is_file()}
-    rehearsed = json.loads(publish(export, store, *words, "--dry-run").out)["result"]
+    rehearsed = json.loads(publish(export, store, *words, "--dry-run").stdout)["result"]
     assert not store.exists()
     assert {path: path.read_bytes() for path in export.rglob("*") if path.is_file()} == there
-    published = json.loads(publish(export, store, *words).out)["result"]
+    published = json.loads(publish(export, store, *words).stdout)["result"]
     assert (rehearsed["published"], published["published"]) == (False, True)
     # What it showed is what was published, but for the time.
     for result in (rehearsed, published):
         del result["release"]["published"]
     assert rehearsed["release"] == published["release"]
     again = publish(export, store, "--release", "1.0.0", "--dry-run")
-    assert "already" in again.out
+    assert "already" in again.stdout
     assert publish(export, store, "--release", "1.0.1", "--dry-run").code == 0
     assert not (store / "models/squeezesam-nano/1.0.1").exists()
 
