@@ -187,17 +187,12 @@ class FolderStore:
 
     def prepare(self) -> None:
         """Makes the folder if it is new, and deletes what killed publishers left half-written."""
-<<<<<<< HEAD
-        self._root.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(self._root / store_paths.PARTIAL)
-=======
         try:
             self._root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             reason = error.strerror or str(error)
             raise StoreError(f"the store {self.url} cannot be made: {reason}") from None
-        remove_abandoned(self._root / layout.PARTIAL)
->>>>>>> 87a2080 (Outputs, stores and keys that cannot be used are one clear sentence; a full disk names the file; onnxruntime's telemetry is off; parity's reasons fold)
+        remove_abandoned(self._root / store_paths.PARTIAL)
 
     @contextmanager
     def _reading(self, path: str) -> Iterator[BinaryIO]:
