@@ -133,7 +133,11 @@ def _lying_there(directory: Path) -> list[Loaded]:
     suffixes = (*artifact_suffixes(), *CHECKPOINT_SUFFIXES)
     paths = sorted(path for path in directory.iterdir() if path.suffix in suffixes)
     found = [load(path.name, path) for path in paths]
-    return [item for item in found if item.metadata.task == "segmentation"]
+    return [item for item in found if not _is_saliency(item)]
+
+
+def _is_saliency(item: Loaded) -> bool:
+    return isinstance(item.metadata, ArtifactMetadata) and item.metadata.task == "saliency"
 
 
 def load(name: str, path: Path) -> Loaded:
