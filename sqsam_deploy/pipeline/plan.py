@@ -69,11 +69,10 @@ def plan_export(request: ExportRequest) -> ExportPlan:
 
 
 def _planned(target: Target, network: Network) -> PlannedArtifact:
-    cost = target.deployed_on.weight_bytes.get(target.precision)
-    cost = PRECISIONS[target.precision].weight_bytes if cost is None else cost
+    weight_bytes = PRECISIONS[target.precision].weight_bytes
     return PlannedArtifact(
         target.file_name(network.name),
         target.runtime,
         target.precision,
-        round(cost * network.weight_count),
+        weight_bytes * network.weight_count,
     )

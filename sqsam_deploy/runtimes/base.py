@@ -75,8 +75,6 @@ class Runtime(ABC):
             the default first.
         phone_compute: How the benchmark apps of `ios_harness/` and `android_harness/` can run an
             artifact, by system, each a row of its own; empty where they cannot.
-        weight_bytes: What one weight costs in a file, for the precisions where it is not what the
-            precision says.
         profiler: The tool that `profile` uses; None where there is none.
     """
 
@@ -92,7 +90,6 @@ class Runtime(ABC):
     deployment_targets: Mapping[PrecisionName, DeploymentTarget] = field(default_factory=dict)
     options: Mapping[PrecisionName, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     phone_compute: Mapping[System, tuple[str, ...]] = field(default_factory=dict)
-    weight_bytes: Mapping[PrecisionName, float] = field(default_factory=dict)
     profiler: str | None = None
 
     @property

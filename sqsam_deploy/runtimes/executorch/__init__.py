@@ -109,7 +109,5 @@ RUNTIME = ExecuTorch(
     is_default=True,
     cost=3.0,
     phone_compute={"iOS": ("cpu",), "Android": ("cpu",)},
-    # XNNPACK keeps the weights of convolutions in single precision and packs them when it loads.
-    weight_bytes={"fp16": 3.7},
     profiler="ExecuTorch ETDump",
 )
