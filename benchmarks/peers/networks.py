@@ -127,6 +127,23 @@ PEERS = (
         "timm vit_tiny_patch16_224",
         _timm("vit_tiny_patch16_224", fixed_size=True),
     ),
+    PeerNetwork(
+        "EfficientSAM-S",
+        "efficientsam-s",
+        _ENCODER,
+        1024,
+        "timm vit_small_patch16_224",
+        _timm("vit_small_patch16_224", fixed_size=True),
+    ),
+    PeerNetwork(
+        "SAM 2.1 Tiny",
+        "sam2-tiny",
+        _ENCODER,
+        1024,
+        "timm sam2_hiera_tiny",
+        _timm("sam2_hiera_tiny"),
+    ),
+    # EdgeTAM's image encoder is RepViT-M1 too (arXiv 2501.07256).
     PeerNetwork("EdgeSAM", "edgesam", _ENCODER, 1024, "timm repvit_m1", _timm("repvit_m1")),
     PeerNetwork("NanoSAM", "nanosam", _ENCODER, 1024, "timm resnet18", _timm("resnet18")),
     PeerNetwork(

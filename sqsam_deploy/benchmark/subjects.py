@@ -9,7 +9,7 @@ from pydantic import Field
 from sqsam_deploy.artifact.documents import Frozen, parse_json, validate_document
 from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.artifact.manifest import ArtifactEntry, read_manifest
-from sqsam_deploy.artifact.metadata import ArtifactMetadata
+from sqsam_deploy.artifact.metadata import ArtifactMetadata, PrecisionName
 from sqsam_deploy.benchmark.jobs import JobKind
 from sqsam_deploy.benchmark.result import NotMeasured, Subject
 from sqsam_deploy.benchmark.roofline import PeakKernel
@@ -54,6 +54,9 @@ class PeerEntry(Frozen):
         macs: Multiply-accumulates of one inference.
         parameters: Weights.
         input_size: Side of its square input.
+        precision: Of weights and arithmetic.
+        signal_to_noise: Of a quantized file's output against the float network's, on a photo, in
+            dB; None for a float file.
     """
 
     file: str
@@ -62,6 +65,8 @@ class PeerEntry(Frozen):
     macs: int = Field(gt=0)
     parameters: int = Field(gt=0)
     input_size: int
+    precision: PrecisionName = "fp32"
+    signal_to_noise: float | None = None
 
 
 class Peers(Frozen):
@@ -156,11 +161,12 @@ def _peer(directory: Path, entry: PeerEntry) -> RunnableSubject:
     path = directory / entry.file
     if not path.is_file():
         raise ArtifactError(f"{path} is missing: build it with benchmarks/peers/build.py")
+    precision = "" if entry.precision == "fp32" else f" {entry.precision}"
     subject = Subject(
-        name=f"{entry.network} {path.suffix}",
+        name=f"{entry.network}{precision} {path.suffix}",
         role="peer",
         runtime=runtimes_for(path)[0].name,
-        precision="fp32",
+        precision=entry.precision,
         scope=f"{entry.scope}, {entry.input_size}²",
         sha256=hash_file(path),
         # Networks over 2 GB keep their weights in a second file.

@@ -483,7 +483,7 @@ def network_name(subject: Subject) -> str:
     if subject.role != "peer":
         return "SqueezeSAM (whole)"
     name = subject.name.rpartition(" .")[0] or subject.name
-    return f"{name} ({subject.scope})"
+    return f"{name.removesuffix(f' {subject.precision}')} ({subject.scope})"
 
 
 def runtime_title(name: str) -> str:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from sqsam_deploy.datasets.remote import is_stored, read_file, url_of
 from sqsam_deploy.errors import DataError
 
 #: Most pixels of a photo that is read: 16384x16384, more than the 200 megapixels of phones. Pillow
@@ -19,7 +20,7 @@ def read_json(path: Path) -> Any:
         DataError: The file is missing, unreadable, not JSON, or nested too deeply.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_file(path))
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except OSError as error:
@@ -57,6 +58,8 @@ def four(value: Any) -> tuple[float, float, float, float] | None:
 
 def is_file(path: Path) -> bool:
     """Whether there is such a file; a name that no file can have is none."""
+    if (url := url_of(path)) is not None:
+        return is_stored(url)
     try:
         return path.is_file()
     except (OSError, ValueError):

@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from sqsam_deploy.datasets.fields import MAX_PIXELS
 from sqsam_deploy.datasets.records import ImageRecord
+from sqsam_deploy.datasets.remote import read_file, url_of
 from sqsam_deploy.errors import DataError
 
 #: What shows through transparent pixels.
@@ -215,7 +216,8 @@ def _unidentified(source: Path | io.BytesIO) -> str:
 
 def _decode(path: Path) -> tuple[Image.Image, int]:
     """The stored pixels at full size, and their orientation."""
-    with opened(path, f"image {path}") as image:
+    source = path if url_of(path) is None else io.BytesIO(read_file(path))
+    with opened(source, f"image {path}") as image:
         image.load()
         return image, _orientation(image)
 

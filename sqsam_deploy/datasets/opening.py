@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqsam_deploy.datasets.annotated import with_measures
 from sqsam_deploy.datasets.coco import open_coco
+from sqsam_deploy.datasets.fields import is_file
 from sqsam_deploy.datasets.folder import INDEX_NAME, open_folder
 from sqsam_deploy.datasets.images import SUFFIXES, stored_size
 from sqsam_deploy.datasets.problems import Tally
@@ -25,7 +26,8 @@ def open_dataset(
     a stated area or box.
 
     Args:
-        path: `instances_val2017.json`, `lvis_v1_val.json`, a folder, or a folder's `index.json`.
+        path: `instances_val2017.json`, `lvis_v1_val.json`, a folder, or a folder's `index.json`; a
+            JSON file, and the photos' directory, may be URLs that fsspec knows.
         images: Directory of the photos of a COCO or LVIS file; found beside the file when None.
 
     Raises:
@@ -94,7 +96,7 @@ def _read(path: Path, images: Path | None) -> tuple[Dataset, str]:
     """The records, and how their format writes boxes."""
     if path.is_dir():
         return _read_directory(path)
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"dataset {path} does not exist")
     if path.name == INDEX_NAME:
         return open_folder(path, path.resolve().parent.name), "xyxy"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.datasets import ImageRecord, load_annotated
 from sqsam_deploy.datasets.problems import Problem
+from sqsam_deploy.datasets.remote import read_file
 from sqsam_deploy.errors import ArtifactError, DataError
 from sqsam_deploy.evaluation.answers import KeptAnswer, KeptAnswers, encode_mask
 from sqsam_deploy.evaluation.noc import simulate_clicks
@@ -357,7 +358,7 @@ def open_scene(record: ImageRecord) -> Scene:
 
 
 def _questions(plan: EvaluationPlan, scene: Scene) -> list[_Question]:
-    photo = hashlib.sha256(scene.record.path.read_bytes())
+    photo = hashlib.sha256(read_file(scene.record.path))
     truths = [_truth_digest(photo, mask) for mask in scene.masks]
     return [
         _Question(

@@ -17,6 +17,7 @@ from sqsam_deploy.datasets import (
     with_single_object,
 )
 from sqsam_deploy.datasets.coco import category_names, every_image, is_lvis, read_coco_json
+from sqsam_deploy.datasets.remote import url_of
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.detections import coco_limit, lvis_limit, read_detections
 from sqsam_deploy.evaluation.discovery import artifacts_alone, find_artifacts, find_peers
@@ -131,6 +132,8 @@ def _dataset(request: ParityRequest) -> Dataset:
         whole = every_image(dataset, _coco_file(request, "--lvis"), request.images)
         dataset = annotated(with_lvis(whole, open_dataset(request.lvis, request.images)))
     if request.detections is not None:
+        if url_of(_coco_file(request, "--detections")):
+            raise UsageError("--detections needs the data set's file on this machine: download it")
         dataset = every_image(dataset, _coco_file(request, "--detections"), request.images)
     if request.category is not None:
         dataset = of_category(dataset, request.category)

@@ -21,8 +21,9 @@ class ParityRequest:
     Attributes:
         directory: Directory with the artifacts. It can be left out where peers are named.
         dataset: COCO or LVIS file, or a folder of images and masks. Without it, the bundled
-            sample of 281 objects.
-        images: Directory of the photos of a COCO or LVIS file, where they do not lie beside it.
+            sample of 281 objects. A COCO or LVIS file may be a URL, such as s3://bucket/file.json.
+        images: Directory of the photos of a COCO or LVIS file, where they do not lie beside it; it
+            may be a URL too.
         lvis: LVIS file whose masks are added, in place of the COCO masks that they overlap by
             over 80%.
         category: Category to evaluate, such as person. Without it, all objects are.

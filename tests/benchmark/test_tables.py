@@ -18,6 +18,7 @@ from sqsam_deploy.benchmark.resultfile import write_result
 from sqsam_deploy.benchmark.tables import (
     front_table,
     latency_table,
+    network_name,
     number,
     paper_table,
     stage_table,
@@ -293,3 +294,11 @@ def test_no_result_is_an_error(tmp_path):
 )
 def test_numbers_have_three_digits(value, text):
     assert number(value) == text
+
+
+def test_a_network_has_one_name_at_every_precision():
+    float_one, quantized = (
+        subject(name, role="peer", precision=precision, scope="image encoder, 1024²")
+        for name, precision in (("MobileSAM .onnx", "fp32"), ("MobileSAM int8 .onnx", "int8"))
+    )
+    assert network_name(float_one) == network_name(quantized)
