@@ -19,6 +19,7 @@ from sqsam_deploy.errors import ArtifactError, MissingDependencyError
 from sqsam_deploy.model.description import config_of
 from sqsam_deploy.prompts import encode_prompt, prepare_image
 from sqsam_deploy.prompts.binding import bind_inputs
+from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
 from sqsam_deploy.runtimes.registry import runtime_of_metadata
 
 VARIANT = "C++"
@@ -39,7 +40,7 @@ def cpp_targets(targets: Iterable[RunnableSubject], folder: Path) -> list[Runnab
         MissingDependencyError: There is no compiler, or ExecuTorch's wheel lacks its headers.
         ArtifactError: The program cannot be built.
     """
-    chosen = [target for target in targets if target.subject.runtime == "executorch"]
+    chosen = [target for target in targets if target.subject.runtime == EXECUTORCH.name]
     program = build_worker(folder) if chosen else folder
     return [_target(target, program, folder / str(index)) for index, target in enumerate(chosen)]
 

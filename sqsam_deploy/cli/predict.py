@@ -1,6 +1,7 @@
 """`sqsam-predict`: cut an object out of a photo with any artifact or checkpoint."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -112,16 +113,11 @@ def predict(
     photo = _read_photo(image, points, corners)
     predictor = _predictor(artifact, saliency, threads)
     predictor.set_image(photo.pixels)
-    across, down = photo.scale
-    if corners is not None:
-        x0, y0, x1, y1 = corners
-        corners = x0 * across, y0 * down, x1 * across, y1 * down
     if auto and not points:
         prediction = predictor.predict_auto(multimask_output=False)
     else:
-        prompt = predictor.auto_prompt() if auto else _prompt(corners)
-        for x, y, label in points:
-            prompt = prompt.with_click(x * across, y * down, int(label))
+        start = predictor.auto_prompt() if auto else _box_prompt(corners, photo.scale)
+        prompt = _with_clicks(start, points, photo.scale)
         prediction = predictor.predict_prompt(prompt, multimask_output=False)
     cut = _cut_out(prediction, image, photo.pixels, output / image.stem)
     say(cut.sentence)
@@ -207,10 +203,23 @@ def _predictor(artifact: Path | None, saliency: Path | None, threads: int | None
     return Predictor(session, open_saliency(saliency, threads) if saliency else None)
 
 
-def _prompt(box: Box | None) -> "Prompt":
+def _box_prompt(box: Box | None, scale: tuple[float, float]) -> "Prompt":
+    """A box in pixels of the file, or nothing, as a prompt on the photo as it was read."""
     from sqsam_deploy.prompts import Prompt
 
-    return Prompt(box=box)
+    if box is None:
+        return Prompt()
+    (x0, y0, x1, y1), (across, down) = box, scale
+    return Prompt(box=(x0 * across, y0 * down, x1 * across, y1 * down))
+
+
+def _with_clicks(
+    prompt: "Prompt", points: Sequence[tuple[float, ...]], scale: tuple[float, float]
+) -> "Prompt":
+    """Adds clicks (x, y, label) in pixels of the file."""
+    for x, y, label in points:
+        prompt = prompt.with_click(x * scale[0], y * scale[1], int(label))
+    return prompt
 
 
 def _cut_out(
