@@ -67,11 +67,13 @@ _OPEN = """
         await image.predict(prompt);
         return performance.now() - start;
       };
+      globalThis.release = () => segmenter.release();
       await once();
       return performance.now() - begun;
     })().then(done, (error) => done(String(error)));
 """
 _MASKS = "const done = arguments[2]; masks(...arguments).then(done, (e) => done(String(e)));"
+_RELEASE = "const done = arguments[0]; release().then(done, (error) => done(String(error)));"
 _ONCE = "const done = arguments[0]; once().then(done, (error) => done(String(error)));"
 
 
@@ -79,7 +81,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--photos", type=int, default=63, help="of the sample, for the agreement")
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "page"
@@ -90,20 +93,20 @@ def main() -> None:
         threading.Thread(target=server.run, args=([listener],), daemon=True).start()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         (model,) = models
-        _print_agreement(model, address)
+        _print_agreement(model, address, arguments.photos)
         for threads in arguments.threads:
             _compare(model, address, threads, arguments.rounds)
         _print_sizes(folder)
         server.should_exit = True
 
 
-def _print_agreement(model: WebModel, address: str) -> None:
+def _print_agreement(model: WebModel, address: str, photos: int) -> None:
     predictor = Predictor(open_session(model.segmentation, 2), open_saliency(model.saliency, 2))
     kinds: dict[str, list[float]] = {"automatic start": [], "box": []}
     browser = _start_browser(address)
     try:
         browser.execute_async_script(_OPEN, 2, model.segmentation.name, model.saliency.name)
-        for record in bundled_dataset("sample").images:
+        for record in bundled_dataset("sample").images[:photos]:
             boxes = [tuple(map(float, each.box)) for each in record.objects]
             content = base64.b64encode(record.path.read_bytes()).decode()
             found = browser.execute_async_script(_MASKS, content, boxes)
@@ -140,6 +143,8 @@ def _compare(model: WebModel, address: str, threads: int, rounds: int) -> None:
             start = time.perf_counter()
             predictor.predict_low_res(prompt)
             times["native"].append((time.perf_counter() - start) * 1e3)
+        browser.execute_async_script(_RELEASE)
+        released = _memory(browser) - before
     finally:
         browser.quit()
     found = {name: statistics.median(values[2:]) for name, values in times.items()}
@@ -149,7 +154,8 @@ def _compare(model: WebModel, address: str, threads: int, rounds: int) -> None:
     print(
         f"{names[0]}, {threads} threads: browser {found['browser']:.1f} ms, native "
         f"{found['native']:.1f} ms, ratio {ratio:.2f}; opened in {opened / 1e3:.2f} s, "
-        f"{memory >> 20} MB more; load {os.getloadavg()[0]:.1f}"
+        f"{memory >> 20} MB more, {released >> 20} MB after release(); "
+        f"load {os.getloadavg()[0]:.1f}"
     )
 
 

@@ -407,8 +407,8 @@ function resizeRows(data, width, height, channels, size) {
   for (let row = 0, to = 0; row < height; row++) {
     const start = row * width * channels;
     for (const { first, weights } of places) {
-      let [red, green, blue] = [1 << (PRECISION - 1), 1 << (PRECISION - 1), 1 << (PRECISION - 1)];
-      let at = start + first * channels;
+      let red = 1 << (PRECISION - 1);
+      let [green, blue, at] = [red, red, start + first * channels];
       for (let i = 0; i < weights.length; i++, at += channels) {
         const weight = weights[i];
         red += data[at] * weight;
