@@ -13,6 +13,7 @@ android {
     defaultConfig {
         minSdk = libs.versions.min.sdk.get().toInt()
         consumerProguardFiles("consumer-rules.pro")
+        testInstrumentationRunner = "androidx.test.runner.AndroidJUnitRunner"
     }
 }
 
@@ -21,4 +22,6 @@ dependencies {
     api(libs.coroutines.android)
     // An app that has camera frames has CameraX; one that has none needs nothing.
     compileOnly(libs.camera.core)
+    androidTestImplementation(libs.test.runner)
+    androidTestImplementation(libs.junit4)
 }

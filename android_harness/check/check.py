@@ -24,6 +24,7 @@ from pathlib import Path
 
 CHECK = Path(__file__).parent
 HARNESS = CHECK.parent
+DOCUMENT = HARNESS.parent / "docs" / "android.md"
 MISTAKE = re.compile(r"// mistake\b")
 #: `mistakes.kt:3:5: error: ...` in the compiler's plain messages.
 REPORTED = re.compile(r"\.kt:(\d+):\d+: error: ")
@@ -70,7 +71,7 @@ def find_tools(kotlin: Path, jars: Path) -> Tools:
     if not (lib / "kotlin-compiler.jar").is_file():
         raise MissingToolError(f"{lib} holds no Kotlin compiler: npm install --prefix {CHECK}")
     tools = Tools(java, lib, jars)
-    for path in (*tools.libraries(), *tools.test_libraries(), jars / "junit-jupiter-engine.jar"):
+    for path in (*tools.libraries(), *tools.test_libraries(), jars / "junit-jupiter-engine.jar", jars / "junit4.jar"):
         if not path.is_file():
             raise MissingToolError(
                 f"{path} is missing: apt-get install junit5 libandroid-json-org-java"
@@ -118,6 +119,13 @@ def modules(tools: Tools, stubs: Path) -> list[Module]:
         Module("stubs", (stubs / "modules",)),
         Module("android", _sources("android"), ("core", "stubs"), options=_PUBLIC),
         *(Module(each, _sources(each), ("core", "stubs"), options=_PUBLIC) for each in _BACKENDS),
+        Module(
+            "android-test",
+            _sources("android", "androidTest"),
+            ("core", "stubs", "android"),
+            "android",
+            libraries=(tools.jars / "junit4.jar",),
+        ),
         Module("compose", _sources("compose"), ("core", "stubs", "android"), options=_PUBLIC),
         Module(
             "benchmark",
@@ -135,6 +143,7 @@ def modules(tools: Tools, stubs: Path) -> list[Module]:
     return [
         *named,
         Module("sample", _sources("sample"), EVERYTHING),
+        Module("document", (stubs / "document",), EVERYTHING),
         Module(
             "compose-rules",
             (*_sources("compose"), *_sources("sample")),
@@ -160,6 +169,14 @@ def write_stubs(work: Path) -> Path:
             name = part.split(maxsplit=2)[1]
             (folder / f"{file.stem}-{name}.kt").write_text(part)
     return target
+
+
+def write_snippets(target: Path) -> None:
+    """The Kotlin of docs/android.md that stands alone, as files."""
+    target.mkdir(parents=True, exist_ok=True)
+    fences = re.findall(r"^```kotlin\n(import .*?)^```$", DOCUMENT.read_text(), re.M | re.S)
+    for number, text in enumerate(fences):
+        (target / f"snippet{number}.kt").write_text(text)
 
 
 class Compiler:
@@ -252,6 +269,7 @@ def check(tools: Tools, work: Path, vectors: Path) -> list[str]:
     """Compiles and tests everything; the sentences are what failed."""
     compiler = Compiler(tools, work)
     stubs = write_stubs(work)
+    write_snippets(stubs / "document")
     known = modules(tools, stubs)
     for module in known:
         compiler.add(module)
