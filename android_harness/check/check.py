@@ -71,7 +71,12 @@ def find_tools(kotlin: Path, jars: Path) -> Tools:
     if not (lib / "kotlin-compiler.jar").is_file():
         raise MissingToolError(f"{lib} holds no Kotlin compiler: npm install --prefix {CHECK}")
     tools = Tools(java, lib, jars)
-    for path in (*tools.libraries(), *tools.test_libraries(), jars / "junit-jupiter-engine.jar", jars / "junit4.jar"):
+    for path in (
+        *tools.libraries(),
+        *tools.test_libraries(),
+        jars / "junit-jupiter-engine.jar",
+        jars / "junit4.jar",
+    ):
         if not path.is_file():
             raise MissingToolError(
                 f"{path} is missing: apt-get install junit5 libandroid-json-org-java"
