@@ -14,6 +14,8 @@ from sqsam_deploy.artifact.manifest import (
 from sqsam_deploy.artifact.metadata import RuntimeName
 from sqsam_deploy.model.config import preset
 from sqsam_deploy.model.description import describe
+from sqsam_deploy.runtimes.base import Runtime
+from sqsam_deploy.runtimes.registry import all_runtimes
 
 WEIGHTS = WeightsEntry(name="weights.safetensors", sha256="0" * 64)
 AGREEMENT = Agreement(
@@ -26,6 +28,11 @@ AGREEMENT = Agreement(
     limit=0.95,
     executor="test 1.0",
 )
+
+
+def own_runtimes() -> list[Runtime]:
+    """Runtimes of this package, without the one in `tests/plugins` and other installed ones."""
+    return [each for each in all_runtimes() if type(each).__module__.startswith("sqsam_deploy.")]
 
 
 class RecordedSteps(SilentSteps):

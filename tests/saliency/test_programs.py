@@ -24,8 +24,8 @@ from sqsam_deploy.pipeline.programs import Programs
 from sqsam_deploy.pipeline.targets import Target
 from sqsam_deploy.runtimes import read_metadata
 from sqsam_deploy.runtimes.coreml.package import read_package
-from sqsam_deploy.runtimes.registry import all_runtimes
 from sqsam_deploy.saliency import open_saliency
+from tests.fakes import own_runtimes
 from tests.limits import set_limits
 
 #: The bundled network's structure, small enough to be lowered many times.
@@ -33,7 +33,7 @@ TINY = SaliencyConfig("saliency", image_size=64, widths=(8, 12, 16, 16))
 
 ALL = tuple(
     Target(runtime.name, precision)
-    for runtime in all_runtimes()
+    for runtime in own_runtimes()
     if importlib.util.find_spec(runtime.library.split(".")[0])
     for precision in runtime.precisions
 )
