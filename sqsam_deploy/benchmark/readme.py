@@ -105,7 +105,7 @@ def _paper_part(results: Sequence[BenchmarkResult], scores: Scores, plots: Path)
     on_cpu = [result for result in with_peers if result.device.kind == "cpu"]
     if on_cpu:
         draw_figure_1(on_cpu[0], scores, plots / "figure-1.svg")
-        parts.append("![Latency, size and quality, a row for each network](plots/figure-1.svg)")
+        parts.append("![Latency and size, a row for each network](plots/figure-1.svg)")
         parts.append(front_table(on_cpu[0], scores).markdown())
     return [*parts, table.markdown()]
 
