@@ -13,12 +13,9 @@ from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
 
-from sqsam_deploy.benchmark.photos import load_photos
+from sqsam_deploy.benchmark.photos import bind_photo, load_photos
 from sqsam_deploy.benchmark.subjects import RunnableSubject
 from sqsam_deploy.errors import ArtifactError, MissingDependencyError
-from sqsam_deploy.model.description import config_of
-from sqsam_deploy.prompts import encode_prompt, prepare_image
-from sqsam_deploy.prompts.binding import bind_inputs
 from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
 from sqsam_deploy.runtimes.registry import runtime_of_metadata
 
@@ -105,10 +102,7 @@ def _write_inputs(target: RunnableSubject, folder: Path) -> None:
     """Photos with prompts, bound as the artifact takes them: `0-0.bin` and so on."""
     assert target.metadata is not None, "an artifact comes with its metadata"
     folder.mkdir()
-    config = config_of(target.metadata)
     for index, photo in enumerate(load_photos(_PHOTOS)):
-        square = prepare_image(photo.image, config)
-        encoded = encode_prompt(photo.prompt, photo.image.shape[:2], config)
-        feeds = bind_inputs(target.metadata.inputs, square, encoded)
+        feeds = bind_photo(photo, target.metadata)
         for place, spec in enumerate(target.metadata.inputs):
             (folder / f"{index}-{place}.bin").write_bytes(feeds[spec.name].tobytes())

@@ -1,7 +1,7 @@
 """`sqsam-pull`: verified models out of a store, by name and version."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqsam_deploy.release.request import PullRequest
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from sqsam_deploy.artifact.manifest import ArtifactEntry
     from sqsam_deploy.release.catalog import IndexedModel
     from sqsam_deploy.release.diff import ReleaseDiff
     from sqsam_deploy.release.document import Latency, ReleasedArtifact
@@ -273,12 +274,31 @@ def _show(pulled: "Pulled", output: Path) -> None:
             entry.minimum_runtime,
         )
     stdout().print(table)
+    for line in _dependencies(pulled.artifacts):
+        say(line)
     say(f"{release.name} {release.version} is in {output}")
     if release.verification.status == "unverified":
         _note(f"published unverified: {release.verification.reason}")
     if pulled.opened.signed_by is None:
         signed = "signed" if pulled.opened.signature is not None else "not signed"
         _note(f"hashes verified; the release is {signed}, and no --verify-key or --identity given")
+
+
+def _dependencies(artifacts: "Sequence[ArtifactEntry]") -> list[str]:
+    """What an app's build adds to link these artifacts, each line once."""
+    from sqsam_deploy.runtimes.registry import requirements_of, runtime_names
+
+    known = [entry for entry in artifacts if entry.metadata.runtime in runtime_names()]
+    lines = []
+    for needed in map(requirements_of, known):
+        flags = f", linked with {' '.join(needed.linker_flags)}" if needed.linker_flags else ""
+        lines += [
+            f"Swift: {package.url}, {package.branch or package.version}: "
+            f"{', '.join(package.products)}{flags}"
+            for package in needed.swift
+        ]
+        lines += [f'Gradle: implementation("{coordinates}")' for coordinates in needed.maven]
+    return list(dict.fromkeys(lines))
 
 
 def _show_diff(changes: "ReleaseDiff") -> None:

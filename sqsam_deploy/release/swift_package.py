@@ -3,13 +3,10 @@
 import re
 
 from sqsam_deploy.artifact.manifest import ArtifactEntry
-from sqsam_deploy.artifact.metadata import DEFAULT_DEPLOYMENT_TARGET
+from sqsam_deploy.artifact.requirements import highest
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.delivery import Delivery
-from sqsam_deploy.runtimes.registry import all_runtimes
-
-#: Versions of macOS and iOS that came out together until both were counted by years: 14 with 17.
-_MACOS_BEHIND_IOS = 3
+from sqsam_deploy.runtimes.registry import all_runtimes, requirements_of
 
 
 class SwiftPackage:
@@ -38,12 +35,12 @@ class SwiftPackage:
         for model in models:
             delivery.place(model, folder)
         delivery.place_documents(folder)
-        ios = max(map(_lowest_ios, models))
+        needed = [requirements_of(model) for model in models]
         variables = {
             "module": module,
             "release": release,
-            "ios": ios,
-            "macos": ios - _MACOS_BEHIND_IOS,
+            "ios": highest(*(each.ios for each in needed)),
+            "macos": highest(*(each.macos for each in needed)),
         }
         outputs = {
             "Package.swift": "Package.swift.j2",
@@ -68,11 +65,6 @@ def _of_one_runtime(artifacts: list[ArtifactEntry]) -> list[ArtifactEntry]:
         raise UsageError(f"none of the artifacts runs in a Swift package: --runtime {offered} does")
     chosen = max((artifact.metadata.runtime for artifact in usable), key=ways.__getitem__)
     return [artifact for artifact in usable if artifact.metadata.runtime == chosen]
-
-
-def _lowest_ios(artifact: ArtifactEntry) -> int:
-    target = artifact.metadata.deployment_target or DEFAULT_DEPLOYMENT_TARGET
-    return int(target.removeprefix("iOS"))
 
 
 def swift_string(text: object) -> str:

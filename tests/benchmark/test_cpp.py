@@ -28,8 +28,9 @@ def nano(nano_export: Path) -> list[RunnableSubject]:
 
 @pytest.fixture(scope="module")
 def cpp(nano: list[RunnableSubject], tmp_path_factory: pytest.TempPathFactory) -> RunnableSubject:
-    (target,) = cpp_targets(nano, tmp_path_factory.mktemp("cpp"))
-    return target
+    found = {each.subject.name: each for each in cpp_targets(nano, tmp_path_factory.mktemp("cpp"))}
+    assert list(found) == ["nano-int8.pte in C++", "saliency-int8.pte in C++"]
+    return found["nano-int8.pte in C++"]
 
 
 def job(target: RunnableSubject) -> Job:
@@ -43,15 +44,10 @@ def job(target: RunnableSubject) -> Job:
     )
 
 
-def test_only_executorch_artifacts_are_run_so(cpp: RunnableSubject) -> None:
-    assert cpp.subject.name == "nano-int8.pte in C++"
-    assert cpp.subject.runtime == "executorch"
-
-
 def test_it_needs_a_small_part_of_the_memory_of_python(
     cpp: RunnableSubject, nano: list[RunnableSubject]
 ) -> None:
-    (python,) = (target for target in nano if target.subject.runtime == "executorch")
+    (python,) = (target for target in nano if target.subject.name == "nano-int8.pte")
     peaks = []
     for target in (cpp, python):
         with Worker(job(target)) as worker:

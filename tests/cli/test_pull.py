@@ -65,10 +65,13 @@ def test_lock_file_pins_and_locked_reproduces(pull: Command, tmp_path: Path) -> 
 
 def test_two_runtimes_are_pulled_and_pinned_together(pull: Command, tmp_path: Path) -> None:
     both = ("--runtime", "executorch", "--runtime", "onnx", "--precision", "int8", "-o", "both")
-    assert pull("squeezesam-nano", *both).code == 0
+    done = pull("squeezesam-nano", *both)
+    assert done.code == 0
     manifest = json.loads((tmp_path / "both" / "manifest.json").read_bytes())
     found = {(e["metadata"]["runtime"], e["metadata"]["precision"]) for e in manifest["artifacts"]}
     assert found == {("executorch", "int8"), ("onnx", "int8")}
+    assert 'Gradle: implementation("org.pytorch:executorch-android:' in done.out
+    assert "https://github.com/microsoft/onnxruntime-swift-package-manager" in done.out
     (pinned,) = json.loads((tmp_path / "sqsam.lock").read_bytes())["models"]
     assert (pinned["runtime"], pinned["precision"]) == (["executorch", "onnx"], "int8")
     before = digest_of(tmp_path / "both")

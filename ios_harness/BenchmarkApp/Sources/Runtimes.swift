@@ -29,6 +29,9 @@ extension Machine {
                 throw SegmentationError.device("the app does not run \(artifact.runtime)")
             }
         },
+        reference: { artifact, compute in
+            artifact.runtime == "coreml" && compute != "cpuOnly" ? "cpuOnly" : nil
+        },
         planned: { url, artifact, compute in
             guard artifact.runtime == "coreml", #available(iOS 17.4, macOS 14.4, *) else {
                 return nil

@@ -20,6 +20,8 @@ public struct Machine: Sendable {
     /// What has to be done once before an artifact can be opened: compiling. Returns what to open.
     public let make: @Sendable (URL, PlannedArtifact) async throws -> URL
     public let open: Open
+    /// Compute units whose outputs an artifact must give on others too; nil where there are none.
+    public let reference: @Sendable (PlannedArtifact, _ compute: String) -> String?
     /// Where the operations of an artifact are planned; nil where nobody says.
     public let planned:
         @Sendable (URL, PlannedArtifact, _ compute: String) async -> [PlannedOperations]?
@@ -30,6 +32,7 @@ public struct Machine: Sendable {
         device: @escaping @Sendable (String?) -> Device,
         make: @escaping @Sendable (URL, PlannedArtifact) async throws -> URL = { url, _ in url },
         open: @escaping Open,
+        reference: @escaping @Sendable (PlannedArtifact, String) -> String? = { _, _ in nil },
         planned: @escaping @Sendable (URL, PlannedArtifact, String) async -> [PlannedOperations]? =
             {
                 _, _, _ in nil
@@ -43,6 +46,7 @@ public struct Machine: Sendable {
         self.device = device
         self.make = make
         self.open = open
+        self.reference = reference
         self.planned = planned
     }
 }

@@ -62,9 +62,20 @@ public struct Suite: Sendable {
             feeds: source.feeds, warmUp: row.isNew ? folder.plan.warmUp : 0, plan: folder.plan,
             machine: machine
         ) { try machine.open(source.url, artifact, row.compute) }
+        // Behind the first turn, which shows what loading takes before the system knows the artifact.
+        if row.isNew { try compare(row, source.url, source.feeds) }
         row.add(turn)
         let median = turn.samples.sorted()[turn.samples.count / 2]
         return String(format: "%.2f ms", median) + units(row.planned)
+    }
+
+    /// Refuses a row whose outputs are not those of the reference's compute units.
+    private func compare(_ row: Row, _ url: URL, _ feeds: [[Tensor]]) throws {
+        guard let reference = machine.reference(row.artifact, row.compute), let feed = feeds.first
+        else { return }
+        let expected = try machine.open(url, row.artifact, reference).run(feed)
+        let outputs = try machine.open(url, row.artifact, row.compute).run(feed)
+        try requireAgreement(of: outputs, on: row.compute, with: expected, on: reference)
     }
 
     /// Shares of the estimated cost by unit: ", neuralEngine 97%, cpu 3%".

@@ -17,6 +17,14 @@ private struct Pretending: Backend {
     }
 }
 
+/// Gives the same outputs at every inference.
+private struct Answering: Backend {
+    let metadata: ArtifactMetadata
+    let outputs: [String: [Float]]
+
+    func run(_ inputs: [Tensor]) throws -> [String: [Float]] { outputs }
+}
+
 private let metadata = """
     {"format_version": 1, "task": "segmentation", "preset": "test", "runtime": "test",
      "precision": "int8", "weights_sha256": "", "image_size": 4, "mask_size": 4,
@@ -75,6 +83,46 @@ final class SuiteTests: XCTestCase {
         let said = await lines.all
         XCTAssertGreaterThanOrEqual(said.count, measured.measurements.count * plan.plan.rounds)
         XCTAssertTrue(said.allSatisfy { $0.hasPrefix("turn ") })
+    }
+
+    /// A Core ML package that is right on one kind of compute units and wrong on the other.
+    func testComputeUnitsThatAreWrongGetNoTime() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let plan = """
+            {"plan_version": 1, "rounds": 2, "turn_ms": 1, "discarded": 1, "warm_up": 1,
+             "image_sizes": [[4, 4]],
+             "artifacts": [{"name": "a.onnx", "runtime": "coreml", "precision": "int8",
+                            "preset": "test", "bytes": 1, "compute": ["all", "cpuOnly"],
+                            "inputs": [], "feeds": [[]]}]}
+            """
+        try Data(plan.utf8).write(to: folder.appendingPathComponent("plan.json"))
+        try Data("x".utf8).write(to: folder.appendingPathComponent("a.onnx"))
+        let phone = try pretendingMachine(failing: [])
+        let described = try ArtifactMetadata(json: Data(metadata.utf8), source: "a test")
+        let right = (0..<256).map { Float($0 % 16) - 8 }
+        for (wrong, isMeasured) in [
+            (right.map { $0 + 0.2 }, true), (right.map { _ in Float(-0.5) }, false),
+            (right.map { $0 / 0 }, false),
+        ] {
+            let machine = Machine(
+                thermalState: phone.thermalState, savesPower: phone.savesPower,
+                footprint: phone.footprint, build: phone.build, versions: phone.versions,
+                device: phone.device,
+                open: { _, _, compute in
+                    Answering(
+                        metadata: described,
+                        outputs: ["low_res_masks": compute == "cpuOnly" ? right : wrong])
+                },
+                reference: { _, compute in compute == "cpuOnly" ? nil : "cpuOnly" })
+            let suite = Suite(folder: try PlanFolder.find(in: folder), machine: machine) { _ in }
+            let result = await suite.run()
+            XCTAssertEqual(
+                Set(result.measurements.map(\.setup.compute)),
+                isMeasured ? ["all", "cpuOnly"] : ["cpuOnly"])
+            XCTAssertEqual(result.notMeasured.map(\.setup), isMeasured ? [] : ["all"])
+        }
     }
 
     func testFolderWithoutAPlanSaysSo() throws {
