@@ -5,7 +5,7 @@ import SqueezeSAMCore
 
 /// The plan of a compiled model, by kind of operation and unit, the most costly first.
 @available(iOS 17.4, macOS 14.4, *)
-func plannedOperations(
+func computePlan(
     of compiled: URL, computeUnits: MLComputeUnits
 ) async throws -> [PlannedOperations] {
     let configuration = MLModelConfiguration()

@@ -104,7 +104,7 @@ public final class CoreMLBackend: Backend, @unchecked Sendable {
     /// - Throws: What Core ML throws.
     @available(iOS 17.4, macOS 14.4, *)
     public func plannedOperations() async throws -> [PlannedOperations] {
-        try await SqueezeSAMCoreML.plannedOperations(of: compiled, computeUnits: computeUnits)
+        try await computePlan(of: compiled, computeUnits: computeUnits)
     }
 
     private func outputs(_ features: Features) throws -> [String: [Float]] {
