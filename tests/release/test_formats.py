@@ -21,6 +21,7 @@ from sqsam_deploy.release.store import open_store
 from sqsam_deploy.release.swift_package import swift_string, type_name
 from sqsam_deploy.runtimes.registry import all_runtimes
 from tests.ios_harness.swift import run_swift
+from tests.release.export_builder import ExportBuilder
 
 
 def bring(export: Path, tmp_path: Path, format: str, **selected: tuple[str, ...]) -> Path:
@@ -160,12 +161,19 @@ def test_android_module_is_of_one_runtime(export: Path, tmp_path: Path) -> None:
         bring(export, tmp_path, "android-module", precisions=("int8",))
 
 
-def test_android_module_agrees_with_the_library() -> None:
+def test_android_module_agrees_with_the_library(tmp_path: Path) -> None:
     harness = Path(__file__).parents[2] / "android_harness"
     versions = tomllib.loads((harness / "gradle" / "libs.versions.toml").read_text())["versions"]
     assert (int(versions["compile-sdk"]), int(versions["min-sdk"])) == (COMPILE_SDK, MIN_SDK)
     runtimes = [each.name for each in all_runtimes() if "Android" in each.phone_compute]
     modules = re.findall(r'":(\w+)"', (harness / "settings.gradle.kts").read_text())
+    metadata = read_manifest(ExportBuilder()(tmp_path / "export")).artifacts[0].metadata
+    libraries = (harness / "gradle" / "libs.versions.toml").read_text()
+    for runtime in all_runtimes():
+        for coordinates in runtime.requirements(metadata).maven if runtime.phone_compute else ():
+            name, _, version = coordinates.rpartition(":")
+            reference = re.search(rf'module = "{name}", version.ref = "(\w+)"', libraries)
+            assert reference and versions[reference[1]] == version
     assert {"android", *runtimes} <= set(modules)
 
 
