@@ -18,7 +18,8 @@ lint() {
 stubs=(ObjectiveC CryptoKit CoreGraphics CoreVideo CoreImage ImageIO UniformTypeIdentifiers CoreML
     Darwin UIKit SwiftUI PhotosUI ExecuTorch)
 modules=(Core=Sources/SqueezeSAMCore CoreML=Sources/SqueezeSAMCoreML UI=Sources/SqueezeSAMUI
-    Benchmark=Sources/SqueezeSAMBenchmark ExecuTorch=ExecuTorch/Sources/SqueezeSAMExecuTorch)
+    Benchmark=Sources/SqueezeSAMBenchmark Vectors=Sources/SqueezeSAMVectors
+    ExecuTorch=ExecuTorch/Sources/SqueezeSAMExecuTorch)
 
 build_stubs() {
     local module
@@ -30,35 +31,31 @@ build_stubs() {
     done
 }
 
-# check_types SWIFT_VERSION ROOT: all targets below ROOT.
+# check_types SWIFT_VERSION: all modules, then what is built on them.
 check_types() {
     local out="$work/types$1" entry
     local options=(-swift-version "$1" -warnings-as-errors -I "$work/stubs" -I "$out")
     mkdir -p "$out"
     for entry in "${modules[@]}"; do
         swiftc "${options[@]}" -emit-module -parse-as-library -module-name "SqueezeSAM${entry%%=*}" \
-            -o "$out/SqueezeSAM${entry%%=*}.swiftmodule" "$2/${entry#*=}"/*.swift
+            -o "$out/SqueezeSAM${entry%%=*}.swiftmodule" "${entry#*=}"/*.swift
     done
-    check_app "$1" "$2/BenchmarkApp"
-    check_app "$1" "$2/SampleApp"
-}
-
-check_app() {
-    swiftc -swift-version "$1" -warnings-as-errors -I "$work/stubs" -I "$work/types$1" \
-        -typecheck -parse-as-library "$2"/Sources/*.swift
+    for entry in Sources/squeezesam BenchmarkApp/Sources SampleApp/Sources; do
+        swiftc "${options[@]}" -typecheck -parse-as-library "$entry"/*.swift
+    done
 }
 
 types() {
     build_stubs
-    check_types 5 .
-    check_types 6 .
+    check_types 5
+    check_types 6
 }
 
 # Every line of Stubs/mistakes.txt, FILE|TEXT|REPLACEMENT, must make a type-check fail, so that
 # the stand-ins refuse what the systems' modules refuse; without it the same check must pass.
 mistakes() {
     build_stubs
-    [ -d "$work/types6" ] || check_types 6 .
+    [ -d "$work/types6" ] || check_types 6
     local file text replacement number=0 sound=
     while IFS='|' read -r file text replacement; do
         [ -n "$file" ] && [ "${file:0:1}" != "#" ] || continue

@@ -15,14 +15,18 @@ HARNESS = ROOT / "ios_harness"
 VARIABLE = "SQSAM_SWIFT"
 
 
+needs_swift = pytest.mark.skipif(
+    VARIABLE not in os.environ and shutil.which("swift") is None,
+    reason=f"no Swift here: neither `swift` on the path nor ${VARIABLE}",
+)
+
+
 def run_swift(folder: Path, command: str) -> str:
     """Runs a shell command in a folder, with Swift at hand; what it printed.
 
-    A failure fails the test with the command's output. Without a tool chain the test is skipped.
+    A failure fails the test with the command's output.
     """
     named = os.environ.get(VARIABLE)
-    if named is None and shutil.which("swift") is None:
-        pytest.skip(f"no Swift here: neither `swift` on the path nor ${VARIABLE}")
     words = [*shlex.split(named), str(folder), command] if named else ["bash", "-c", command]
     done = subprocess.run(
         words, cwd=folder, capture_output=True, text=True, errors="replace", check=False

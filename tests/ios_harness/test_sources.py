@@ -12,17 +12,19 @@ from sqsam_deploy.benchmark.ios.plan import PLAN_NAME, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.ios.session import REMOTE_RESULT, TURN_MARK
 from sqsam_deploy.benchmark.phone import check_phone_result
 from sqsam_deploy.benchmark.resultfile import read_result
-from tests.ios_harness.swift import HARNESS, ROOT, run_swift
+from tests.ios_harness.swift import HARNESS, ROOT, needs_swift, run_swift
 
 PROJECTS = sorted(HARNESS.glob("*/*.xcodeproj"))
 
 
+@needs_swift
 @pytest.mark.parametrize("step", ["lint", "types", "mistakes", "tests"])
 def test_swift_sources(step: str) -> None:
     """Its script, step by step, from the checkout's root: the vectors lie beside it."""
     assert f"== {step}" in run_swift(ROOT, f"ios_harness/check.sh {step}")
 
 
+@needs_swift
 def test_plan_is_measured_and_its_result_taken_in(tmp_path: Path, nano_export: Path) -> None:
     """Python writes a plan, Swift measures it with networks that only pretend, Python believes."""
     tree = tmp_path / "ios_harness"

@@ -20,7 +20,7 @@ from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import open_store
 from sqsam_deploy.release.swift_package import swift_string, type_name
 from sqsam_deploy.runtimes.registry import all_runtimes
-from tests.ios_harness.swift import run_swift
+from tests.ios_harness.swift import needs_swift, run_swift
 from tests.release.export_builder import ExportBuilder
 
 
@@ -96,6 +96,7 @@ def test_swift_source_has_balanced_brackets_and_no_template_left(
         assert "{%" not in text
 
 
+@needs_swift
 def test_swift_package_builds(export: Path, tmp_path: Path) -> None:
     out = bring(export, tmp_path, "swift-package")
     run_swift(out, "swift build")
