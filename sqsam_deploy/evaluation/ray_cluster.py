@@ -5,6 +5,8 @@ So a worker or a node that dies costs the images that it was at, a node that joi
 once, and a head that dies costs no more than what was not in the log yet.
 """
 
+import socket
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -88,11 +90,6 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         ) from None
     try:
         yield
-    except (ConnectionError, ray.exceptions.RaySystemError) as error:
-        raise EngineError(
-            f"the Ray cluster was lost ({type(error).__name__}): start it again and repeat the "
-            "command, which continues where it stopped"
-        ) from None
     finally:
         ray.shutdown()
 
@@ -126,11 +123,17 @@ class _Crew:
         self._idle: list[Any] = []
         self._again: deque[Task] = deque()
         self._deaths: Counter[str] = Counter()
+        self._head = ray.get_runtime_context().gcs_address
 
     def results(self, tasks: Iterator[Task], count: int) -> Iterator[ImageResult]:
         """As they come."""
         left = count
         while left:
+            if not _answers(self._head):
+                raise EngineError(
+                    "the head of the Ray cluster is gone: start it again and repeat the command, "
+                    "which continues where it stopped"
+                )
             self._hire(left)
             self._assign(tasks)
             waiting = [*self._starting, *self._busy]
@@ -142,7 +145,9 @@ class _Crew:
                     yield result
 
     def dismiss(self) -> None:
-        """Ends all workers."""
+        """Ends all workers, where there still is a head to tell."""
+        if not _answers(self._head):
+            return
         busy = [worker for worker, _ in self._busy.values()]
         for worker in (*self._starting.values(), *busy, *self._idle):
             self._ray.kill(worker)
@@ -192,6 +197,19 @@ class _Crew:
             )
         if task:
             self._again.append(task)
+
+
+def _answers(address: str) -> bool:
+    """Whether something listens at HOST:PORT; Ray's own calls wait for a head that is gone."""
+    host, _, port = address.rpartition(":")
+    for _ in range(3):
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError:
+            time.sleep(1)
+        else:
+            return True
+    return False
 
 
 class _Parcel:

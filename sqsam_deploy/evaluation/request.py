@@ -60,8 +60,8 @@ class ParityRequest:
             with the same prompts then runs the other artifacts alone.
         engine: Where images are evaluated: processes of this machine, or a Ray cluster. It does
             not change the result.
-        address: Ray cluster, such as 10.0.0.1:6379 or ray://head:10001. Without it, the one that
-            RAY_ADDRESS names or that this machine belongs to, or else one for this run.
+        address: Ray cluster, such as 10.0.0.1:6379. Without it, the one that RAY_ADDRESS names or
+            that this machine belongs to, or else one for this run.
         jobs: Number of processes. It does not change the result. Without it, one for each
             processor core.
         threads: Number of CPU threads of each process.
