@@ -42,3 +42,19 @@ class WeightAverage:
         follow(averaged, [current[name] for name in floats], self.updates)
         for name in current.keys() - set(floats):
             self.weights[name].copy_(current[name])
+
+
+def mixed(
+    before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], share: float
+) -> dict[str, torch.Tensor]:
+    """Weights between two state dicts of one network; counters are those of `after`.
+
+    Args:
+        before: Weights that count `1 - share`.
+        after: Weights that count `share`.
+        share: 0 to 1.
+    """
+    return {
+        name: torch.lerp(before[name], value, share) if value.is_floating_point() else value
+        for name, value in after.items()
+    }

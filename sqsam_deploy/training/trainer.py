@@ -17,8 +17,8 @@ from sqsam_deploy.errors import UsageError
 from sqsam_deploy.training.distributed import Processes, distribute, share
 from sqsam_deploy.training.log import LogRow, append_row, drop_rows_after
 from sqsam_deploy.training.processor import Precision, return_freed_memory
-from sqsam_deploy.training.recipe import Optimization, fingerprint
-from sqsam_deploy.training.schedule import WeightAverage, learning_rate
+from sqsam_deploy.training.recipe import AnyRecipe, Optimization, TrainingRecipe, fingerprint
+from sqsam_deploy.training.schedule import WeightAverage, learning_rate, mixed
 from sqsam_deploy.training.state import RunState, load_state, save_state, save_weights
 from sqsam_deploy.training.task import Task, batch_to
 
@@ -91,6 +91,10 @@ class Trainer:
         if initial_weights is not None:
             warm_start(self._model, initial_weights)
         self._average = WeightAverage(self._model, self._plan.ema_decay)
+        self._mixes = _mixes(task.recipe) if initial_weights is not None else (1.0,)
+        self._mix = 1.0
+        # Averaging changes its tensors in place.
+        self._start = {name: value.clone() for name, value in self._average.weights.items()}
         freeze(self._model, self._plan)
         groups = parameter_groups(self._model, self._plan.weight_decay)
         self._optimizer = torch.optim.AdamW(groups, lr=0.0, fused=True)
@@ -210,10 +214,24 @@ class Trainer:
     def _finish(self) -> dict[str, float]:
         if not self._processes.leads:
             return {}
-        scores = self.scores()
+        scores = self._settle()
+        if self._compares and (self._step % self._options.validate_every or len(self._mixes) > 1):
+            self._log(0.0, math.nan, {**dict.fromkeys(self._task.loss_names, math.nan), **scores})
         self.save()
         self.save_weights(scores)
         return scores
+
+    def _settle(self) -> dict[str, float]:
+        """Takes the best of the recipe's mixes for the averaged weights; its scores."""
+        trained = self._average.weights
+        found: dict[float, dict[str, float]] = {}
+        for part in self._mixes:
+            self._average.weights = mixed(self._start, trained, part)
+            found[part] = self.scores()
+        # Of equals the first.
+        self._mix = max(found, key=lambda part: sum(found[part].values()))
+        self._average.weights = mixed(self._start, trained, self._mix)
+        return found[self._mix]
 
     def save(self) -> None:
         """Writes the state to resume from."""
@@ -254,6 +272,7 @@ class Trainer:
             "recipe": asdict(recipe),
             "seed": str(recipe.optimization.seed),
             "steps": str(self._step),
+            "mix": str(self._mix),
             "data": self._task.describe_data(),
         }
 
@@ -276,6 +295,10 @@ class Trainer:
         self._step, self._seconds = state.step, state.seconds
         if self._processes.leads:
             drop_rows_after(self._options.output / LOG_FILE, state.step)
+
+
+def _mixes(recipe: AnyRecipe) -> tuple[float, ...]:
+    return recipe.mixes if isinstance(recipe, TrainingRecipe) else (1.0,)
 
 
 class _Meter:

@@ -40,9 +40,11 @@ def test_run_writes_weights_log_curve_and_scores(photo_folder: Path, tmp_path: P
 
 @pytest.mark.parametrize("write", [write_coco, write_lvis])
 def test_coco_and_lvis_files_are_trained_on(write: Callable[[Path], Path], tmp_path: Path) -> None:
-    output = tmp_path / "run"
+    output, own = tmp_path / "run", tmp_path / "own.toml"
+    own.write_text('base = "fine-tune"\nmixes = [1.0]\n')
     options = [
-        *("--initial-weights", "nano", "--data", write(tmp_path), "--output", output),
+        *("--preset", own, "--initial-weights", "nano"),
+        *("--data", write(tmp_path), "--output", output),
         *("--cache", tmp_path / "cache", "--samples", 4, "--batch-size", 2, "--workers", 0),
         *("--device", "cpu", "--precision", "fp32"),
     ]

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from sqsam_deploy.training.schedule import WeightAverage, learning_rate
+from sqsam_deploy.training.schedule import WeightAverage, learning_rate, mixed
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,13 @@ def test_average_is_a_copy() -> None:
     with torch.no_grad():
         model.weight.add_(1)
     torch.testing.assert_close(average.weights["weight"], before)
+
+
+def test_mixed_weights_lie_between_and_the_ends_are_exact() -> None:
+    torch.manual_seed(0)
+    before = {"w": torch.randn(50), "n": torch.tensor(3)}
+    after = {"w": torch.randn(50), "n": torch.tensor(7)}
+    torch.testing.assert_close(mixed(before, after, 0.25)["w"], 0.75 * before["w"] + after["w"] / 4)
+    assert torch.equal(mixed(before, after, 0.0)["w"], before["w"])
+    assert torch.equal(mixed(before, after, 1.0)["w"], after["w"])
+    assert mixed(before, after, 0.0)["n"] == 7

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from sqsam_deploy.checkpoint import load_checkpoint
@@ -105,14 +106,32 @@ def test_a_grown_run_starts_where_the_small_network_stopped(
 def test_your_own_photos_move_the_decoder_and_nothing_else(
     photo_folder: Path, tmp_path: Path
 ) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('base = "fine-tune"\nmixes = [1.0]\n')
     words = ("--initial-weights", "nano", "--samples", 8, "--batch-size", 4, "--license", "mine")
-    _train(photo_folder, tmp_path / "run", *words)
+    _train(photo_folder, tmp_path / "run", "--preset", own, *words)
     tuned = load_checkpoint(tmp_path / "run" / "weights.safetensors")
     assert tuned.config == NANO
     before, after = load_checkpoint("nano").model.state_dict(), tuned.model.state_dict()
     moved = {name.split(".")[0] for name in after if not torch.equal(before[name], after[name])}
     assert moved == {"decoder", "transformer", "mask_head", "iou_token", "mask_tokens"}
     assert not any("running" in n and not torch.equal(before[n], after[n]) for n in after)
+
+
+def test_fine_tuning_that_spoils_the_weights_keeps_those_that_it_began_with(
+    photo_folder: Path, tmp_path: Path
+) -> None:
+    words = ("--initial-weights", "nano", "--samples", 8, "--batch-size", 4, "--learning-rate", 9)
+    _train(photo_folder, tmp_path / "run", *words)
+    tuned = load_file(tmp_path / "run" / "weights.safetensors")
+    before = load_checkpoint("nano").model.state_dict()
+    floats = [name for name, value in before.items() if value.is_floating_point()]
+    assert all(torch.equal(before[name].half(), tuned[name]) for name in floats)
+    first, *_, last = read_rows(tmp_path / "run" / "log.csv")
+    scores = ("val_miou_1_click", "val_miou_3_clicks", "val_miou_box")
+    assert [first.values[name] for name in scores] == [last.values[name] for name in scores]
+    with safe_open(tmp_path / "run" / "weights.safetensors", framework="pt") as file:
+        assert file.metadata()["mix"] == "0.0"
 
 
 def test_fine_tuning_starts_from_paper() -> None:
