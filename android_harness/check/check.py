@@ -200,7 +200,7 @@ class Compiler:
         needs = [self.classes(name) for name in module.needs]
         path = [*needs, *self._tools.libraries(), *module.libraries]
         arguments = [
-            *("-no-stdlib", "-no-reflect", "-jvm-target", "17", "-module-name", module.name),
+            *("-no-stdlib", "-no-reflect", "-jvm-target", "11", "-module-name", module.name),
             *("-d", str(self.classes(module.name))),
             *("-cp", os.pathsep.join(map(str, path))),
             *(("-Werror", "-progressive") if strict else ()),

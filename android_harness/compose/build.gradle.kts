@@ -14,6 +14,8 @@ android {
     defaultConfig {
         minSdk = libs.versions.min.sdk.get().toInt()
     }
+
+    buildFeatures { compose = true }
 }
 
 dependencies {

@@ -28,6 +28,8 @@ android {
 
     // Models are mapped out of the APK; compressed ones would be copied out first.
     androidResources { noCompress += listOf("pte", "onnx", "tflite") }
+
+    buildFeatures { compose = true }
 }
 
 dependencies {

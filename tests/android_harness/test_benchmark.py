@@ -111,6 +111,16 @@ def test_the_phone_has_to_be_clear(
         measure_on_android(run(export, device=device))
 
 
+def test_without_adb_one_sentence_says_what_to_install(
+    export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = run_command("bench", "android", export, "--rounds", "10", "-o", tmp_path / "kept")
+    assert done.code == 3
+    assert "platform tools" in done.stderr
+    assert not (tmp_path / "kept").exists()
+
+
 def test_an_app_that_measures_nothing_is_said(
     export: Path, calls: Callable[[], list[list[str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,8 +133,8 @@ public fun <T> loading(model: ModelFile, runtime: String, open: () -> T): T =
         open()
     } catch (error: LinkageError) {
         throw ArtifactException(
-            "$runtime has no native library for this device's processor: its archive holds arm64-v8a and " +
-                "x86_64 alone, or the app's abiFilters left it out (${error.message})",
+            "$runtime has no native library for this device's processor: its archive has none (every one has " +
+                "arm64-v8a and x86_64), or the app's abiFilters left it out (${error.message})",
             error,
         )
     } catch (error: ArtifactException) {
