@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy.benchmark.readme import write_front_table, write_readme
+from sqsam_deploy.benchmark.readme import NOTES_NAME, write_front_table, write_readme
 from sqsam_deploy.errors import ArtifactError
 
 ROOT = Path(__file__).parents[2]
@@ -13,6 +13,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def test_the_readme_of_the_benchmarks_is_generated(tmp_path):
+    shutil.copy(RESULTS.parent / NOTES_NAME, tmp_path)
     made = write_readme(RESULTS, tmp_path / "README.md").read_text("utf-8")
     assert made == (ROOT / "benchmarks" / "README.md").read_text("utf-8")
 
