@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqsam_deploy.artifact.manifest import Agreement, ArtifactEntry, Manifest
 from sqsam_deploy.artifact.requirements import Requirements
@@ -14,9 +15,11 @@ from sqsam_deploy.release.document import (
     ReleasedArtifact,
     Verification,
 )
-from sqsam_deploy.release.evidence import ParityResult
 from sqsam_deploy.runtimes.base import EVERYWHERE
 from sqsam_deploy.runtimes.registry import all_runtimes, requirements_of, runtime_names
+
+if TYPE_CHECKING:  # it imports NumPy, which a job that only pulls may lack
+    from sqsam_deploy.release.evidence import ParityResult
 
 #: License identifiers of the Hub that model weights come under; it takes others as "other", with an
 #: identifier of one's own and the name of a file in the repository
@@ -49,7 +52,7 @@ class CardContent:
     version: str
     verification: Verification
     artifacts: tuple[ReleasedArtifact, ...]
-    parity: ParityResult | None = None
+    parity: "ParityResult | None" = None
 
 
 @dataclass(frozen=True)
@@ -156,12 +159,12 @@ def _needed(manifest: Manifest) -> list[tuple[str, Requirements]]:
     return [(path, needs) for path, needs in found if needs != Requirements()]
 
 
-def _kinds(parity: ParityResult | None) -> list[str]:
+def _kinds(parity: "ParityResult | None") -> list[str]:
     covered = parity.artifacts.values() if parity else ()
     return list(dict.fromkeys(row.kind for artifact in covered for row in artifact.miou))
 
 
-def _accuracy(parity: ParityResult | None, manifest: Manifest) -> list[_Accuracy]:
+def _accuracy(parity: "ParityResult | None", manifest: Manifest) -> list[_Accuracy]:
     found = []
     for entry in manifest.artifacts:
         miou = parity.miou_of(entry) if parity else {}
