@@ -62,25 +62,29 @@ _OPEN = """
         for (const box of boxes) found.push(await image.mask(new Prompt([], box)));
         return found.map(({ data }) => data.join(""));
       };
-      globalThis.once = async () => {
+      globalThis.many = async (count) => {
         const start = performance.now();
-        await image.predict(prompt);
+        for (let i = 0; i < count; i++) await image.predict(prompt);
         return performance.now() - start;
       };
       globalThis.release = () => segmenter.release();
-      await once();
+      await many(1);
       return performance.now() - begun;
     })().then(done, (error) => done(String(error)));
 """
 _MASKS = "const done = arguments[2]; masks(...arguments).then(done, (e) => done(String(e)));"
 _RELEASE = "const done = arguments[0]; release().then(done, (error) => done(String(error)));"
-_ONCE = "const done = arguments[0]; once().then(done, (error) => done(String(error)));"
+_MANY = "const done = arguments[1]; many(arguments[0]).then(done, (e) => done(String(e)));"
+
+#: Seconds of one prediction: elapsed, and of the processor.
+_Run = tuple[float, float]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--count", type=int, default=10, help="predictions of a round")
     parser.add_argument("--photos", type=int, default=63, help="of the sample, for the agreement")
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     arguments = parser.parse_args()
@@ -93,9 +97,10 @@ def main() -> None:
         threading.Thread(target=server.run, args=([listener],), daemon=True).start()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         (model,) = models
-        _print_agreement(model, address, arguments.photos)
+        if arguments.photos:
+            _print_agreement(model, address, arguments.photos)
         for threads in arguments.threads:
-            _compare(model, address, threads, arguments.rounds)
+            _compare(model, address, threads, arguments.rounds, arguments.count)
         _print_sizes(folder)
         server.should_exit = True
 
@@ -126,7 +131,7 @@ def _print_agreement(model: WebModel, address: str, photos: int) -> None:
         )
 
 
-def _compare(model: WebModel, address: str, threads: int, rounds: int) -> None:
+def _compare(model: WebModel, address: str, threads: int, rounds: int, count: int) -> None:
     predictor = Predictor(open_session(model.segmentation, threads))
     predictor.set_image(read_image(EXAMPLE))
     prompt = Prompt().with_click(*_CLICK, 1)
@@ -137,26 +142,33 @@ def _compare(model: WebModel, address: str, threads: int, rounds: int) -> None:
         opened = browser.execute_async_script(_OPEN, threads, *names)
         assert isinstance(opened, float | int), opened
         memory = _memory(browser) - before
-        times: dict[str, list[float]] = {"browser": [], "native": []}
+        runs: list[tuple[_Run, _Run]] = []
         for _ in range(rounds):
-            times["browser"].append(browser.execute_async_script(_ONCE))
-            start = time.perf_counter()
-            predictor.predict_low_res(prompt)
-            times["native"].append((time.perf_counter() - start) * 1e3)
+            run = _in_browser(browser, count)
+            start, cpu = time.perf_counter(), time.process_time()
+            for _ in range(count):
+                predictor.predict_low_res(prompt)
+            native = (time.perf_counter() - start) / count, (time.process_time() - cpu) / count
+            runs.append((run, native))
         browser.execute_async_script(_RELEASE)
         released = _memory(browser) - before
     finally:
         browser.quit()
-    found = {name: statistics.median(values[2:]) for name, values in times.items()}
-    ratio = statistics.median(
-        a / b for a, b in zip(times["browser"][2:], times["native"][2:], strict=True)
-    )
     print(
-        f"{names[0]}, {threads} threads: browser {found['browser']:.1f} ms, native "
-        f"{found['native']:.1f} ms, ratio {ratio:.2f}; opened in {opened / 1e3:.2f} s, "
-        f"{memory >> 20} MB more, {released >> 20} MB after release(); "
-        f"load {os.getloadavg()[0]:.1f}"
+        f"{names[0]}, {threads} threads: opened in {opened / 1e3:.2f} s, {memory >> 20} MB more, "
+        f"{released >> 20} MB after release(); load {os.getloadavg()[0]:.1f}"
     )
+    for kind, place in (("elapsed", 0), ("processor time", 1)):
+        pairs = [(run[place], native[place]) for run, native in runs[1:]]
+        browser_ms, native_ms = (statistics.median(side) * 1e3 for side in zip(*pairs, strict=True))
+        ratio = statistics.median(a / b for a, b in pairs)
+        print(f"  {kind}: browser {browser_ms:.1f} ms, native {native_ms:.1f}, ratio {ratio:.2f}")
+
+
+def _in_browser(browser: Any, count: int) -> _Run:
+    before = _processor_seconds(browser)
+    elapsed = browser.execute_async_script(_MANY, count)
+    return elapsed / 1e3 / count, (_processor_seconds(browser) - before) / count
 
 
 def _start_browser(address: str) -> Any:
@@ -172,17 +184,31 @@ def _start_browser(address: str) -> Any:
 
 def _memory(browser: Any) -> int:
     """Bytes of the browser's processes, shared pages by their share."""
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(entry.name)] = int(fields[1])
+    return sum(_resident(process) for process in _processes(browser))
+
+
+def _processor_seconds(browser: Any) -> float:
+    """What the browser's processes have used of the processor; in ticks of 10 ms."""
+    ticks = sum(int(value) for process in _processes(browser) for value in _stat(process)[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _processes(browser: Any) -> set[int]:
+    """The driver's process and all below it."""
+    numbers = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+    parents = {process: int(stat[1]) for process in numbers if (stat := _stat(process))}
     mine = {browser.service.process.pid}
     while more := {child for child, parent in parents.items() if parent in mine} - mine:
         mine |= more
-    return sum(_resident(process) for process in mine)
+    return mine
+
+
+def _stat(process: int) -> list[str]:
+    """Fields of proc(5)'s stat behind the name; none of a process that has ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _resident(process: int) -> int:
