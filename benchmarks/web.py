@@ -55,12 +55,11 @@ _OPEN = """
       };
       const image = await imageOf(await (await fetch("example.jpg")).blob());
       const prompt = new Prompt().withClick(320, 240);
-      globalThis.masks = async (photo, boxes) => {
+      globalThis.maskOf = async (photo, box) => {
         const content = Uint8Array.from(atob(photo), (character) => character.charCodeAt(0));
         const image = await imageOf(new Blob([content]));
-        const found = [await image.mask()];
-        for (const box of boxes) found.push(await image.mask(new Prompt([], box)));
-        return found.map(({ data }) => data.join(""));
+        const mask = await image.mask(box ? new Prompt([], box) : null);
+        return mask.data.join("");
       };
       globalThis.many = async (count) => {
         const start = performance.now();
@@ -72,7 +71,7 @@ _OPEN = """
       return performance.now() - begun;
     })().then(done, (error) => done(String(error)));
 """
-_MASKS = "const done = arguments[2]; masks(...arguments).then(done, (e) => done(String(e)));"
+_MASK = "const done = arguments[2]; maskOf(...arguments).then(done, (e) => done(String(e)));"
 _RELEASE = "const done = arguments[0]; release().then(done, (error) => done(String(error)));"
 _MANY = "const done = arguments[1]; many(arguments[0]).then(done, (e) => done(String(e)));"
 
@@ -112,16 +111,14 @@ def _print_agreement(model: WebModel, address: str, photos: int) -> None:
     try:
         browser.execute_async_script(_OPEN, 2, model.segmentation.name, model.saliency.name)
         for record in bundled_dataset("sample").images[:photos]:
-            boxes = [tuple(map(float, each.box)) for each in record.objects]
             content = base64.b64encode(record.path.read_bytes()).decode()
-            found = browser.execute_async_script(_MASKS, content, boxes)
-            image = read_image(record.path)
-            predictor.set_image(image)
-            expected = [predictor.predict_auto().masks[0]]
-            expected += [predictor.predict(box=box).masks[0] for box in boxes]
-            for number, (bits, mask) in enumerate(zip(found, expected, strict=True)):
+            predictor.set_image(read_image(record.path))
+            for box in (None, *(tuple(map(float, each.box)) for each in record.objects)):
+                bits = browser.execute_async_script(_MASK, content, box)
+                found = predictor.predict(box=box) if box else predictor.predict_auto()
+                mask = found.masks[0]
                 values = np.frombuffer(bits.encode(), np.uint8).reshape(mask.shape) == ord("1")
-                kinds["box" if number else "automatic start"].append(mask_iou(values, mask))
+                kinds["box" if box else "automatic start"].append(mask_iou(values, mask))
     finally:
         browser.quit()
     for kind, ious in kinds.items():
