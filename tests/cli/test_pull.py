@@ -70,8 +70,8 @@ def test_two_runtimes_are_pulled_and_pinned_together(pull: Command, tmp_path: Pa
     manifest = json.loads((tmp_path / "both" / "manifest.json").read_bytes())
     found = {(e["metadata"]["runtime"], e["metadata"]["precision"]) for e in manifest["artifacts"]}
     assert found == {("executorch", "int8"), ("onnx", "int8")}
-    assert 'Gradle: implementation("org.pytorch:executorch-android:' in done.out
-    assert "https://github.com/microsoft/onnxruntime-swift-package-manager" in done.out
+    assert 'Gradle: implementation("org.pytorch:executorch-android:' in done.stdout
+    assert "https://github.com/microsoft/onnxruntime-swift-package-manager" in done.stdout
     (pinned,) = json.loads((tmp_path / "sqsam.lock").read_bytes())["models"]
     assert (pinned["runtime"], pinned["precision"]) == (["executorch", "onnx"], "int8")
     before = digest_of(tmp_path / "both")

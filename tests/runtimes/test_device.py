@@ -204,6 +204,22 @@ def test_gradle_lines_are_those_of_the_android_library(name: str) -> None:
     assert version == versions[{"onnx": "onnxruntime"}.get(name, name)]
 
 
+def test_the_swift_package_is_the_one_that_the_library_pins() -> None:
+    (package,) = find_runtime("executorch").requirements(tiny_metadata("tiny-fp16.pte")).swift
+    text = (Path(__file__).parents[2] / "ios_harness/ExecuTorch/Package.swift").read_text()
+    assert str(package.branch).removeprefix("swiftpm-") in text
+    assert all(product in text for product in package.products)
+
+
+def test_half_precision_asks_for_a_newer_runtime_than_the_others() -> None:
+    asked = {
+        name: find_runtime("executorch").minimum_runtime(tiny_metadata(name))
+        for name in ("tiny-int8.pte", "tiny-fp16.pte")
+    }
+    assert "1.4" in asked["tiny-int8.pte"]
+    assert "1.5" in asked["tiny-fp16.pte"]
+
+
 def test_a_warning_does_not_break(tmp_path: Path) -> None:
     rule = DeviceRule("a", "b", "c", "d")
     assert rule.check([]).outcome == "kept"

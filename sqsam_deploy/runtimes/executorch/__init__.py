@@ -49,7 +49,9 @@ class ExecuTorch(Runtime):
         ExecuTorch itself promises that a runtime reads the files of the release before it; nothing
         of later ones, and nothing of an older runtime (its `runtime/COMPATIBILITY.md`).
         """
-        return "ExecuTorch 1.4 with the XNNPACK backend"
+        # Float16 weights of convolutions, which 1.4.1 does not load (error 1).
+        oldest = "1.5" if metadata.precision == "fp16" else "1.4"
+        return f"ExecuTorch {oldest} with the XNNPACK backend"
 
     @override
     def runtime_version(self) -> str:

@@ -10,9 +10,9 @@ from sqsam_deploy.runtimes.device import DeviceCheck, DeviceRule
 from sqsam_deploy.runtimes.executorch.inspection import NO_READER
 from sqsam_deploy.runtimes.executorch.pte import PteFile, open_pte
 
-#: The releases of ExecuTorch's packages that apps are told to take: the newest of each that was
-#: seen. These files were run in the runtime of both (`docs/ci/oldest.yml`).
-SWIFT_RELEASE, ANDROID_RELEASE = "1.4.1", "1.5.1"
+#: The releases of ExecuTorch's packages that apps are told to take: `ios_harness/ExecuTorch` and
+#: `android_harness/gradle/libs.versions.toml` pin the same.
+SWIFT_RELEASE, ANDROID_RELEASE = "1.5.0", "1.5.1"
 #: Lowest systems of the Swift package and of the Android archive (ExecuTorch's documentation,
 #: "Using ExecuTorch on iOS"; `extension/android/executorch_android/build.gradle`).
 LOWEST_IOS, LOWEST_MACOS, LOWEST_ANDROID = "17.0", "14.0", 23
