@@ -87,7 +87,8 @@ final class SuiteTests: XCTestCase {
 
     /// A Core ML package that is right on one kind of compute units and wrong on the other.
     func testComputeUnitsThatAreWrongGetNoTime() async throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let plan = """

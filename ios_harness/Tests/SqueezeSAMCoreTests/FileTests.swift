@@ -50,23 +50,17 @@ final class FileTests: XCTestCase {
         XCTAssertThrowsError(try ModelPackage(folder: folder))
     }
 
-    private func write(_ content: String) throws -> URL {
-        let made = folder.appendingPathComponent("made-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: made, withIntermediateDirectories: true)
-        try Data(content.utf8).write(to: made.appendingPathComponent("model"))
-        return made
-    }
-
     func testModelIsCompiledOnceAndFoundAgain() async throws {
         let counter = Counter()
-        let make: @Sendable (URL) async throws -> URL = { [self] _ in
+        let make: @Sendable (URL) async throws -> URL = { package in
             await counter.count()
             try await Task.sleep(nanoseconds: 20_000_000)
-            return try write("whole")
+            return try pretendToCompile(package)
         }
         let cache = CompiledModels(folder: folder.appendingPathComponent("cache"), compile: make)
-        async let first = cache.url(of: folder, key: "k")
-        async let second = cache.url(of: folder, key: "k")
+        let package = folder
+        async let first = cache.url(of: package, key: "k")
+        async let second = cache.url(of: package, key: "k")
         let (one, two) = try await (first, second)
         XCTAssertEqual(one, two)
         let other = CompiledModels(folder: folder.appendingPathComponent("cache"), compile: make)
@@ -87,7 +81,7 @@ final class FileTests: XCTestCase {
         } catch {}
         let before = await failing.isReady("k")
         XCTAssertFalse(before)
-        let cache = CompiledModels(folder: place) { [self] _ in try write("whole") }
+        let cache = CompiledModels(folder: place) { try pretendToCompile($0) }
         _ = try await cache.url(of: folder, key: "k")
         XCTAssertEqual(
             try FileManager.default.contentsOfDirectory(atPath: place.path), ["k.mlmodelc"])
@@ -113,6 +107,14 @@ final class FileTests: XCTestCase {
         for (bits, value) in known { XCTAssertEqual(floatOfHalf(bits), value) }
         XCTAssertTrue(floatOfHalf(0x7e00).isNaN)
     }
+}
+
+/// A folder as a compiler makes it, inside the package's own.
+@Sendable private func pretendToCompile(_ package: URL) throws -> URL {
+    let made = package.appendingPathComponent("made-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: made, withIntermediateDirectories: true)
+    try Data("whole".utf8).write(to: made.appendingPathComponent("model"))
+    return made
 }
 
 private actor Counter {
