@@ -31,7 +31,7 @@ class SwiftDependency(Frozen):
 
     @property
     def name(self) -> str:
-        """What Swift packages call it: the last part of its address."""
+        """Its name among Swift packages: the last part of its address."""
         return self.url.rpartition("/")[2].removesuffix(".git")
 
 

@@ -116,7 +116,7 @@ def examine(path: Path) -> Facts:
 
 
 def examine_device(path: Path) -> DeviceFacts:
-    """What phones ask of an artifact, or of every artifact of an export directory.
+    """The requirements of phones on an artifact, or on every artifact of an export directory.
 
     Raises:
         UsageError: It is neither.

@@ -138,7 +138,7 @@ def _show_device(console: PlainConsole, facts: "DeviceFacts") -> None:
 
 
 def _needed(requirements: "Requirements") -> dict[str, str]:
-    """What is known of the requirements."""
+    """The known requirements."""
     outside = requirements.operators_outside
     rows = {
         "operators outside": None

@@ -285,7 +285,7 @@ def _show(pulled: "Pulled", output: Path) -> None:
 
 
 def _dependencies(artifacts: "Sequence[ArtifactEntry]") -> list[str]:
-    """What an app's build adds to link these artifacts, each line once."""
+    """The lines that an app's build adds to link these artifacts, each once."""
     from sqsam_deploy.runtimes.registry import requirements_of, runtime_names
 
     known = [entry for entry in artifacts if entry.metadata.runtime in runtime_names()]

@@ -1,4 +1,4 @@
-"""What float artifacts answered, kept from one run to the next.
+"""Answers of float artifacts, kept from one run to the next.
 
 A float artifact changes rarely, what is made of it often: with its answers at hand a run pays for
 the quantized artifacts alone. Of an answer only that is kept which others are compared with: the

@@ -65,7 +65,7 @@ class Capital:
 
 
 class Evidence:
-    """What photos say about a loss so far.
+    """The evidence of the photos so far about a loss.
 
     Args:
         limit: The most its mean may be.

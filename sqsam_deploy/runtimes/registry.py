@@ -131,7 +131,7 @@ def runtime_of_metadata(metadata: ArtifactMetadata, path: Path) -> Runtime:
 
 
 def requirements_of(entry: ArtifactEntry) -> Requirements:
-    """What an app links to run an artifact, and the lowest systems.
+    """The libraries that an app links to run an artifact, and the lowest systems.
 
     Of an artifact whose manifest does not say it, what any of the runtime's artifacts may need.
 

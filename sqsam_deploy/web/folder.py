@@ -1,4 +1,4 @@
-"""What a web folder holds beside the models: the module, and the runtime that it is given."""
+"""The files of a web folder beside the models: the module, and the runtime that it is given."""
 
 import base64
 import hashlib

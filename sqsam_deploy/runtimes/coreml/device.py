@@ -1,4 +1,4 @@
-"""What Core ML's compilers and processors ask of a package, as far as its program tells."""
+"""Rules of Core ML's compilers and processors for a package, as far as its program tells."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

@@ -62,7 +62,7 @@ def _flattened(product: Node) -> tuple[Node, list[Node]] | None:
 
 
 def _unflattened(product: Node) -> tuple[Node | None, Node]:
-    """What is added to the product, and the node that makes a map of it; itself where none does."""
+    """The summand of the product, and the node that makes a map of it; itself where none does."""
     added, last = None, product
     if [user.target for user in product.users] == [_aten.add.Tensor]:
         (last,) = product.users

@@ -1,4 +1,4 @@
-"""What a `.pte` asks of an app and of a phone: the backends and kernels that it calls."""
+"""Needs of a `.pte` in an app and on a phone: the backends and kernels that it calls."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What Core ML asks of the one delegate in a `.pte`."""
+"""Rules of Core ML for the one delegate in a `.pte`."""
 
 from pathlib import Path
 from typing import Any

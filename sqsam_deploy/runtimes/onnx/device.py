@@ -1,4 +1,4 @@
-"""What ONNX Runtime's execution providers on phones ask of a file."""
+"""Rules of ONNX Runtime's execution providers on phones for a file."""
 
 from collections import Counter
 from pathlib import Path
