@@ -35,9 +35,11 @@ def of_mlpackage(path: Path) -> list[QuantizedParameter]:
 
 
 def _parameter(step: Step, factor: float) -> QuantizedParameter:
-    values = step.tensors["quantized_data"].numpy()
+    zero_point = step.tensors["zero_point"].numpy()
+    shift = 128 if zero_point.dtype == np.uint8 else 0
+    assert np.all(zero_point == shift)
+    values = (step.tensors["quantized_data"].numpy().astype(np.int16) - shift).astype(np.int8)
     scales = step.tensors["scale"].float().numpy() * np.float32(factor)
-    assert not step.tensors["zero_point"].any()
     if values.ndim == 2:
         return QuantizedParameter(values, scales)
     return convolution(values, scales, transposed=step.attributes["axis"] == 1)
