@@ -16,7 +16,7 @@ from sqsam_deploy.benchmark.roofline import PeakKernel
 from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.peers import Peer, parse_peer, read_peer
 from sqsam_deploy.peers.graphs import content_sha256, external_files, read_graph
-from sqsam_deploy.runtimes.registry import runtime_of_metadata, runtimes_for
+from sqsam_deploy.runtimes.registry import require_library, runtime_of_metadata, runtimes_for
 
 PEERS_NAME = "peers.json"
 
@@ -80,15 +80,18 @@ def artifact_targets(directory: Path) -> tuple[list[RunnableSubject], list[NotMe
 
     Raises:
         ArtifactError: There is no manifest, or a file is not the one it lists.
+        MissingDependencyError: The library that runs an artifact is not installed.
     """
     targets, left_out = [], []
     for entry in read_manifest(directory).artifacts:
         path = directory / entry.path
         # A reference executor's time would say nothing.
-        reason = runtime_of_metadata(entry.metadata, path).runs_here()
+        runtime = runtime_of_metadata(entry.metadata, path)
+        reason = runtime.runs_here()
         if reason is not None:
             left_out.append(NotMeasured(subject=entry.path, setup="cpu", reason=reason))
             continue
+        require_library(runtime)
         _check_content(directory, entry)
         subject = artifact_subject(entry)
         targets.append(RunnableSubject(subject, "artifact", str(path), entry.metadata))

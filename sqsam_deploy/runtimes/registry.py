@@ -187,6 +187,17 @@ def require_libraries(runtime: Runtime) -> None:
                 raise ModuleNotFoundError(name=module)
 
 
+def require_library(runtime: Runtime) -> None:
+    """Looks for what runs a runtime's artifacts, and imports nothing.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    with dependencies_of(runtime):
+        if find_spec(runtime.library) is None:
+            raise ModuleNotFoundError(name=runtime.library.partition(".")[0])
+
+
 @contextlib.contextmanager
 def dependencies_of(runtime: Runtime) -> Iterator[None]:
     """Turns a missing library into a sentence.

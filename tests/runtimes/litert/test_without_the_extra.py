@@ -8,7 +8,8 @@ from PIL import Image
 
 from sqsam_deploy.errors import MissingDependencyError
 from sqsam_deploy.runtimes.litert import RUNTIME as LITERT
-from sqsam_deploy.runtimes.registry import dependencies_of
+from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
+from sqsam_deploy.runtimes.registry import dependencies_of, require_library
 from tests.commands import run_command
 
 
@@ -64,3 +65,9 @@ def test_every_command_ends_with_one_sentence_and_3(
     assert len(said) == 1 and 'constraints-litert.txt ".[litert]"' in said[0], done.stderr
     assert "Traceback" not in done.stderr
     assert not (folder / "out").exists()
+
+
+def test_a_benchmark_looks_for_it_before_it_measures_anything(without_litert: None) -> None:
+    with pytest.raises(MissingDependencyError, match=r'constraints-litert.txt "\.\[litert\]"'):
+        require_library(LITERT)
+    require_library(ONNX)
