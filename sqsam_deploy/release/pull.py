@@ -5,7 +5,7 @@ compared with the hash that the one before gave; only what passed all of it is p
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +13,7 @@ from semver import Version
 
 from sqsam_deploy._internal.staging import staged_directory
 from sqsam_deploy.artifact.files import FileEntry, hash_file
-from sqsam_deploy.artifact.manifest import ArtifactEntry
+from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry
 from sqsam_deploy.errors import ReleaseError, UsageError
 from sqsam_deploy.release.cache import CachedFile
 from sqsam_deploy.release.delivery import Delivery
@@ -122,13 +122,22 @@ def _deliver(
         delivery = Delivery(opened, artifacts, files, staging)
         chosen.write(delivery)
         written = delivery.entries()
-        if expected is not None and written != expected:
+        if expected is not None and _pinned(written) != _pinned(expected):
             raise ReleaseError(
                 "what the lock file pins cannot be made again: another version of sqsam-deploy "
                 f"lays {request.format} out differently; pull without --locked to lock it anew"
             )
         _write_receipt(delivery, written)
     return Pulled(opened, artifacts, written)
+
+
+def _pinned(files: Iterable[FileEntry]) -> dict[str, str]:
+    """What a lock file holds of each file: its hash, and of a manifest that it is there.
+
+    The manifest is made of the release's own, which `release.json` pins; a later version of this
+    package states more in it.
+    """
+    return {f.path: "" if PurePosixPath(f.path).name == MANIFEST_NAME else f.sha256 for f in files}
 
 
 def _select(opened: OpenedRelease, request: PullRequest) -> tuple[ArtifactEntry, ...]:

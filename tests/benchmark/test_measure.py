@@ -143,6 +143,9 @@ def test_torch_with_random_weights_times_all_stages():
     parts = {stage: sum(times) for stage, times in samples.stages.items()}
     assert {len(times) for times in samples.stages.values()} == {2}
     total = parts.pop("total")
+    # Both contain an inference, and the first one a large photo that is resized.
+    first, following = parts.pop("first_mask"), parts.pop("next_mask")
+    assert 0 < following < wall and 0 < first < wall
     assert set(parts) == {"preprocess", "inference", "postprocess"}
     assert all(0 < part < total for part in parts.values())
     assert total <= wall

@@ -1,4 +1,3 @@
-import contextlib
 import hashlib
 import json
 import os
@@ -162,12 +161,14 @@ def test_an_interrupted_export_leaves_what_was_there(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell's background jobs ignore Ctrl-C, and so does all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not list(out.parent.glob(".out*/*.onnx")):
         assert running.poll() is None, running.communicate()
         time.sleep(0.01)
     if how == signal.SIGINT:
-        _press_until_it_ends(running)
+        os.killpg(running.pid, how)
     else:
         running.send_signal(how)
     _, said = running.communicate(timeout=60)
@@ -177,15 +178,6 @@ def test_an_interrupted_export_leaves_what_was_there(
     if how == signal.SIGINT:
         assert [path.name for path in out.parent.iterdir()] == ["out"]
         assert list(temporary.glob("sqsam-*")) == []
-
-
-def _press_until_it_ends(running: subprocess.Popen[str]) -> None:
-    """Ctrl-C, and again: one that reaches Python inside a library's callback is lost."""
-    for _ in range(5):
-        os.killpg(running.pid, signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            running.wait(5)
-            return
 
 
 def test_a_network_that_int8_ruins_is_refused(command: Run, tmp_path: Path) -> None:

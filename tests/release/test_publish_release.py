@@ -363,7 +363,7 @@ def test_a_card_has_the_accuracy_of_float_and_int8_by_prompt(
 
 def test_a_card_says_which_file_to_take_and_how_to_run_it(store: FolderStore, export: Path) -> None:
     text = released_bundled(store, export)
-    table = text.split("## Which file to take")[1].split("```")[0]
+    table = text.split("## Which file to take")[1].split("\n## ")[0]
     names = re.findall(r"`(.*?)`", table)
     assert names == ["nano-int8.pte", "nano-int8.mlpackage", "nano-int8.onnx"]
     example = text.split("```python")[1].split("```")[0]

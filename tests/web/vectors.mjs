@@ -159,21 +159,12 @@ CHECKS.auto = ({ map, image_hw: [height, width], low_res_masks: logits, iou_pred
   assert.equal(expected.order[prediction.chosen], expected.chosen);
 };
 
-/** The older file of the saliency rule, with maps as plain lists. */
-function earlier({ vectors }) {
-  return vectors.map(({ name, height, width, heat, ...expected }) => {
-    const base64 = Buffer.from(Float32Array.from(heat).buffer).toString("base64");
-    return { name, map: { dtype: "float32", shape: [height, width], base64 }, expected };
-  });
-}
-
-const { topic = "saliency", cases, ...rest } = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const all = cases ?? earlier(rest);
-for (const { name, ...given } of all) {
+const { topic, cases } = JSON.parse(readFileSync(process.argv[2], "utf8"));
+for (const { name, ...given } of cases) {
   try {
     CHECKS[topic](given);
   } catch (error) {
     throw new Error(`${topic}, ${name}`, { cause: error });
   }
 }
-console.log(`${all.length} of ${topic}`);
+console.log(`${cases.length} of ${topic}`);

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch.export import ExportedProgram
 
-from sqsam_deploy._internal.upstream.coremltools import coremltools, quiet_conversion
+from sqsam_deploy._internal.upstream.coremltools import (
+    coremltools,
+    quiet_conversion,
+    restarted_names,
+)
 from sqsam_deploy.artifact.metadata import DEFAULT_DEPLOYMENT_TARGET, METADATA_KEY, ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes import executorch_coreml
@@ -47,7 +51,7 @@ def _delegate(program: ExportedProgram, metadata: ArtifactMetadata) -> "EdgeProg
     from executorch.backends.apple.coreml.partition import CoreMLPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    with quiet_conversion():
+    with quiet_conversion(), restarted_names():
         return to_edge_transform_and_lower(
             masks_by_rows(program),
             partitioner=[CoreMLPartitioner(compile_specs=_compile_specs(metadata))],
