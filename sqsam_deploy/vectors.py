@@ -8,7 +8,7 @@ import itertools
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from sqsam_deploy.errors import UsageError
 from sqsam_deploy.model.config import NANO, PRESETS, ModelConfig
 from sqsam_deploy.model.description import config_of, default_inputs, describe, describe_saliency
 from sqsam_deploy.model.saliency import SALIENCY
-from sqsam_deploy.predictor import Predictor, upsample_masks
+from sqsam_deploy.predictor import upsample_masks
 from sqsam_deploy.prompts import (
     Prompt,
     encode_prompt,
@@ -149,7 +149,7 @@ _PHOTOS: dict[str, tuple[int, int]] = {
 def _resize() -> Iterator[Case]:
     rules = {"stretch-bilinear-antialias": NANO, "stretch-bilinear": PRESETS["release-2023-12"]}
     for rule, config in rules.items():
-        small = _with_size(config, 24)
+        small = replace(config, image_size=24)
         for number, (name, (height, width)) in enumerate(_PHOTOS.items()):
             photo = _noise(height, width, number)
             yield {
@@ -169,10 +169,6 @@ def _resize() -> Iterator[Case]:
                 "image": {"pattern": {"height": height, "width": width}},
                 "expected": array(prepare_image(pattern(height, width), config)),
             }
-
-
-def _with_size(config: ModelConfig, size: int) -> ModelConfig:
-    return ModelConfig(**(asdict(config) | {"image_size": size}))
 
 
 def _prompt_inputs() -> Iterator[tuple[str, tuple[int, int], Case]]:
@@ -289,7 +285,7 @@ def _numbers(values: NDArray[np.float32]) -> Any:
 
 
 def _packing() -> Iterator[Case]:
-    config = _with_size(NANO, 6)
+    config = replace(NANO, image_size=6)
     image = _noise(6, 6, 1)
     maps = np.where(_noise(6, 6, 2)[..., :2] > 127, 255, 0).astype(np.uint8).transpose(2, 0, 1)
     prompt = EncodedPrompt(
@@ -483,12 +479,11 @@ def end_to_end(session: Session) -> Case:
     config = config_of(about)
     record = next(iter(bundled_dataset("sample")))
     photo = stretch_filtered(load_image(record), (90, 120))
-    predictor = Predictor(session)
-    predictor.set_image(photo)
     case = _user_prompt("", photo.shape[:2], {"points": [(60, 45, 1)], "box": (20, 15, 100, 80)})
     raw = session.run(prepare_image(photo, config), _encoded(case, config))
     best = int(np.argmax(raw.iou_predictions))
-    mask = predictor.predict_prompt(_validated(case)).masks[0]
+    logits = upsample_masks(raw.low_res_masks[best : best + 1], photo.shape[:2])[0]
+    mask = logits > about.mask_threshold
     return case | {
         "name": f"{about.preset}, {about.runtime}, {about.precision}",
         "runtime": about.runtime,

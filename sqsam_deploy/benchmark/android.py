@@ -13,11 +13,10 @@ from pathlib import Path
 import sqsam_deploy
 from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy._internal.temporary import scratch_directory
-from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.benchmark.ios.plan import PhonePlan, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.ios.session import TURN_MARK
 from sqsam_deploy.benchmark.ios.xcode import follow_tool, run_tool
-from sqsam_deploy.benchmark.phone import check_phone_result
+from sqsam_deploy.benchmark.phone import check_run
 from sqsam_deploy.benchmark.result import BenchmarkResult
 from sqsam_deploy.benchmark.resultfile import read_result
 from sqsam_deploy.errors import DeviceError
@@ -66,9 +65,7 @@ def measure_on_android(run: AndroidRun) -> BenchmarkResult:
         request = PlanRequest(run.directories, rounds=run.rounds, system="Android")
         plan, left_out = write_bundle(request, bundle)
         result = _measure(run, plan, ["adb", "-s", serial], folder)
-    manifests = [read_manifest(directory) for directory in run.directories]
-    checked = check_phone_result(result, manifests)
-    return checked.model_copy(update={"not_measured": (*checked.not_measured, *left_out)})
+    return check_run(result, run.directories, left_out)
 
 
 def _measure(run: AndroidRun, plan: PhonePlan, adb: Sequence[str], folder: Path) -> BenchmarkResult:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from sqsam_deploy.artifact.manifest import ArtifactEntry, Manifest
+from sqsam_deploy.artifact.manifest import ArtifactEntry, Manifest, read_manifest
 from sqsam_deploy.benchmark.noise import concluded
 from sqsam_deploy.benchmark.ratios import find_ratios
-from sqsam_deploy.benchmark.result import BenchmarkResult, Measurement, Timing
+from sqsam_deploy.benchmark.result import BenchmarkResult, Measurement, NotMeasured, Timing
 from sqsam_deploy.benchmark.subjects import artifact_subject
 from sqsam_deploy.errors import ArtifactError
 
@@ -47,6 +48,23 @@ def check_phone_result(result: BenchmarkResult, manifests: Sequence[Manifest]) -
     measurements = concluded(identified, result.environment)
     ratios = find_ratios(measurements) if result.method.interleaved else ()
     return result.model_copy(update={"measurements": measurements, "ratios": ratios})
+
+
+def check_run(
+    result: BenchmarkResult, directories: Sequence[Path], left_out: Sequence[NotMeasured]
+) -> BenchmarkResult:
+    """The checked result of a run that was started here.
+
+    Args:
+        result: From the phone.
+        directories: Of the artifacts that were measured.
+        left_out: Artifacts that were not even copied to the phone.
+
+    Raises:
+        ArtifactError: As `check_phone_result`.
+    """
+    checked = check_phone_result(result, [read_manifest(directory) for directory in directories])
+    return checked.model_copy(update={"not_measured": (*checked.not_measured, *left_out)})
 
 
 def _nothing_measured(result: BenchmarkResult) -> str:

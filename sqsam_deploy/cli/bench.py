@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Directories = Annotated[tuple[Path, ...], Parameter(metavar="DIR")]
 Rounds = Annotated[int, Parameter(validator=Number(gte=3))]
+PhoneRounds = Annotated[int, Parameter(validator=Number(gte=10))]
+Harness = Annotated[Path | None, Parameter(metavar="DIR")]
 Output = Annotated[Path | None, Parameter(alias="-o", metavar="DIR")]
 Compared = Annotated[Path, Parameter(metavar="DIR|FILE")]
 ResultFile = Annotated[Path, Parameter(metavar="FILE")]
@@ -176,8 +178,8 @@ def measure_phone(
     *,
     device: Annotated[str | None, Parameter(metavar="NAME|UDID")] = None,
     team: str | None = None,
-    rounds: Annotated[int, Parameter(validator=Number(gte=10))] = 12,
-    harness: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    rounds: PhoneRounds = 12,
+    harness: Harness = None,
     output: Output = None,
 ) -> None:
     """Measure on an iPhone that is connected to this Mac: build, install, run, fetch, check.
@@ -207,8 +209,8 @@ def measure_android(
     *,
     device: Annotated[str | None, Parameter(metavar="SERIAL")] = None,
     apk: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    rounds: Annotated[int, Parameter(validator=Number(gte=10))] = 12,
-    harness: Annotated[Path | None, Parameter(metavar="DIR")] = None,
+    rounds: PhoneRounds = 12,
+    harness: Harness = None,
     output: Output = None,
 ) -> None:
     """Measure on an Android phone that is connected: build, install, run, fetch, check.

@@ -11,7 +11,7 @@ from sqsam_deploy.networks.base import Comparison, Logits, Measured, Network
 from sqsam_deploy.networks.precisions import PRECISIONS
 from sqsam_deploy.pipeline.programs import Programs
 from sqsam_deploy.pipeline.targets import Target
-from sqsam_deploy.runtimes.base import Runtime
+from sqsam_deploy.runtimes.device import DeviceCheck
 from sqsam_deploy.runtimes.registry import dependencies_of
 
 
@@ -21,10 +21,12 @@ class Built:
 
     Attributes:
         entry: For the manifest.
+        checks: The rules of phones and their outcomes, for the report.
         answers: To the comparison's inputs, for the report.
     """
 
     entry: ArtifactEntry
+    checks: tuple[DeviceCheck, ...]
     answers: list[Logits] = field(default_factory=list)
 
 
@@ -65,7 +67,8 @@ class Builder:
         steps.begin(f"lowering {path.name}")
         with dependencies_of(runtime):
             runtime.lower(program, metadata, path)
-            _refuse_broken(runtime, path)
+            checks = runtime.check_device(path)
+            _refuse_broken(checks, path)
             requirements = runtime.requirements(metadata, path)
         steps.begin(f"executing {path.name}")
         measured = self._measured(target, path)
@@ -79,7 +82,7 @@ class Builder:
             # Artifacts of a second network follow from those of the first.
             build=_entry(target) if metadata.task == "segmentation" else None,
         )
-        return Built(entry, measured.answers)
+        return Built(entry, checks, measured.answers)
 
     def _measured(self, target: Target, path: Path) -> Measured:
         limit, runtime = PRECISIONS[target.precision].limit, target.deployed_on
@@ -95,8 +98,8 @@ class Builder:
         return measured
 
 
-def _refuse_broken(runtime: Runtime, path: Path) -> None:
-    for check in runtime.check_device(path):
+def _refuse_broken(checks: Sequence[DeviceCheck], path: Path) -> None:
+    for check in checks:
         if check.outcome == "broken":
             raise GateError(
                 f"{path.name} would not work on a phone, by the rule '{check.rule.key}' "

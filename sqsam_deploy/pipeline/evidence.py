@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqsam_deploy.folding import FoldStep
 from sqsam_deploy.networks.agreement import Probe, best_mask
 from sqsam_deploy.networks.base import Logits
+from sqsam_deploy.runtimes.device import DeviceCheck
 
 if TYPE_CHECKING:
     from sqsam_deploy.quantization import QuantizedModel
@@ -22,12 +23,14 @@ class Evidence:
         probes: The photos and prompts, with the float network's answers.
         answers: By artifact: for each probe the logits (sxs) of the mask that the float network
             ranks first, in half precision.
+        checks: By artifact: the rules of phones and their outcomes.
     """
 
     folding: tuple[FoldStep, ...]
     quantized: "Sequence[QuantizedModel]"
     probes: Sequence[Probe]
     answers: dict[str, list[Logits]] = field(default_factory=dict)
+    checks: dict[str, tuple[DeviceCheck, ...]] = field(default_factory=dict)
 
     def expected(self) -> list[Logits]:
         """The float network's answers."""

@@ -92,6 +92,7 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[M
         programs.folded.steps, tuple(programs.quantized.values()), comparison.probes
     )
     evidence.answers.update({one.entry.path: one.answers for one in built if one.answers})
+    evidence.checks.update({one.entry.path: one.checks for one in built})
     manifest = Manifest(
         name=f"squeezesam-{network.name}",
         preset=network.name,

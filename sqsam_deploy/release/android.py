@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from string import Template
 
 from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.card import license_text
 from sqsam_deploy.release.delivery import Delivery
 from sqsam_deploy.release.document import LICENSE_NAME
+from sqsam_deploy.release.rendering import render
 from sqsam_deploy.runtimes.registry import all_runtimes
 
 #: As `android_harness/gradle/libs.versions.toml` has them.
@@ -41,7 +41,7 @@ class AndroidAssets:
             UsageError: None of them runs on Android.
         """
         folder = f"sqsam/{delivery.opened.release.name}"
-        for artifact in _usable(delivery):
+        for artifact in delivery.require_for("Android", "on Android"):
             delivery.place(artifact, folder)
             description = artifact.metadata.model_dump_json(indent=2) + "\n"
             delivery.write(f"{folder}/{artifact.path}.json", description.encode())
@@ -64,7 +64,7 @@ class AndroidModule:
         Raises:
             UsageError: None of the artifacts, or those of several runtimes, are for Android.
         """
-        usable = _usable(delivery)
+        usable = delivery.require_for("Android", "on Android")
         module = _library_module(usable)
         release = delivery.opened.release
         folder = f"src/main/assets/sqsam/{release.name}"
@@ -75,7 +75,7 @@ class AndroidModule:
         delivery.write(f"{folder}/{LICENSE_NAME}", licenses.encode())
         identifier = re.sub(r"[^a-z0-9]+", "_", release.name.lower())
         endings = sorted({artifact.path.rpartition(".")[2] for artifact in usable})
-        names = {
+        variables = {
             "release": f"{release.name} {release.version}",
             "namespace": f"io.github.sqsamdeploy.models_{identifier}",
             "module": module,
@@ -84,17 +84,7 @@ class AndroidModule:
             "endings": ", ".join(f'"{ending}"' for ending in endings),
         }
         for path, template in _FILES.items():
-            delivery.write(path, Template(template).substitute(names).encode())
-
-
-def _usable(delivery: Delivery) -> Sequence[ArtifactEntry]:
-    usable = delivery.artifacts_for("Android")
-    if not usable:
-        offered = " or ".join(each.name for each in all_runtimes() if "Android" in each.systems)
-        raise UsageError(
-            f"none of the selected artifacts runs on Android: choose --runtime {offered}"
-        )
-    return usable
+            delivery.write(path, render(template, variables).encode())
 
 
 def _library_module(artifacts: Sequence[ArtifactEntry]) -> str:
@@ -114,55 +104,9 @@ def _library_module(artifacts: Sequence[ArtifactEntry]) -> str:
     return runtimes[0]
 
 
+#: Files of the module by the template that makes them.
 _FILES = {
-    "build.gradle.kts": """\
-// $release, laid out by sqsam-pull; a pull replaces the whole folder.
-plugins {
-    id("com.android.library")
-}
-
-android {
-    namespace = "$namespace"
-    compileSdk = $compile_sdk
-
-    defaultConfig {
-        minSdk = $min_sdk
-    }
-}
-
-dependencies {
-    // From android_harness, which brings the runtime itself and the rules for shrinkers.
-    api("io.github.sqsamdeploy:android")
-    api("io.github.sqsamdeploy:$module")
-}
-""",
-    "src/main/AndroidManifest.xml": """\
-<?xml version="1.0" encoding="utf-8"?>
-<manifest />
-""",
-    "README.md": """\
-# $release for an Android app
-
-In the app's `settings.gradle.kts`, with the paths as they are on your disk:
-
-```kotlin
-includeBuild("sqsam-deploy/android_harness")
-include(":models")
-```
-
-In the app's own `build.gradle.kts`:
-
-```kotlin
-android {
-    androidResources { noCompress += listOf($endings) }
-}
-
-dependencies {
-    implementation(project(":models"))
-}
-```
-
-`noCompress` counts in the app alone, not in this module. Without it the library copies a model out
-of the APK once, which costs its size in storage.
-""",
+    "build.gradle.kts": "build.gradle.kts.j2",
+    "src/main/AndroidManifest.xml": "AndroidManifest.xml.j2",
+    "README.md": "android.md.j2",
 }

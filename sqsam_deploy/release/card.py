@@ -15,6 +15,7 @@ from sqsam_deploy.release.document import (
     ReleasedArtifact,
     Verification,
 )
+from sqsam_deploy.release.rendering import render
 from sqsam_deploy.runtimes.base import EVERYWHERE
 from sqsam_deploy.runtimes.registry import all_runtimes, requirements_of, runtime_names
 
@@ -81,21 +82,16 @@ class _Choice:
 
 def model_card(content: CardContent, manifest: Manifest) -> str:
     """The card as Markdown."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("sqsam_deploy.release"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown, made from documents that were validated
+    return render(
+        "card.md.j2",
+        _variables(content, manifest),
+        {
+            "megabytes": _megabytes,
+            "interval": _interval,
+            "milliseconds": _milliseconds,
+            "line": _line,
+        },
     )
-    environment.filters |= {
-        "megabytes": _megabytes,
-        "interval": _interval,
-        "milliseconds": _milliseconds,
-        "line": _line,
-    }
-    return environment.get_template("card.md.j2").render(_variables(content, manifest))
 
 
 def _variables(content: CardContent, manifest: Manifest) -> dict[str, object]:

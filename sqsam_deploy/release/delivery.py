@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqsam_deploy.artifact.files import FileEntry, files_in, hash_file
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry
-from sqsam_deploy.errors import ReleaseError
+from sqsam_deploy.errors import ReleaseError, UsageError
 from sqsam_deploy.release.archive import pack
 from sqsam_deploy.release.cache import CachedFile
 from sqsam_deploy.release.document import CARD_NAME, RELEASE_NAME, SIGNATURE_NAME
@@ -45,6 +45,20 @@ class Delivery:
         """The selected artifacts whose runtime is installed here and runs on a system."""
         names = {runtime.name for runtime in all_runtimes() if system in runtime.systems}
         return [each for each in self.artifacts if each.metadata.runtime in names]
+
+    def require_for(self, system: System, place: str) -> list[ArtifactEntry]:
+        """The selected artifacts that run on a system; `place` is what a person calls it.
+
+        Raises:
+            UsageError: There is none.
+        """
+        usable = self.artifacts_for(system)
+        if not usable:
+            offered = " or ".join(each.name for each in all_runtimes() if system in each.systems)
+            raise UsageError(
+                f"none of the selected artifacts runs {place}: choose --runtime {offered}"
+            )
+        return usable
 
     def place(self, artifact: ArtifactEntry, folder: str = "") -> None:
         """Puts an artifact's files below a folder of the directory, under their own names."""

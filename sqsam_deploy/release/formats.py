@@ -6,7 +6,6 @@ from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.android import AndroidAssets, AndroidModule
 from sqsam_deploy.release.delivery import Delivery
 from sqsam_deploy.release.swift_package import SwiftPackage
-from sqsam_deploy.runtimes.registry import all_runtimes
 from sqsam_deploy.web import place_module, place_runtime
 
 
@@ -62,12 +61,7 @@ class Web:
             StoreError: npm could not bring it.
             UsageError: None of the artifacts runs in a browser.
         """
-        usable = delivery.artifacts_for("Web")
-        if not usable:
-            offered = " or ".join(each.name for each in all_runtimes() if "Web" in each.systems)
-            raise UsageError(
-                f"none of the selected artifacts runs in a browser: choose --runtime {offered}"
-            )
+        usable = delivery.require_for("Web", "in a browser")
         place_runtime(delivery.directory)
         place_module(delivery.directory)
         for artifact in usable:

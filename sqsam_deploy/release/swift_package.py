@@ -6,6 +6,7 @@ from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.artifact.requirements import highest
 from sqsam_deploy.errors import UsageError
 from sqsam_deploy.release.delivery import Delivery
+from sqsam_deploy.release.rendering import render
 from sqsam_deploy.runtimes.registry import all_runtimes, requirements_of
 
 
@@ -47,7 +48,7 @@ class SwiftPackage:
             f"Sources/{module}/{module}.swift": "Models.swift.j2",
         }
         for path, template in outputs.items():
-            delivery.write(path, _render(template, variables).encode())
+            delivery.write(path, render(template, variables, {"swift": swift_string}).encode())
 
 
 def type_name(text: str) -> str:
@@ -76,16 +77,3 @@ def _escaped(sign: str) -> str:
     if sign in '"\\':
         return f"\\{sign}"
     return sign if sign.isprintable() else f"\\u{{{ord(sign):x}}}"
-
-
-def _render(template: str, variables: dict[str, object]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("sqsam_deploy.release"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters["swift"] = swift_string
-    return environment.get_template(template).render(**variables)

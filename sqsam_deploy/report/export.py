@@ -4,6 +4,7 @@ The page holds shares of time, which no two runs have alike, so no manifest list
 that reads an export directory depends on it.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sqsam_deploy._internal.atomic import atomic_write
@@ -90,7 +91,7 @@ def export_page(directory: Path, manifest: Manifest, evidence: Evidence) -> str:
         operators=operators,
         rules=folded_rules(evidence.folding),
         times=divided_times(runs),
-        warnings=_device_warnings(directory, manifest),
+        warnings=_device_warnings(evidence.checks),
     )
 
 
@@ -102,14 +103,15 @@ def _inspections(directory: Path, manifest: Manifest) -> dict[str, Inspection]:
     return found
 
 
-def _device_warnings(directory: Path, manifest: Manifest) -> list[tuple[DeviceCheck, list[str]]]:
+def _device_warnings(
+    checks: Mapping[str, Sequence[DeviceCheck]],
+) -> list[tuple[DeviceCheck, list[str]]]:
     """Rules of phones that are not kept, each with the artifacts that break it."""
     found: dict[DeviceCheck, list[str]] = {}
-    for entry in manifest.artifacts:
-        path = directory / entry.path
-        for check in runtime_of_metadata(entry.metadata, path).check_device(path):
+    for name, outcomes in checks.items():
+        for check in outcomes:
             if check.violations:
-                found.setdefault(check, []).append(entry.path)
+                found.setdefault(check, []).append(name)
     return sorted(found.items(), key=lambda item: item[0].rule.key)
 
 

@@ -180,11 +180,8 @@ def require_libraries(runtime: Runtime) -> None:
     Raises:
         MissingDependencyError: One of its distributions is not installed.
     """
-    with dependencies_of(runtime):
-        for distribution in runtime.distributions:
-            module = distribution.replace("-", "_")
-            if find_spec(module) is None:
-                raise ModuleNotFoundError(name=module)
+    for distribution in runtime.distributions:
+        _require(runtime, distribution.replace("-", "_"))
 
 
 def require_library(runtime: Runtime) -> None:
@@ -193,9 +190,13 @@ def require_library(runtime: Runtime) -> None:
     Raises:
         MissingDependencyError: It is not installed.
     """
+    _require(runtime, runtime.library)
+
+
+def _require(runtime: Runtime, module: str) -> None:
     with dependencies_of(runtime):
-        if find_spec(runtime.library) is None:
-            raise ModuleNotFoundError(name=runtime.library.partition(".")[0])
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(name=module.partition(".")[0])
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from sqsam_deploy.networks.agreement import PromptComparison, make_probes
 from sqsam_deploy.pipeline.evidence import Evidence
 from sqsam_deploy.report.export import export_page
 from sqsam_deploy.runtimes import open_session
+from sqsam_deploy.runtimes.registry import runtime_of
 from tests.evaluation.conftest import (  # noqa: F401
     dataset,
     make_report,
@@ -75,6 +76,7 @@ def _entry(path: Path, evidence: Evidence) -> ArtifactEntry:
     comparison = PromptComparison(evidence.probes, images=2)
     measured = comparison.measure(open_session(path), limit=0.5, executor="this machine")
     evidence.answers[path.name] = measured.answers
+    evidence.checks[path.name] = runtime_of(path).check_device(path)
     return ArtifactEntry(
         path=path.name,
         files=file_entries(path.parent, [path]),

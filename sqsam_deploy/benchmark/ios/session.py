@@ -7,11 +7,10 @@ from pathlib import Path
 import sqsam_deploy
 from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy._internal.temporary import scratch_directory
-from sqsam_deploy.artifact.manifest import read_manifest
 from sqsam_deploy.benchmark.ios.plan import PhonePlan, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.ios.xcode import Phone, follow_tool, run_tool
-from sqsam_deploy.benchmark.phone import check_phone_result
-from sqsam_deploy.benchmark.result import BenchmarkResult, NotMeasured
+from sqsam_deploy.benchmark.phone import check_run
+from sqsam_deploy.benchmark.result import BenchmarkResult
 from sqsam_deploy.benchmark.resultfile import read_result
 from sqsam_deploy.errors import DeviceError
 
@@ -55,7 +54,7 @@ def measure_on_phone(run: PhoneRun, phone: Phone) -> BenchmarkResult:
         request = PlanRequest(run.directories, phone.product, run.rounds)
         plan, left_out = write_bundle(request, bundle)
         result = _Device(phone, run.team, folder).measure(project, plan, bundle)
-    return _checked(result, run.directories, left_out)
+    return check_run(result, run.directories, left_out)
 
 
 def find_project(harness: Path | None) -> Path:
@@ -74,13 +73,6 @@ def _carried() -> Path:
     """A wheel has the folder in this package, a checkout beside `sqsam_deploy`."""
     in_wheel = Path(__file__).parent / "harness"
     return in_wheel if in_wheel.is_dir() else Path(sqsam_deploy.__file__).parents[1] / "ios_harness"
-
-
-def _checked(
-    result: BenchmarkResult, directories: Sequence[Path], left_out: Sequence[NotMeasured]
-) -> BenchmarkResult:
-    checked = check_phone_result(result, [read_manifest(directory) for directory in directories])
-    return checked.model_copy(update={"not_measured": (*checked.not_measured, *left_out)})
 
 
 class _Device:

@@ -6,7 +6,7 @@ They join those that ExecuTorch needs as well, see `sqsam_deploy.runtimes.execut
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, GraphModule, Node
 from torch.fx.graph import CodeGen
 from torch.fx.node import Argument
 from torch.fx.passes.infra.pass_base import PassBase, PassResult
@@ -105,11 +105,7 @@ class JoinInFloat(PassBase):
                 for value in dict.fromkeys(node.all_input_nodes):
                     doubled = module.graph.call_function(aten.mul.Tensor, (value, 2.0))
                     node.replace_input_with(value, doubled)
-            with module.graph.inserting_after(node):
-                halved = module.graph.call_function(aten.mul.Tensor, (node, 0.5))
-            halved.meta = dict(node.meta)
-            for user in [each for each in node.users if each is not halved]:
-                user.replace_input_with(node, halved)
+            _halve(module.graph, node)
         return PassResult(module, bool(joins))
 
 
@@ -134,12 +130,17 @@ class SliceInFloat(PassBase):
             doubled.meta = dict(node.meta)
             for part in slices:
                 part.replace_input_with(node, doubled)
-                with module.graph.inserting_after(part):
-                    halved = module.graph.call_function(aten.mul.Tensor, (part, 0.5))
-                halved.meta = dict(part.meta)
-                for user in [each for each in part.users if each is not halved]:
-                    user.replace_input_with(part, halved)
+                _halve(module.graph, part)
         return PassResult(module, changed)
+
+
+def _halve(graph: Graph, node: Node) -> None:
+    """Gives every reader of a value its half."""
+    with graph.inserting_after(node):
+        halved = graph.call_function(aten.mul.Tensor, (node, 0.5))
+    halved.meta = dict(node.meta)
+    for user in [each for each in node.users if each is not halved]:
+        user.replace_input_with(node, halved)
 
 
 def _is_quantized_slice(node: Node) -> bool:
