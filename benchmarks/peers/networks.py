@@ -52,7 +52,7 @@ def _timm(model: str, *, fixed_size: bool = False) -> Callable[[int], nn.Module]
     """A timm model by its name; `fixed_size` where position embeddings are made for one size."""
 
     def build(size: int) -> nn.Module:
-        _define_torchvision_schemas()
+        define_torchvision_schemas()
         import timm
         from timm.layers.config import set_fused_attn
 
@@ -65,7 +65,7 @@ def _timm(model: str, *, fixed_size: bool = False) -> Callable[[int], nn.Module]
 
 
 def _fastsam(size: int) -> nn.Module:
-    _define_torchvision_schemas()
+    define_torchvision_schemas()
     from ultralytics.nn.tasks import SegmentationModel
 
     found: Any = SegmentationModel("yolov8x-seg.yaml", ch=3, nc=1, verbose=False).eval()
@@ -76,7 +76,7 @@ def _fastsam(size: int) -> nn.Module:
     return network
 
 
-def _define_torchvision_schemas() -> None:
+def define_torchvision_schemas() -> None:
     """Lets PyPI's torchvision, built for CUDA, be imported beside a torch for the CPU.
 
     Its import registers fake kernels for two operators that only its CUDA library defines.

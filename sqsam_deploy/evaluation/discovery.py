@@ -72,7 +72,10 @@ def _chosen(directory: Path, only: Sequence[str]) -> tuple[dict[str, Loaded], li
 def _named(reference: Path, found: Mapping[str, Loaded]) -> Loaded:
     if (name := reference.as_posix()) in found:
         return found[name]
-    if reference.name in found:
+    namesake = found.get(reference.name)
+    if namesake is not None and namesake.path.resolve() == reference.resolve():
+        return namesake
+    if namesake is not None:
         raise UsageError(f"{reference} and an artifact have the same name: rename it")
     return load(reference.name, reference)
 

@@ -139,3 +139,15 @@ def test_other_weights_of_that_name_are_not_taken_unless_named(tmp_path, monkeyp
         find_artifacts(directory)
     reference, _ = find_artifacts(directory, reference=tmp_path / "my.safetensors")
     assert reference.path == tmp_path / "my.safetensors"
+
+
+def test_the_reference_may_be_named_by_its_path_in_the_directory(tmp_path):
+    directory = _export(tmp_path / "artifacts", bundled_checkpoint("nano"))
+    save_checkpoint(SqueezeSAM(NANO).eval(), directory / "float.safetensors", {})
+    (directory / "manifest.json").unlink()
+    (directory / "q.onnx").unlink()
+    (item,) = find_artifacts(directory, reference=directory / "float.safetensors")
+    assert item.path == directory / "float.safetensors"
+    save_checkpoint(SqueezeSAM(NANO).eval(), tmp_path / "float.safetensors", {})
+    with pytest.raises(UsageError, match="same name"):
+        find_artifacts(directory, reference=tmp_path / "float.safetensors")
