@@ -1,14 +1,15 @@
 """A widened network against one that was trained from random weights for the same time.
 
-    python benchmarks/growing.py grown DATA/train DATA/eval runs/grown --small 5 --minutes 10
-    python benchmarks/growing.py scratch DATA/train DATA/eval runs/scratch --minutes 15
+    python benchmarks/growing.py grown DATA/train DATA/eval runs/grown --small 20000 --samples 13000
+    python benchmarks/growing.py scratch DATA/train DATA/eval runs/scratch --samples 20000
 
 `grown` trains `nano` at half its widths, widens it into `nano` and trains that on; `scratch` trains
-`nano` alone, with the recipe `nano` in both. The rate follows the clock, so each run has decayed
-when its time is up. Start both at once, with as many threads each as the machine has to spare.
+`nano` alone, with the recipe `nano` in both. Both print the processor time that they took, which
+does not depend on what else the machine does: choose the samples so that it is the same.
 """
 
 import argparse
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("evaluation", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--small", type=float, default=5, help="minutes of the half network")
-    parser.add_argument("--minutes", type=float, default=10, help="minutes of nano")
+    parser.add_argument("--small", type=int, default=20_000, help="samples of the half network")
+    parser.add_argument("--samples", type=int, default=20_000, help="samples of nano")
     parser.add_argument("--rate", type=float, default=1e-3, help="of nano after widening")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -42,35 +43,40 @@ def main() -> None:
     # A recipe names its network.
     PRESETS[HALF.name] = HALF
     if options.way == "grown":
-        small = run(options, Start(plan(HALF)), options.small, "small").averaged_weights()
-        start = Start(plan(NANO, options.rate), widened(small, HALF, NANO, seed=0))
+        small, before = run(options, Start(plan(HALF, options.small)), "small")
+        recipe_on = plan(NANO, options.samples, options.rate)
+        start = Start(recipe_on, widened(small.averaged_weights(), HALF, NANO, seed=0))
     else:
-        start = Start(plan(NANO))
-    trainer = run(options, start, options.minutes, "nano")
+        before = 0.0
+        start = Start(plan(NANO, options.samples))
+    trainer, minutes = run(options, start, "nano")
     device = torch.device("cpu")
     scores = evaluate_prompted(trainer.averaged_model(), NANO, options.evaluation, device)["all"]
-    print(f"{options.way}: {trainer.step} steps of nano, {scores}")
+    print(
+        f"{options.way}: {trainer.step} steps of nano, {before:.1f} + {minutes:.1f} minutes of a core"
+    )
+    print(scores)
 
 
-def plan(config: ModelConfig, rate: float | None = None) -> TrainingRecipe:
-    """The recipe `nano` for a network, with another rate."""
+def plan(config: ModelConfig, samples: int, rate: float | None = None) -> TrainingRecipe:
+    """The recipe `nano` for a network, with another number of samples and another rate."""
     usual = recipe("nano")
     assert isinstance(usual, TrainingRecipe)
-    optimization = usual.optimization
+    optimization = replace(usual.optimization, samples=samples)
     if rate is not None:
         optimization = replace(optimization, learning_rate=rate)
     return replace(usual, preset=config.name, optimization=optimization)
 
 
-def run(options: argparse.Namespace, start: Start, minutes: float, name: str) -> Trainer:
-    """One run, with its log and weights in a folder of its own."""
+def run(options: argparse.Namespace, start: Start, name: str) -> tuple[Trainer, float]:
+    """One run, with its log and weights in a folder of its own, and its processor minutes."""
     processes, output = join("cpu"), options.output / name
     data = DataOptions(options.data, options.output.parent / "prepared")
-    run_options = RunOptions(
-        output, precision=fastest_precision("cpu"), workers=0, max_minutes=minutes
-    )
+    run_options = RunOptions(output, precision=fastest_precision("cpu"), workers=0)
     task = open_task(start, data, processes, Reports())
-    return train(task, run_options, processes, start, Reports())
+    began = time.process_time()
+    trainer = train(task, run_options, processes, start, Reports())
+    return trainer, (time.process_time() - began) / 60
 
 
 if __name__ == "__main__":
