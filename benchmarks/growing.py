@@ -52,9 +52,8 @@ def main() -> None:
     trainer, minutes = run(options, start, "nano")
     device = torch.device("cpu")
     scores = evaluate_prompted(trainer.averaged_model(), NANO, options.evaluation, device)["all"]
-    print(
-        f"{options.way}: {trainer.step} steps of nano, {before:.1f} + {minutes:.1f} minutes of a core"
-    )
+    spent = f"{before:.1f} + {minutes:.1f} minutes of a core"
+    print(f"{options.way}: {trainer.step} steps of nano, {spent}")
     print(scores)
 
 
