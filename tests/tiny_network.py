@@ -91,7 +91,7 @@ def tiny_metadata(name: str) -> ArtifactMetadata:
         precision=precision,
         weights_sha256="1" * 64,
         inputs=arrange_inputs(default_inputs(TINY), layout),
-        deployment_target=find_runtime(runtime).deployment_target(None),
+        deployment_target=find_runtime(runtime).deployment_target(precision, None),
     )
 
 

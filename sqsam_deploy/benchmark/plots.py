@@ -37,6 +37,8 @@ _MARKS = {
     "bf16": ("#c2569b", "^"),
     "int8": ("#159a5b", "D"),
     "int8-weights": ("#8a63d2", "P"),
+    "palettized-6bit": ("#b5476a", "v"),
+    "palettized-4bit": ("#7a8a1f", "*"),
 }
 _OTHER = (_SOFT, "X")
 #: Distance of the dots of one row, as a share of the row's height.

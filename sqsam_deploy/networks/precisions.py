@@ -41,7 +41,7 @@ class Precision:
 
     Attributes:
         name: Its key in metadata and recipes, and what file names say.
-        weight_bytes: What one weight costs in a file.
+        weight_bytes: What one weight costs in a file, palettes or scales included.
         limit: Mean IoU with the float network's masks that an artifact must reach.
         make: Makes the program that artifacts are lowered from.
         shares: Name of the precision whose program it is lowered from; None for one of its own.
@@ -50,7 +50,7 @@ class Precision:
     """
 
     name: PrecisionName
-    weight_bytes: int
+    weight_bytes: float
     limit: float
     make: MakeProgram
     shares: PrecisionName | None = None
@@ -91,8 +91,21 @@ def _int8(
     return Program(quantized.program, quantized)
 
 
-#: Every precision by name. `int8` is W8A8; `int8-weights` keeps activations in half precision, and
-#: its runtimes take the weights and scales of the int8 program alone.
+def _palettized(bits: int) -> MakeProgram:
+    def make(
+        folded: "FoldedNetwork", samples: "Callable[[], Samples]", keep_float: tuple[str, ...]
+    ) -> Program:
+        from sqsam_deploy.quantization import PaletteScheme, palettize, trace_network
+
+        module = palettize(folded.module, samples(), PaletteScheme(bits, keep_float))
+        return Program(trace_network(module, folded.example))
+
+    return make
+
+
+#: Every precision by name. `int8` is W8A8; the others with few bits keep activations in half
+#: precision: `int8-weights` takes the weights and scales of the int8 program alone, palettized
+#: weights are a float program's that has few different ones.
 PRECISIONS = {
     precision.name: precision
     for precision in (
@@ -100,6 +113,8 @@ PRECISIONS = {
         Precision("fp16", 2, 0.99, _fp16),
         Precision("int8", 1, 0.90, _int8, is_quantized=True),
         Precision("int8-weights", 1, 0.90, _int8, shares="int8", is_quantized=True),
+        Precision("palettized-6bit", 0.8, 0.90, _palettized(6), is_quantized=True),
+        Precision("palettized-4bit", 0.55, 0.90, _palettized(4), is_quantized=True),
     )
 }
 

@@ -74,5 +74,5 @@ def _planned(target: Target, network: Network) -> PlannedArtifact:
         target.file_name(network.name),
         target.runtime,
         target.precision,
-        weight_bytes * network.weight_count,
+        round(weight_bytes * network.weight_count),
     )

@@ -46,7 +46,7 @@ class Target:
         precision: Of its arithmetic.
         input_layout: How it takes the image; None is the runtime's best.
         deployment_target: Lowest iOS that must load it, for runtimes that have such targets; None
-            is `DEFAULT_DEPLOYMENT_TARGET`.
+            is `DEFAULT_DEPLOYMENT_TARGET`, or what the precision needs.
         keep_float: Patterns of module names (`mask_head.*`) that int8 leaves in float.
         name: Takes the precision's place in the file name.
         options: Names and values of the runtime's own options; what is left out is its default.
@@ -81,7 +81,7 @@ class Target:
     @property
     def lowest_ios(self) -> DeploymentTarget | None:
         """Lowest iOS that must load it; None where the runtime has no such targets."""
-        return self.deployed_on.deployment_target(self.deployment_target)
+        return self.deployed_on.deployment_target(self.precision, self.deployment_target)
 
     @property
     def program(self) -> ProgramKey:

@@ -62,7 +62,7 @@ class PullRequest:
         output: Directory to create or to replace. Without it, a directory with the model's name.
         runtimes: Pull only the artifacts of a runtime, such as executorch, coreml or onnx. May be
             given several times.
-        precisions: Pull only the artifacts of a precision: int8, fp16, fp32 or int8-weights. May
+        precisions: Pull only the artifacts of a precision: int8, fp16, palettized-4bit. May
             be given several times.
         format: Layout of the directory: plain, zip, swift-package, android-assets,
             android-module or web.

@@ -102,9 +102,14 @@ class Runtime(ABC):
         """Precisions it offers, in the order in which they are built."""
         return tuple(self.layouts)
 
-    def deployment_target(self, chosen: DeploymentTarget | None) -> DeploymentTarget | None:
+    def deployment_target(
+        self, precision: PrecisionName, chosen: DeploymentTarget | None
+    ) -> DeploymentTarget | None:
         """The lowest iOS an artifact is made for; None where that means nothing."""
-        return (chosen or DEFAULT_DEPLOYMENT_TARGET) if self.deployment_targets else None
+        if not self.deployment_targets:
+            return None
+        # Their names sort as their versions do.
+        return chosen or max(DEFAULT_DEPLOYMENT_TARGET, self.deployment_targets[precision])
 
     def chosen_options(
         self, precision: PrecisionName, chosen: Mapping[str, str] | None = None

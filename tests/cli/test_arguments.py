@@ -70,6 +70,7 @@ INT8 = {
 }
 FP16 = {("executorch", "fp16"), ("coreml", "fp16"), ("onnx", "fp16")}
 FP32 = {("executorch", "fp32"), ("coreml", "fp32"), ("onnx", "fp32")}
+PALETTIZED = {("coreml", "palettized-6bit"), ("coreml", "palettized-4bit")}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ FP32 = {("executorch", "fp32"), ("coreml", "fp32"), ("onnx", "fp32")}
         (("--int8",), INT8, {}),
         (("--fp16",), FP16, {}),
         (("--fp32", "--fp16"), FP16 | FP32, {}),
-        (("--all",), INT8 | FP16 | FP32, {}),
+        (("--all",), INT8 | FP16 | FP32 | PALETTIZED, {}),
         (("--precision", "int8-weights"), {("coreml", "int8-weights")}, {}),
         (
             ("--fp32", "--precision", "fp16", "--precision", "fp32", "--runtime", "onnx"),

@@ -54,6 +54,7 @@ def test_everything_the_command_line_asks_for_can_be_built() -> None:
         (Target("executorch", "fp32", input_layout="nhwc-uint8"), "input_layout"),
         (Target("executorch", "int8", deployment_target="iOS17"), "deployment_target"),
         (Target("coreml", "int8-weights", deployment_target="iOS16"), "deployment_target"),
+        (Target("coreml", "palettized-4bit", deployment_target="iOS17"), "deployment_target"),
         # ExecuTorch's Core ML backend begins with iOS 16, Core ML's ML Programs with 15.
         (Target("executorch-coreml", "fp16", deployment_target="iOS16"), "deployment_target"),
         (Target("coreml", "int8", options=(("weight_encoding", "packed"),)), "options"),
@@ -74,6 +75,7 @@ def test_core_ml_has_a_lowest_ios_and_others_none() -> None:
     assert Target("coreml", "fp16", deployment_target="iOS15").problem() is None
     assert Target("coreml", "fp16", deployment_target="iOS15").lowest_ios == "iOS15"
     assert Target("executorch-coreml", "fp16").lowest_ios == "iOS17"
+    assert Target("coreml", "palettized-4bit").lowest_ios == "iOS18"
     assert Target("onnx", "fp16").lowest_ios is None
 
 

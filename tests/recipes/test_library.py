@@ -13,6 +13,7 @@ NAMES = [
     "android-litert",
     "iphone-cpu",
     "iphone-neural-engine",
+    "iphone-small",
     "server-onnx",
 ]
 

@@ -91,10 +91,10 @@ def test_core_ml_operations_are_those_the_reference_executor_runs(small_export):
         assert steps.pop(name) == count
     assert found["quantizing"].total == steps.pop("quantize") + steps.pop("dequantize")
     assert found["casts"].total == steps.pop("cast", 0)
-    assert found["int8 weights"].total == sum(steps.values())
+    assert found["compressed weights"].total == sum(steps.values())
 
 
 def test_the_model_inside_a_delegate_is_read_too(small_export):
     inside = _operators(small_export.directory / "tiny-fp16-coreml.pte")
     assert "conv" in _counts(inside["operations"])
-    assert inside["quantizing"].total == inside["int8 weights"].total == 0
+    assert inside["quantizing"].total == inside["compressed weights"].total == 0

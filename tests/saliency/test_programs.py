@@ -65,7 +65,10 @@ def checkpoint(photos) -> SaliencyCheckpoint:
 
 
 #: Mean difference of the saliency, 0 to 1, to float32.
-TOLERANCES = {"fp32": 1e-3, "fp16": 4e-3, "int8": 0.1, "int8-weights": 0.1}
+TOLERANCES = {"fp32": 1e-3, "fp16": 4e-3, "int8": 0.1, "int8-weights": 0.1} | {
+    "palettized-6bit": 4e-3,
+    "palettized-4bit": 4e-3,
+}
 
 
 def test_folding_changes_nothing(checkpoint, photos):

@@ -90,6 +90,8 @@ RUNTIME = CoreML(
         "fp16": ("image",),
         "int8": ("image",),
         "int8-weights": ("image",),
+        "palettized-6bit": ("image",),
+        "palettized-4bit": ("image",),
     },
     library="coremltools",
     distributions=("coremltools",),
@@ -97,12 +99,14 @@ RUNTIME = CoreML(
     is_default=True,
     cost=1.5,
     # `quantize` and `dequantize` are of iOS 17 (coremltools 9.0 lowers weights alone to the same
-    # operator); ML Programs begin with iOS 15.
+    # operator); palettes of single channels are of iOS 18; ML Programs begin with iOS 15.
     deployment_targets={
         "fp32": "iOS15",
         "fp16": "iOS15",
         "int8": "iOS17",
         "int8-weights": "iOS17",
+        "palettized-6bit": "iOS18",
+        "palettized-4bit": "iOS18",
     },
     # How weights are stored: see docs/coreml.md, "Signed or unsigned weights".
     options={

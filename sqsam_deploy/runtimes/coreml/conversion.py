@@ -18,6 +18,7 @@ from sqsam_deploy.artifact.metadata import (
     TensorSpec,
 )
 from sqsam_deploy.runtimes.coreml.mask_product import masks_by_rows
+from sqsam_deploy.runtimes.coreml.palettes import palettized
 from sqsam_deploy.runtimes.coreml.programs import decomposed, single_precision
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def convert(
             compute_units=ct.ComputeUnit.ALL,
             skip_model_load=True,
         )
-    return model
+        return palettized(model) if precision.startswith("palettized") else model
 
 
 def _compute_precision(precision: PrecisionName) -> Any:

@@ -17,7 +17,8 @@ from sqsam_deploy.runtimes.inspection import (
 )
 
 #: Arguments of MIL's `constexpr_*` operators that are no weights.
-_SCALE_ARGUMENTS = ("scale", "zero_point", "offset")
+_SCALE_ARGUMENTS = ("scale", "zero_point", "offset", "lut")
+_NAMES: dict[Kind, str] = {"scales": "scales, zero points and palettes, "}
 _QUANTIZING, _CAST = ("quantize", "dequantize"), "cast"
 
 
@@ -45,7 +46,7 @@ def package_operators(package: Package) -> tuple[OperatorGroup, ...]:
         OperatorGroup("operations", count_operators(k for k in kinds if k not in others)),
         OperatorGroup("quantizing", count_operators(k for k in kinds if k in _QUANTIZING)),
         OperatorGroup("casts", count_operators(k for k in kinds if k == _CAST)),
-        OperatorGroup("int8 weights", count_operators(weights)),
+        OperatorGroup("compressed weights", count_operators(weights)),
     )
 
 
@@ -78,7 +79,7 @@ def _weight_file_parts(package: Package) -> list[Part]:
     total = sum(file.stat().st_size for file in files_in(package.weights_dir))
     rest = total - sum(sizes.values())
     named = [
-        Part(kind, f"weight.bin, {'scales and zero points, ' * (kind == 'scales')}{element}", size)
+        Part(kind, f"weight.bin, {_NAMES.get(kind, '')}{element}", size)
         for (kind, element), size in sorted(sizes.items(), reverse=True)
     ]
     return [*named, Part("alignment", "weight.bin, headers and alignment of each tensor", rest)]

@@ -42,8 +42,9 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     """Writes a package; the same program and metadata give the same bytes.
 
     Args:
-        program: The float program for "fp32" and "fp16", the quantized one for "int8" and
-            "int8-weights"; the latter keeps its weights and scales and drops the rest.
+        program: A float program, of few different weights for "palettized-4bit" and the like; the
+            quantized one for "int8" and "int8-weights", of which the latter keeps weights and
+            scales and drops the rest.
         metadata: travels inside as user-defined metadata.
         path: The `.mlpackage` directory to make or replace.
     """

@@ -44,7 +44,7 @@ class StoredValue:
     Attributes:
         file: Name of the file.
         offset: Where its header is.
-        bytes: Of its elements; sub-byte types count as none.
+        bytes: Of its elements, which lie side by side whatever their bits.
         element_type: MIL's name in lower case: "int8", "float16".
         argument: What the operation that has it calls it: "quantized_data", "scale", "val".
     """
@@ -191,7 +191,7 @@ def _stored_by(operation: Any) -> Iterator[StoredValue]:
             yield StoredValue(
                 file=blob.fileName.split("/")[-1],
                 offset=blob.offset,
-                bytes=_element_count(tensor) * _element_bytes(element),
+                bytes=-(-_element_count(tensor) * _element_bits(element) // 8),
                 element_type=element,
                 argument=name,
             )
@@ -211,6 +211,6 @@ def _element_type(data_type: int) -> str:
     return name.lower()
 
 
-def _element_bytes(element_type: str) -> int:
-    """Bytes of one element; sub-byte types count as none, which only weakens the check."""
-    return int("".join(filter(str.isdigit, element_type)) or 0) // 8
+def _element_bits(element_type: str) -> int:
+    """Bits of one element; those of a type without a number in its name count as none."""
+    return int("".join(filter(str.isdigit, element_type)) or 0)

@@ -10,9 +10,18 @@ from torch.export import ExportedProgram
 from sqsam_deploy.artifact.metadata import PrecisionName
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
-from sqsam_deploy.folding import FoldedModel, fold
+from sqsam_deploy.folding import FoldedModel, example_inputs, fold
 from sqsam_deploy.model.config import NANO
-from sqsam_deploy.quantization import build_calibration, export_fp16, export_fp32, quantize
+from sqsam_deploy.quantization import (
+    CalibrationSet,
+    PaletteScheme,
+    build_calibration,
+    export_fp16,
+    export_fp32,
+    palettize,
+    quantize,
+    trace_network,
+)
 from sqsam_deploy.runtimes.coreml import RUNTIME as COREML
 from tests.runtimes.coreml.coreml_nano import Package, Photo, metadata_of, real_photo
 
@@ -30,14 +39,24 @@ def folded() -> FoldedModel:
 @pytest.fixture(scope="session")
 def program(folded: FoldedModel) -> Callable[[PrecisionName], ExportedProgram]:
     @cache
+    def calibration() -> CalibrationSet:
+        return build_calibration(bundled_dataset("calibration"), NANO, size=2, seed=0)
+
+    @cache
     def quantized() -> ExportedProgram:
-        calibration = build_calibration(bundled_dataset("calibration"), NANO, size=2, seed=0)
-        return quantize(folded, calibration).program
+        return quantize(folded, calibration()).program
+
+    @cache
+    def palettized(bits: int) -> ExportedProgram:
+        network = palettize(folded.network, calibration(), PaletteScheme(bits))
+        return trace_network(network, example_inputs(NANO))
 
     @cache
     def make(precision: PrecisionName) -> ExportedProgram:
         if precision == "fp32":
             return export_fp32(folded)
+        if precision.startswith("palettized"):
+            return palettized(int(precision.removeprefix("palettized-").removesuffix("bit")))
         return export_fp16(folded) if precision == "fp16" else quantized()
 
     return make

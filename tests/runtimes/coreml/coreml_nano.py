@@ -14,6 +14,7 @@ from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.model.description import default_inputs, describe
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
+from sqsam_deploy.runtimes.coreml import RUNTIME
 
 Photo = tuple[NDArray[np.uint8], EncodedPrompt]
 Package = Callable[[PrecisionName], Path]
@@ -47,4 +48,5 @@ def metadata_of(config: ModelConfig, precision: PrecisionName) -> ArtifactMetada
         precision=precision,
         weights_sha256="ab" * 32,
         inputs=arrange_inputs(default_inputs(config), "image"),
+        deployment_target=RUNTIME.deployment_target(precision, None),
     )

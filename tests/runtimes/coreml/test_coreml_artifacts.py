@@ -22,6 +22,8 @@ from sqsam_deploy.runtimes.coreml.conversion import convert
 from sqsam_deploy.runtimes.coreml.half_scales import with_normal_scales
 from sqsam_deploy.runtimes.coreml.package import read_package, write_package
 from sqsam_deploy.runtimes.coreml.programs import weights_only
+from sqsam_deploy.runtimes.coreml.reference.executor import compute
+from sqsam_deploy.runtimes.coreml.reference.program import load_program
 from sqsam_deploy.runtimes.session import RawPrediction
 from tests.runtimes.coreml.coreml_nano import (
     Package,
@@ -109,6 +111,38 @@ def test_weight_only_int8_quantizes_no_activation(package: Package) -> None:
     assert not kinds & {"quantize", "dequantize"}
 
 
+PALETTIZED = ("palettized-6bit", "palettized-4bit")
+
+
+@pytest.mark.parametrize("precision", PALETTIZED)
+def test_palettized_weights_give_the_masks_of_a_network_with_their_values(
+    package: Package, program: Programs, photo: Photo, precision: PrecisionName
+) -> None:
+    executed = COREML.open_session(package(precision)).run(*photo)
+    assert difference(executed, in_torch(program(precision).module(), photo)) < 0.02
+
+
+@pytest.mark.parametrize(("precision", "bits"), [(PALETTIZED[0], {6}), (PALETTIZED[1], {4, 6})])
+def test_palettes_hold_the_programs_weights(
+    package: Package, program: Programs, precision: PrecisionName, bits: set[int]
+) -> None:
+    steps = load_program(read_package(package(precision))).steps
+    packed = [step for step in steps if step.kind == "constexpr_lut_to_dense"]
+    assert {step.tensors["lut"].shape[-2] for step in packed} == {2**n for n in bits}
+    stored = {compute(step, {}).numpy().tobytes() for step in packed}
+    state = program(precision).state_dict
+    weights = {value.half().numpy().tobytes() for value in state.values() if value.dim() > 1}
+    assert len(packed) > 20
+    assert stored <= weights
+
+
+def test_palettized_packages_say_that_they_need_ios_18(package: Package) -> None:
+    path = package("palettized-4bit")
+    # Specification 9 is iOS 18 (coremltools, `Model.proto`).
+    assert read_package(path).model.specificationVersion == 9
+    assert COREML.minimum_runtime(COREML.read_metadata(path)) == "iOS18"
+
+
 def test_lowering_leaves_the_program_as_it_was(package: Package, program: Programs) -> None:
     package("fp16")
     package("int8-weights")
@@ -147,13 +181,14 @@ def all_bytes(package: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.parametrize("precision", ["fp32", "palettized-4bit"])
 def test_the_same_program_gives_the_same_bytes_without_local_paths(
-    package: Package, program: Programs, tmp_path: Path
+    package: Package, program: Programs, tmp_path: Path, precision: PrecisionName
 ) -> None:
     again = tmp_path / "elsewhere" / "other-name.mlpackage"
     again.parent.mkdir()
-    COREML.lower(program("fp32"), metadata_of(NANO, "fp32"), again)
-    first = all_bytes(package("fp32"))
+    COREML.lower(program(precision), metadata_of(NANO, precision), again)
+    first = all_bytes(package(precision))
     assert first == all_bytes(again)
     assert sorted(first) == [
         "Data/com.apple.CoreML/model.mlmodel",
@@ -180,9 +215,11 @@ def test_the_deployment_target_reaches_the_package(
     assert difference(COREML.open_session(path).run(*photo), newer) == 0
 
 
-def test_int8_weights_make_the_package_a_quarter(package: Package) -> None:
-    sizes = {p: sum(map(len, all_bytes(package(p)).values())) for p in ("fp32", "int8-weights")}
-    assert sizes["int8-weights"] < 0.3 * sizes["fp32"]
+def test_fewer_bits_make_smaller_packages(package: Package) -> None:
+    shares = {"fp32": 1.0, "int8-weights": 0.3, "palettized-6bit": 0.25, "palettized-4bit": 0.18}
+    sizes = {p: sum(map(len, all_bytes(package(p)).values())) for p in shares}
+    for precision, share in shares.items():
+        assert sizes[precision] <= share * sizes["fp32"]
 
 
 @pytest.mark.full

@@ -118,6 +118,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
             "offset": RNG.integers(-9, 9, (2, 3, 1), dtype=np.int8),
         },
     ),
+    ("constexpr_lut_to_dense", {"indices": UINT8, "lut": values(2, 3, 1, 256, 1)}),
+    ("constexpr_lut_to_dense", {"indices": UINT8 // 2, "lut": values(1, 1, 1, 256, 1)}),
 ]
 
 

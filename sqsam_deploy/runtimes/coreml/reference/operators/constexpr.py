@@ -1,8 +1,11 @@
 """Compressed constants, which Core ML expands when it loads a model or as it runs."""
 
+import math
+
 import torch
 from torch import Tensor
 
+from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.coreml.reference.operators.quantization import along_axis
 from sqsam_deploy.runtimes.coreml.reference.operators.table import operator
 
@@ -28,6 +31,20 @@ def constexpr_blockwise_shift_scale(
     if offset is not None:
         shifted = shifted - _expanded(offset, data).to(torch.float32)
     return shifted * _expanded(scale, data)
+
+
+@operator
+def constexpr_lut_to_dense(indices: Tensor, lut: Tensor, vector_axis: int | None = None) -> Tensor:
+    """Values of the palettes `lut`, G...xNx1, each of which serves a block along every axis.
+
+    Raises:
+        ArtifactError: An index stands for several values.
+    """
+    *blocks, count, width = lut.shape
+    if vector_axis is not None or width != 1:
+        raise ArtifactError("the reference executor does not know palettes of vectors")
+    numbers = torch.arange(math.prod(blocks)).reshape(blocks)
+    return lut.reshape(-1, count)[_expanded(numbers, indices), indices.long()]
 
 
 def _expanded(blocks: Tensor, data: Tensor) -> Tensor:
