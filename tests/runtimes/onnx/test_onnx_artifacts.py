@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.description import describe
 from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
 from sqsam_deploy.runtimes.onnx.session import session_options
+from tests.runtimes.onnx.passes.graphs import operators, optimized
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_onnx,
     activation_scales_of_program,
@@ -67,6 +69,14 @@ def test_float_artifacts_agree(precision: PrecisionName, limit: float, tmp_path:
     path = tmp_path / "tiny.onnx"
     ONNX.lower(tiny_program(precision), _metadata(precision), path)
     _agrees(path, limit)
+
+
+def test_no_relu_of_half_precision_is_computed_by_its_definition(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.onnx"
+    ONNX.lower(tiny_program("fp16"), _metadata("fp16"), path)
+    model = ir.load(path)
+    assert operators(model)["Relu"] > 10
+    assert "Max" not in optimized(model, str(tmp_path))
 
 
 def test_metadata_travels_inside(int8_onnx: Path) -> None:
