@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 OUTPUT ?= artifacts
 WEIGHTS ?= paper
+# Each worker takes whole files, in the order of tests/conftest.py.
+PYTEST = $(VENV)/bin/pytest -n auto --dist loadfile --no-loadscope-reorder
+# Modules are compiled when they are imported: most of what torch installs never is.
+INSTALL = $(VENV)/bin/pip install --quiet --no-compile --constraint constraints.txt --editable
 
 .PHONY: export test quick checks fuzz wheel docs
 
@@ -13,11 +17,11 @@ export: $(VENV)/.installed
 
 # Lint, types, the order of the packages, all tests.
 test: checks
-	$(VENV)/bin/pytest -n auto --dist loadfile
+	$(PYTEST)
 
 # Is a change sane? Two minutes: everything but the tests that export, train or start servers.
 quick: checks
-	$(VENV)/bin/pytest -n auto --dist loadfile -m "not slow and not full"
+	$(PYTEST) -m "not slow and not full"
 
 # Changed files for every reader, for as long as it is told: make fuzz SECONDS=3600
 SECONDS ?= 600
@@ -40,9 +44,11 @@ checks: $(VENV)/.installed-dev
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable .
+	$(INSTALL) .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	touch $@
+# With what developers need, in one go: it is installed for users then, too.
+$(VENV)/.installed-dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) ".[dev]"
+	touch $(VENV)/.installed $@

@@ -185,7 +185,7 @@ def _memory(browser: Any) -> int:
 
 
 def _processor_seconds(browser: Any) -> float:
-    """What the browser's processes have used of the processor; in ticks of 10 ms."""
+    """Processor time of the browser's processes, in ticks of 10 ms."""
     ticks = sum(int(value) for process in _processes(browser) for value in _stat(process)[11:13])
     return ticks / os.sysconf("SC_CLK_TCK")
 

@@ -1,6 +1,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -9,13 +10,18 @@ from sqsam_deploy._internal.terminal import show_notices
 from tests.commands import run_process
 
 SHARED = Path(__file__).parents[2] / "shared"
+TESTS = Path(__file__).parent
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Every core has a worker: threads of torch beside them would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 #: Fixtures that export, lower, train or start a server: a test with one of them is slow.
 SLOW_FIXTURES = {
     *("nano_export", "exported", "small_export", "page", "in_turn", "built", "tiny_artifact"),
     *("moto_url", "http_server", "browser", "finished", "int8_onnx", "node_packages"),
-    "android_classes",
+    *("android_classes", "discs_folder"),
 }
 #: Files whose tests do so themselves.
 SLOW_FILES = (
@@ -54,15 +60,77 @@ SLOW_FILES = (
     "training/test_stages",
     "training/test_trainer",
 )
+#: Files that share what a process keeps: programs of the tiny network, and of `nano` for Core ML.
+TOGETHER = (
+    (
+        "_internal/upstream/test_lowering",
+        "quantization/test_quantize",
+        "report/",
+        "runtimes/coreml/test_encodings",
+        "runtimes/executorch",
+        "runtimes/onnx/",
+    ),
+    ("runtimes/coreml/test_coreml", "runtimes/coreml/test_half_scales"),
+)
+#: What takes longest begins first, so that no worker is left alone with it at the end.
+FIRST = (
+    *TOGETHER[0],
+    "runtimes/test_full_size",
+    "test_chain",
+    *TOGETHER[1],
+    "cli/test_export",
+    "training/test_trainer",
+    "runtimes/test_third_party",
+    "demo/test_page",
+    "test_documents",
+    "pipeline/test_export",
+    "saliency/test_programs",
+    "evaluation/test_broken_artifacts",
+    "quantization/test_faults",
+    "android_harness/",
+    "training/",
+    "evaluation/",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each worker whole files, or all files of a group."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Groups(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            name = _name(Path(config.rootpath, file))
+            return next((str(group) for group in TOGETHER if name.startswith(group)), file)
+
+    return Groups(config, log)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where slow tests are left out their files are not imported, nor what those import."""
+    if "not slow" in config.option.markexpr and collection_path.is_file():
+        return _name(collection_path).startswith(SLOW_FILES) or None
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what `make quick` leaves out."""
+    """Marks what `make quick` leaves out, and puts the longest files first."""
     for item in items:
-        file = item.path.relative_to(Path(__file__).parent).as_posix()
         fixtures = set(getattr(item, "fixturenames", ()))
-        if file.startswith(SLOW_FILES) or fixtures & SLOW_FIXTURES:
+        if _name(item.path).startswith(SLOW_FILES) or fixtures & SLOW_FIXTURES:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: _place(_name(item.path)))
+
+
+def _place(name: str) -> int:
+    found = (place for place, prefix in enumerate(FIRST) if name.startswith(prefix))
+    return next(found, len(FIRST))
+
+
+def _name(path: Path) -> str:
+    """A test file as it is called in the lists above."""
+    return path.relative_to(TESTS).with_suffix("").as_posix()
 
 
 @pytest.fixture(autouse=True)

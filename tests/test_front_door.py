@@ -1,15 +1,21 @@
-"""The names of `import sqsam_deploy`; `test_documents.py` runs the examples of docs/api.md."""
+"""The names of `import sqsam_deploy`, and the example; `test_documents.py` runs docs/api.md."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import sqsam_deploy
 from sqsam_deploy import ExportRequest, ParityRequest, load_checkpoint, open_session
 from sqsam_deploy.checkpoint import bundled_checkpoint
+from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.version import __version__
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def test_every_name_is_there_and_none_is_loaded_before_it_is_used() -> None:
@@ -38,3 +44,16 @@ def test_paths_may_be_text(tmp_path: Path) -> None:
     weights = str(bundled_checkpoint("nano"))
     assert load_checkpoint(weights).sha256 == load_checkpoint(Path(weights)).sha256
     assert open_session(weights).metadata.runtime == "torch"
+
+
+@pytest.mark.parametrize("clicks", [(), ("--remove", "2,2")])
+def test_the_example_cuts_an_object_out(
+    clicks: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = next(iter(bundled_dataset("sample")))
+    truth = max(record.objects, key=lambda item: item.area).mask()
+    words = (record.path, tmp_path / "out.png", "--artifact", bundled_checkpoint("nano"), *clicks)
+    monkeypatch.setattr(sys, "argv", ["cut_out.py", *map(str, words)])
+    runpy.run_path(str(EXAMPLES / "cut_out.py"), run_name="__main__")
+    mask = np.asarray(Image.open(tmp_path / "out.png"))[..., 3] > 127
+    assert np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth) > 0.5

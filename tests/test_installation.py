@@ -1,4 +1,4 @@
-"""What is installed is enough: the light list for pulling, and one way to install everywhere."""
+"""Installations are enough: the light list for pulling, and one way to install everywhere."""
 
 import re
 import subprocess

@@ -16,10 +16,11 @@ from sqsam_deploy.artifact.metadata import (
 )
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import FoldedModel, fold
-from sqsam_deploy.model.config import NANO
+from sqsam_deploy.model.config import NANO, ModelConfig
 from sqsam_deploy.model.description import default_inputs, describe
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.quantization import (
+    QuantizationScheme,
     QuantizedModel,
     build_calibration,
     export_fp16,
@@ -32,13 +33,15 @@ from sqsam_deploy.runtimes.registry import find_runtime
 TINY = dataclasses.replace(
     NANO, image_size=32, widths=(8, 16, 24, 32, 32), transformer_depth=1, num_heads=4
 )
+#: Two levels less, where the number of layers does not matter.
+TINIER = dataclasses.replace(TINY, image_size=8, widths=(8, 16, 32))
 
 
 @functools.cache
-def tiny_model() -> SqueezeSAM:
+def tiny_model(config: ModelConfig = TINY) -> SqueezeSAM:
     """Random weights; norms with statistics of their own, so that folding them matters."""
     torch.manual_seed(0)
-    model = SqueezeSAM(TINY).eval()
+    model = SqueezeSAM(config).eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.3)
@@ -49,18 +52,28 @@ def tiny_model() -> SqueezeSAM:
 
 
 @functools.cache
-def tiny_folded() -> FoldedModel:
-    return fold(tiny_model())
+def tiny_folded(config: ModelConfig = TINY) -> FoldedModel:
+    return fold(tiny_model(config))
 
 
 @functools.cache
-def tiny_calibration() -> CalibrationSet:
-    return build_calibration(bundled_dataset("calibration"), TINY, size=3)
+def tiny_calibration(config: ModelConfig = TINY) -> CalibrationSet:
+    return build_calibration(bundled_dataset("calibration"), config, size=3)
 
 
 @functools.cache
 def tiny_quantized() -> QuantizedModel:
     return quantize(tiny_folded(), tiny_calibration())
+
+
+#: Modules of `tiny_partly_float` that are not quantized.
+KEPT_FLOAT = ("mask_head.iou_mlp*", "encoder.patch_embedding*")
+
+
+@functools.cache
+def tiny_partly_float() -> QuantizedModel:
+    scheme = QuantizationScheme("mse", keep_float=KEPT_FLOAT)
+    return quantize(tiny_folded(), tiny_calibration(), scheme)
 
 
 #: Artifacts of it by file name: runtime and precision.
@@ -82,7 +95,7 @@ def tiny_program(precision: PrecisionName) -> ExportedProgram:
 
 
 def tiny_metadata(name: str) -> ArtifactMetadata:
-    """What an artifact says of itself: float planes in, or an image for Core ML."""
+    """Metadata of an artifact: float planes in, or an image for Core ML."""
     runtime, precision = TINY_ARTIFACTS[name]
     layout: InputLayout = "image" if runtime == "coreml" else "nchw-float32"
     return describe(

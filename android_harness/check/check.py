@@ -36,14 +36,14 @@ class MissingToolError(Exception):
 
 @dataclass(frozen=True)
 class Tools:
-    """What compiles and runs: a JDK's `java`, the compiler's jars, JUnit and org.json."""
+    """The tools that compile and run: a JDK's `java`, the compiler's jars, JUnit and org.json."""
 
     java: str
     kotlin: Path
     jars: Path
 
     def libraries(self) -> list[Path]:
-        """What every module may use: the standard library, coroutines, Android's org.json."""
+        """Classes for every module: the standard library, coroutines, Android's org.json."""
         names = ("kotlin-stdlib", "kotlinx-coroutines-core-jvm")
         return [*(self.kotlin / f"{name}.jar" for name in names), self.jars / "json-android.jar"]
 
@@ -54,7 +54,7 @@ class Tools:
         return [*kotlin, *(self.jars / f"{name}.jar" for name in names)]
 
     def launcher(self) -> list[Path]:
-        """What finds and runs the tests."""
+        """The runner that finds and runs the tests."""
         names = (
             *("junit-platform-console", "junit-platform-launcher", "junit-platform-engine"),
             *("junit-platform-reporting", "junit-jupiter-engine", "picocli", "univocity-parsers"),

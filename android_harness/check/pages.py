@@ -51,7 +51,7 @@ def _position(path: Path, entry: zipfile.ZipInfo) -> int:
 
 
 def problems(library: bytes, position: int | None) -> list[str]:
-    """What keeps a library from pages of 16 KB."""
+    """The reasons that keep a library from pages of 16 KB."""
     small = [alignment for alignment in segment_alignments(library) if alignment % PAGE]
     found = [f"a segment is aligned to {min(small)} bytes, not to {PAGE}"] if small else []
     if position is not None and position % PAGE:

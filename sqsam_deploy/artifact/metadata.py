@@ -30,7 +30,7 @@ DEFAULT_DEPLOYMENT_TARGET: DeploymentTarget = "iOS17"
 #: How pixels and prompt maps come in: float planes, one interleaved byte tensor, a Core ML image.
 InputLayout = Literal["nchw-float32", "nhwc-uint8", "nhwc-int8", "image"]
 ElementType = Literal["float32", "uint8", "int8"]
-Layout = Literal["NCHW", "NHWC", "image", "NxPx2", "NxP", "NxM", "NxMxHxW"]
+Axes = Literal["NCHW", "NHWC", "image", "NxPx2", "NxP", "NxM", "NxMxHxW"]
 
 #: Key under which `ArtifactMetadata` is stored, as JSON, inside an artifact.
 METADATA_KEY = "sqsam"
@@ -57,7 +57,7 @@ class TensorSpec(_Frozen):
     name: str
     dtype: ElementType
     shape: tuple[int, ...]
-    layout: Layout
+    layout: Axes
     value_range: tuple[float, float] | None = None
 
 

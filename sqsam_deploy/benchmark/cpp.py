@@ -87,7 +87,7 @@ def _target(target: RunnableSubject, program: Path, inputs: Path) -> RunnableSub
     path = Path(target.target)
     _write_inputs(target, inputs)
     runtime = runtime_of_metadata(target.metadata, path)
-    (package,) = runtime.requirements(target.metadata, path).swift
+    (package,) = runtime.on_device(target.metadata, path).requirements.swift
     libraries = map(str, library_paths(package.products))
     name = f"{target.subject.name} in {VARIANT}"
     return replace(

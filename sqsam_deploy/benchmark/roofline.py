@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 _KERNEL = 3
-#: In a row, so that changing the layout of the input and quantizing it weigh little.
+#: In a row, so that transposing the input and quantizing it weigh little.
 _LAYERS = 4
 
 

@@ -47,10 +47,10 @@ def load_checkpoint(source: str | PathLike[str] = DEFAULT) -> Checkpoint:
 
     Args:
         source: The name of bundled weights (`paper`, `nano`), or a file: `.safetensors`, or `.pt`
-            / `.pth` with plain tensors, in this project's layout or one of the two of December
-            2023, bare or in the wrappers of training code (`{"model": ...}`, `state_dict`,
-            `module.`, `_orig_mod.`, Lightning's `model.`). Averaged weights (`model_ema`, `ema`,
-            `average`) are taken before raw ones.
+            / `.pth` with plain tensors, under this project's key names or those of
+            December 2023, bare or in the wrappers of training code (`{"model": ...}`,
+            `state_dict`, `module.`, `_orig_mod.`, Lightning's `model.`). Averaged weights
+            (`model_ema`, `ema`, `average`) are taken before raw ones.
 
     Raises:
         UsageError: No bundled weights have that name.

@@ -13,7 +13,7 @@ from typing import IO, Literal
 import torch
 from torch import Tensor
 
-from sqsam_deploy.checkpoint.layouts import LayoutName, layout_of, to_own_layout
+from sqsam_deploy.checkpoint.key_names import KeyNames, key_names_of, with_own_keys
 from sqsam_deploy.checkpoint.unwrapping import find_network
 from sqsam_deploy.errors import CheckpointError
 
@@ -38,14 +38,14 @@ class StateFile:
         part: Where in the file it lies: "model_ema", "state_dict.model"; empty for a bare one.
         metadata: The safetensors header's `__metadata__`; empty for torch files.
         format: What kind of file it is.
-        layout: Whose key names it uses.
+        key_names: Whose names its tensors have.
     """
 
     tensors: dict[str, Tensor]
     part: str
     metadata: dict[str, str]
     format: FileFormat
-    layout: LayoutName
+    key_names: KeyNames
 
     @property
     def license(self) -> str | None:
@@ -67,8 +67,8 @@ def read_state_file(path: Path) -> StateFile:
     else:
         content = _read_torch(path)
     part = find_network(content, path)
-    tensors = to_own_layout(part.tensors, path)
-    return StateFile(tensors, part.name, metadata, file_format, layout_of(part.tensors))
+    tensors = with_own_keys(part.tensors, path)
+    return StateFile(tensors, part.name, metadata, file_format, key_names_of(part.tensors))
 
 
 def _recognize(path: Path) -> FileFormat:

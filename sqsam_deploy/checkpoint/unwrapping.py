@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sqsam_deploy.checkpoint.layouts import ROOTS
+from sqsam_deploy.checkpoint.key_names import ROOTS
 from sqsam_deploy.errors import NOTICE, CheckpointError
 
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The facts about a file that `sqsam-inspect` shows, without their layout."""
+"""The facts about a file that `sqsam-inspect` shows, without their look."""
 
 from collections import Counter
 from pathlib import Path
@@ -42,7 +42,7 @@ class CheckpointFacts(_Facts):
     bytes: int
     sha256: str
     format: str
-    layout: str
+    key_names: str
     preset: str
     parameters: int
     tensors: int
@@ -138,11 +138,8 @@ def _on_device(path: Path) -> OnDeviceFacts:
     metadata = read_metadata(path)
     runtime = runtime_of_metadata(metadata, path)
     with dependencies_of(runtime):
-        return OnDeviceFacts(
-            path=str(path),
-            requirements=runtime.requirements(metadata, path),
-            checks=runtime.check_device(path),
-        )
+        found = runtime.on_device(metadata, path)
+    return OnDeviceFacts(path=str(path), requirements=found.requirements, checks=found.checks)
 
 
 def _examine_checkpoint(path: Path) -> CheckpointFacts:
@@ -154,7 +151,7 @@ def _examine_checkpoint(path: Path) -> CheckpointFacts:
         bytes=path.stat().st_size,
         sha256=checkpoint.sha256,
         format=state.format,
-        layout=state.layout,
+        key_names=state.key_names,
         preset=checkpoint.config.name,
         parameters=sum(p.numel() for p in checkpoint.model.parameters()),
         tensors=len(state.tensors),

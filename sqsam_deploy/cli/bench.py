@@ -164,7 +164,7 @@ def import_result(
         output: Directory for the result file. Without it, the first of the artifacts.
     """
     from sqsam_deploy.artifact.manifest import read_manifest
-    from sqsam_deploy.benchmark.phone import check_phone_result
+    from sqsam_deploy.benchmark.phones.checks import check_phone_result
     from sqsam_deploy.benchmark.resultfile import read_result
 
     manifests = [read_manifest(directory) for directory in artifacts]
@@ -192,11 +192,11 @@ def measure_phone(
         harness: Folder with another version of the app than the one that the package carries.
         output: Directory for the result file. Without it, the first of the artifacts.
     """
-    from sqsam_deploy.benchmark.ios.xcode import choose_phone, list_phones, require_xcode
+    from sqsam_deploy.benchmark.phones.xcode import choose_phone, list_phones, require_xcode
 
     require_xcode()
     phone = choose_phone(list_phones(), device)
-    from sqsam_deploy.benchmark.ios.session import PhoneRun, measure_on_phone
+    from sqsam_deploy.benchmark.phones.ios import PhoneRun, measure_on_phone
 
     result = measure_on_phone(PhoneRun(directories, team, harness, rounds), phone)
     _keep(result, output or directories[0])
@@ -223,7 +223,7 @@ def measure_android(
         harness: Folder android_harness to build the app from. Without it, the checkout's own.
         output: Directory for the result file. Without it, the first of the artifacts.
     """
-    from sqsam_deploy.benchmark.android import AndroidRun, measure_on_android
+    from sqsam_deploy.benchmark.phones.android import AndroidRun, measure_on_android
 
     run = AndroidRun(directories, device, apk, harness, rounds)
     _keep(measure_on_android(run), output or directories[0])

@@ -76,7 +76,7 @@ def _show_checkpoint(console: PlainConsole, facts: "CheckpointFacts") -> None:
     dtypes = ", ".join(f"{count} {dtype}" for dtype, count in facts.dtypes.items())
     rows = {
         "checkpoint": facts.path,
-        "format": f"{facts.format}, {facts.layout} layout",
+        "format": f"{facts.format}, {facts.key_names} key names",
         "preset": facts.preset,
         "parameters": f"{facts.parameters:,}",
         "tensors": f"{facts.tensors} ({dtypes})",
@@ -199,7 +199,7 @@ def _agreement(agreement: "Agreement | None") -> dict[str, str]:
 
 
 def _print_tensors(console: PlainConsole, metadata: "ArtifactMetadata") -> None:
-    table = _table(console, "tensor", "role", "dtype", "shape", "layout", "range")
+    table = _table(console, "tensor", "role", "dtype", "shape", "axes", "range")
     for role, specs in (("input", metadata.inputs), ("output", metadata.outputs)):
         for spec in specs:
             shape = "x".join(str(n) for n in spec.shape)

@@ -1,4 +1,4 @@
-"""COCO `instances_*.json` and LVIS v1 and v0.5, which share COCO's layout.
+"""COCO `instances_*.json` and LVIS v1 and v0.5, which share COCO's format.
 
 Formats: https://cocodataset.org/#format-data and https://www.lvisdataset.org/dataset. Polygons are
 kept as arrays and become masks one at a time, so the 36,000 masks of val2017 cost some 30 MB.

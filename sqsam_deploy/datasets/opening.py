@@ -20,7 +20,7 @@ from sqsam_deploy.errors import DataError
 def open_dataset(
     path: str | os.PathLike[str], images: str | os.PathLike[str] | None = None
 ) -> Dataset:
-    """Opens a COCO or LVIS JSON file, a folder with an `index.json`, or one in SA-1B's layout.
+    """Opens a COCO or LVIS JSON file, a folder with an `index.json`, or one in SA-1B's format.
 
     A few masks are decoded to see what they mean (`datasets.survey`), and those of objects without
     a stated area or box.
@@ -111,7 +111,7 @@ def _read_directory(folder: Path) -> tuple[Dataset, str]:
     if dataset is None:
         raise DataError(
             f"{folder} holds neither {INDEX_NAME} nor photos with a JSON file beside each: "
-            "give a folder of images and masks, one in SA-1B's layout, or a COCO file"
+            "give a folder of images and masks, one in SA-1B's format, or a COCO file"
         )
     return dataset, "xywh"
 

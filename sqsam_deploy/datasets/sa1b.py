@@ -1,4 +1,4 @@
-"""SA-1B's layout: photos at any depth, each with a JSON file of its masks beside it.
+"""SA-1B's format: photos at any depth, each with a JSON file of its masks beside it.
 
 Format: https://ai.meta.com/datasets/segment-anything/ ("annotations": COCO run lengths). A folder
 of the data set has 11,000 photos with a hundred masks each: a file is read when its record is

@@ -91,7 +91,7 @@ class FlipPoolConv(nn.Module):
 class ConvShuffle(nn.Module):
     """1x1 convolution, ReLU, signs, shift, pixel shuffle.
 
-    The convolution replaces a linear layer over channels: it needs no change of memory layout.
+    The convolution replaces a linear layer over channels: it needs no change of memory format.
     """
 
     def __init__(self, conv: nn.Conv2d, flip: nn.Module, shift: ChannelBias) -> None:

@@ -67,9 +67,8 @@ class Builder:
         steps.begin(f"lowering {path.name}")
         with dependencies_of(runtime):
             runtime.lower(program, metadata, path)
-            checks = runtime.check_device(path)
-            _refuse_broken(checks, path)
-            requirements = runtime.requirements(metadata, path)
+            on_device = runtime.on_device(metadata, path)
+            _refuse_broken(on_device.checks, path)
         steps.begin(f"executing {path.name}")
         measured = self._measured(target, path)
         entry = ArtifactEntry(
@@ -78,11 +77,11 @@ class Builder:
             metadata=metadata,
             agreement=measured.agreement,
             minimum_runtime=runtime.minimum_runtime(metadata),
-            requirements=requirements,
+            requirements=on_device.requirements,
             # Artifacts of a second network follow from those of the first.
             build=_entry(target) if metadata.task == "segmentation" else None,
         )
-        return Built(entry, checks, measured.answers)
+        return Built(entry, on_device.checks, measured.answers)
 
     def _measured(self, target: Target, path: Path) -> Measured:
         limit, runtime = PRECISIONS[target.precision].limit, target.deployed_on

@@ -81,8 +81,10 @@ def _across(image: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 def _stretch(image: NDArray[np.uint8], config: ModelConfig) -> NDArray[np.uint8]:
     import torch
 
-    pixels = torch.tensor(image).permute(2, 0, 1)[None].float()
+    # Three images of one channel: for one of three channels torch chooses its kernel by the number
+    # of threads, and the kernels differ in the last bit.
+    planes = torch.tensor(image).permute(2, 0, 1)[:, None].float().contiguous()
     square = (config.image_size, config.image_size)
-    resized = torch.nn.functional.interpolate(pixels, square, mode="bilinear", align_corners=False)
-    rounded: NDArray[np.uint8] = resized[0].permute(1, 2, 0).round().to(torch.uint8).numpy()
+    resized = torch.nn.functional.interpolate(planes, square, mode="bilinear", align_corners=False)
+    rounded: NDArray[np.uint8] = resized[:, 0].permute(1, 2, 0).round().to(torch.uint8).numpy()
     return rounded

@@ -49,7 +49,7 @@ class LockedModel(Frozen):
         release_sha256: Hash of `release.json`, which pins everything else.
         runtime: What was asked for; empty is every runtime.
         precision: What was asked for; empty is every precision.
-        format: Layout of the directory.
+        format: Form of the directory.
         signed_by: Who was proven to have signed it when it was locked.
         files: Every file of the directory that holds, or was made from, the release.
     """

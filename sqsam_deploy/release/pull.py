@@ -132,7 +132,7 @@ def _deliver(
 
 
 def _pinned(files: Iterable[FileEntry]) -> dict[str, str]:
-    """What a lock file holds of each file: its hash, and of a manifest that it is there.
+    """Each file as a lock file holds it: its hash, and of a manifest that it is there.
 
     The manifest is made of the release's own, which `release.json` pins; a later version of this
     package states more in it.

@@ -64,7 +64,7 @@ class PullRequest:
             given several times.
         precisions: Pull only the artifacts of a precision: int8, fp16, palettized-4bit. May
             be given several times.
-        format: Layout of the directory: plain, zip, swift-package, android-assets,
+        format: Form of the directory: plain, zip, swift-package, android-assets,
             android-module or web.
         verify_key: Public key (PEM) that must have signed the release.
         identity: Identity that must have signed the release (keyless, Sigstore).

@@ -23,7 +23,7 @@ from sqsam_deploy.artifact.metadata import (
     RuntimeName,
 )
 from sqsam_deploy.artifact.requirements import Requirements
-from sqsam_deploy.runtimes.device import DeviceCheck
+from sqsam_deploy.runtimes.device import OnDevice
 from sqsam_deploy.runtimes.inspection import Inspection, Part
 
 if TYPE_CHECKING:
@@ -166,26 +166,17 @@ class Runtime(ABC):
     def runtime_version(self) -> str:
         """The software that runs artifacts on this machine, with its version."""
 
-    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
-        """Libraries that an app links to run an artifact, and the lowest systems.
-
-        Args:
-            metadata: Of the artifact.
-            path: The artifact, to see what this one needs; without it, what any of the runtime's
-                artifacts may need.
-
-        Raises:
-            ArtifactError: It is damaged.
-        """
+    def requirements(self, metadata: ArtifactMetadata) -> Requirements:
+        """Libraries that an app links to run any artifact like this one, and the lowest systems."""
         return Requirements()
 
-    def check_device(self, path: Path) -> tuple[DeviceCheck, ...]:
-        """Every rule of phones that can be checked on an artifact, with its outcome.
+    def on_device(self, metadata: ArtifactMetadata, path: Path) -> OnDevice:
+        """The needs of an artifact on a phone, as its file shows them.
 
         Raises:
             ArtifactError: It is damaged.
         """
-        return ()
+        return OnDevice(self.requirements(metadata))
 
     def inspect(self, path: Path) -> Inspection:
         """The parts and operators of an artifact; one part where nothing more is known.

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from sqsam_deploy.artifact.requirements import Requirements
+
 
 @dataclass(frozen=True)
 class DeviceRule:
@@ -55,3 +57,16 @@ class DeviceCheck:
         """The first violation, and how many more there are."""
         more = f" and {len(self.violations) - 1} more" if len(self.violations) > 1 else ""
         return f"{self.violations[0]}{more}" if self.violations else "nothing"
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """Needs of one artifact on a phone.
+
+    Attributes:
+        requirements: Libraries that an app links to run it, and the lowest systems.
+        checks: Every rule that can be checked on it, with its outcome.
+    """
+
+    requirements: Requirements
+    checks: tuple[DeviceCheck, ...] = ()

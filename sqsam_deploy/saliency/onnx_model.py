@@ -63,20 +63,20 @@ class OnnxSaliency:
     """An ONNX saliency network."""
 
     def __init__(
-        self, path: Path, layout: OnnxSaliencyFormat | None = None, threads: int | None = None
+        self, path: Path, stated: OnnxSaliencyFormat | None = None, threads: int | None = None
     ) -> None:
         """Opens the file.
 
         Args:
             path: The `.onnx` file.
-            layout: What it takes and returns; None reads it beside the file (`format_beside`).
+            stated: What it takes and returns; None reads it beside the file (`format_beside`).
             threads: CPU threads; None is the runtime's default.
 
         Raises:
             ArtifactError: The file is missing, damaged or no network from an image to a map.
             UsageError: Its input size is not declared anywhere.
         """
-        self._path, self._format = path, layout or format_beside(path)
+        self._path, self._format = path, stated or format_beside(path)
         self._session = _open(path, threads)
         self._input = self._session.get_inputs()[0]
         self._output = self._output_name()

@@ -82,7 +82,7 @@ def find_items(folder: Path) -> list[Item]:
     """Every photo of a data set, in a fixed order.
 
     Args:
-        folder: A folder with `index.json`, one in SA-1B's layout, or a COCO or LVIS file.
+        folder: A folder with `index.json`, one in SA-1B's format, or a COCO or LVIS file.
 
     Raises:
         DataError: It is none of these, or most of the masks in a sample cannot be used.

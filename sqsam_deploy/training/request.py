@@ -18,7 +18,7 @@ class TrainRequest:
     """Which network to train, on which data, and how.
 
     Attributes:
-        data: Photos and masks: a folder with index.json, or SA-1B's layout.
+        data: Photos and masks: a folder with index.json, or one in SA-1B's format.
         output: Folder of the run. A run that was interrupted continues from here.
         preset: Recipe: fine-tune (trained weights on your own photos), paper (from nothing, in
             stages), or one network or stage: nano, nano-refine, paper-512, paper-fit,

@@ -68,7 +68,7 @@ def load_state(path: Path) -> RunState:
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Writes weights as float16 safetensors, in this package's key layout.
+    """Writes weights as float16 safetensors, under this package's key names.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""What killed runs leave is removed by the next one, and nothing else is."""
+"""Leftovers of killed runs are removed by the next one, and nothing else is."""
 
 import os
 import subprocess

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sqsam_deploy.artifact.manifest import read_manifest
-from sqsam_deploy.benchmark.android import AndroidRun, measure_on_android
-from sqsam_deploy.benchmark.phone import check_phone_result
+from sqsam_deploy.benchmark.phones.android import AndroidRun, measure_on_android
+from sqsam_deploy.benchmark.phones.checks import check_phone_result
 from sqsam_deploy.errors import ArtifactError, DeviceError, UsageError
 from tests.commands import run_command
 from tests.release.export_builder import ExportBuilder

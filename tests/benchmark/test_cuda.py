@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 def test_grid_has_every_mode_precision_and_batch():
     grid = cases()
-    # Eager in two layouts, the two others in one; four precisions; three batches.
+    # Eager in two memory formats, the two others in one; four precisions; three batches.
     assert len(grid) == len(set(grid)) == (2 + 1 + 1) * 4 * 3
     assert {case.batch for case in grid} == {1, 8, 64}
 

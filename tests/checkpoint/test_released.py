@@ -1,4 +1,4 @@
-"""Both released layouts against what the public implementation returned."""
+"""Both released sets of key names against what the public implementation returned."""
 
 import runpy
 from pathlib import Path
@@ -15,21 +15,23 @@ from sqsam_deploy.prompts import Prompt, encode_prompt
 CASES = ("clicks", "box", "box_click")
 
 
-def _formula_state(reference: Path, layout: str) -> dict[str, Tensor]:
+def _formula_state(reference: Path, key_names: str) -> dict[str, Tensor]:
     fill = runpy.run_path(str(reference / "formula_weights.py"))["formula_state_dict"]
-    state = fill(reference / f"released_layout_{layout}.json")
+    state = fill(reference / f"released_layout_{key_names}.json")
     return {key: torch.from_numpy(np.asarray(value)) for key, value in state.items()}
 
 
 @pytest.fixture(scope="module", params=["a", "b"])
-def layout(request: pytest.FixtureRequest) -> str:
+def key_names(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def checkpoint(layout: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    path = tmp_path_factory.mktemp("released") / f"released_{layout}.pt"
-    torch.save({"model": _formula_state(shared / "reference", layout)}, path)
+def checkpoint(
+    key_names: str, shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Checkpoint:
+    path = tmp_path_factory.mktemp("released") / f"released_{key_names}.pt"
+    torch.save({"model": _formula_state(shared / "reference", key_names)}, path)
     return load_checkpoint(path)
 
 
@@ -49,9 +51,9 @@ def _stretched(image: Tensor, size: int) -> Tensor:
 @pytest.mark.parametrize("case", CASES)
 @torch.no_grad()
 def test_golden_outputs_are_reproduced(
-    case: str, layout: str, checkpoint: Checkpoint, shared: Path
+    case: str, key_names: str, checkpoint: Checkpoint, shared: Path
 ) -> None:
-    golden = np.load(shared / "reference" / f"golden_released_{layout}.npz")
+    golden = np.load(shared / "reference" / f"golden_released_{key_names}.npz")
     image = torch.from_numpy(golden["image"]).float().unsqueeze(0)
     prompt = _prompt(golden[f"{case}/points"][0, 0], golden[f"{case}/labels"][0, 0])
     encoded = encode_prompt(prompt, (image.shape[2], image.shape[3]), checkpoint.config)
@@ -61,7 +63,7 @@ def test_golden_outputs_are_reproduced(
         torch.from_numpy(encoded.point_coords).unsqueeze(0),
         torch.from_numpy(encoded.point_labels).unsqueeze(0),
     )
-    if layout == "a":
+    if key_names == "a":
         order = iou[0].argsort(descending=True)
         low_res, iou = low_res[:, order], iou[:, order]
         expected = torch.from_numpy(golden[f"{case}/low_res"][0])
@@ -73,7 +75,7 @@ def test_golden_outputs_are_reproduced(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_early_fusion_channels_match_layout_b(case: str, shared: Path) -> None:
+def test_early_fusion_channels_match_the_release(case: str, shared: Path) -> None:
     golden = np.load(shared / "reference" / "golden_released_b.npz")
     from sqsam_deploy.model.config import RELEASE_2023_12
 
@@ -88,11 +90,11 @@ def test_preset_is_found(checkpoint: Checkpoint) -> None:
     assert not checkpoint.model.training
 
 
-def test_layouts_hold_the_same_function_under_two_namings(shared: Path) -> None:
-    from sqsam_deploy.checkpoint.layouts import to_own_layout
+def test_both_sets_of_key_names_hold_the_same_tensors(shared: Path) -> None:
+    from sqsam_deploy.checkpoint.key_names import with_own_keys
 
     states = [
-        to_own_layout(_formula_state(shared / "reference", name), Path(name)) for name in "ab"
+        with_own_keys(_formula_state(shared / "reference", name), Path(name)) for name in "ab"
     ]
     assert len(states[0]) == 377
     shapes = [{key: value.shape for key, value in state.items()} for state in states]

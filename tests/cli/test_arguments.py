@@ -1,4 +1,4 @@
-"""What every command makes of its arguments: each option is given once, and the job sees it.
+"""Arguments of every command: each option is given once, and the job sees it.
 
 The job itself is replaced: what it is called with is all that counts here.
 """
@@ -253,12 +253,12 @@ def test_bench_cuda(start: Callable[..., Called], monkeypatch: pytest.MonkeyPatc
 
 
 def test_bench_ios(start: Callable[..., Called], monkeypatch: pytest.MonkeyPatch) -> None:
-    xcode = "sqsam_deploy.benchmark.ios.xcode"
+    xcode = "sqsam_deploy.benchmark.phones.xcode"
     monkeypatch.setattr(f"{xcode}.require_xcode", lambda: None)
     monkeypatch.setattr(f"{xcode}.list_phones", lambda: ("phones",))
     monkeypatch.setattr(f"{xcode}.choose_phone", lambda phones, name: (*phones, name))
     words = ("a", "b", "--device", "Mine", "--team", "T1", "--rounds", 11, "--harness", "app")
-    job = "benchmark.ios.session.measure_on_phone"
+    job = "benchmark.phones.ios.measure_on_phone"
     (run, phone), _ = start("bench", job, "ios", *words, "-o", "results")
     assert tuple(run.directories) == (Path("a"), Path("b"))
     assert (run.team, run.harness, run.rounds) == ("T1", Path("app"), 11)
@@ -279,7 +279,7 @@ def test_bench_import(start: Callable[..., Called], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("sqsam_deploy.benchmark.resultfile.read_result", lambda path: path)
     monkeypatch.setattr("sqsam_deploy.artifact.manifest.read_manifest", lambda path: path)
     words = ("phone.json", "--artifacts", "a", "--artifacts", "b", "--output", "results")
-    job = "benchmark.phone.check_phone_result"
+    job = "benchmark.phones.checks.check_phone_result"
     (result, manifests), _ = start("bench", job, "import", *words)
     assert result == Path("phone.json")
     assert list(manifests) == [Path("a"), Path("b")]

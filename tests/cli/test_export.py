@@ -15,8 +15,7 @@ from sqsam_deploy.artifact.manifest import Manifest, read_manifest, verify_files
 from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.predictor import Predictor
 from sqsam_deploy.runtimes import open_session
-from tests.cli.conftest import Run
-from tests.commands import process_line
+from tests.commands import process_line, run_command, run_process
 
 ARTIFACTS = {
     "nano-int8.pte": "executorch",
@@ -27,8 +26,8 @@ ARTIFACTS = {
 
 
 @pytest.fixture(scope="module")
-def manifest(exported: Path) -> Manifest:
-    return read_manifest(exported)
+def manifest(nano_export: Path) -> Manifest:
+    return read_manifest(nano_export)
 
 
 def test_three_runtimes_are_written(manifest: Manifest) -> None:
@@ -36,12 +35,12 @@ def test_three_runtimes_are_written(manifest: Manifest) -> None:
     assert segmentation == ARTIFACTS
 
 
-def test_the_manifest_names_every_byte(exported: Path, manifest: Manifest) -> None:
-    verify_files(exported, manifest)
+def test_the_manifest_names_every_byte(nano_export: Path, manifest: Manifest) -> None:
+    verify_files(nano_export, manifest)
     listed = {entry.path: entry for entry in manifest.all_files()}
     found = {
-        path.relative_to(exported).as_posix(): path
-        for path in exported.rglob("*")
+        path.relative_to(nano_export).as_posix(): path
+        for path in nano_export.rglob("*")
         if path.is_file() and path.name not in ("manifest.json", "report.html")
     }
     assert set(listed) == set(found)
@@ -49,13 +48,13 @@ def test_the_manifest_names_every_byte(exported: Path, manifest: Manifest) -> No
         assert hashlib.sha256(path.read_bytes()).hexdigest() == listed[name].sha256
 
 
-def test_a_page_explains_every_artifact(exported: Path, manifest: Manifest) -> None:
-    page = (exported / "report.html").read_text()
+def test_a_page_explains_every_artifact(nano_export: Path, manifest: Manifest) -> None:
+    page = (nano_export / "report.html").read_text()
     for artifact in manifest.artifacts:
         assert f"{artifact.path}</td>" in page
         assert artifact.sha256 in page
         assert f"{artifact.bytes:,}</td>" in page
-    layers = json.loads((exported / "quantization.json").read_text())["layers"]
+    layers = json.loads((nano_export / "quantization.json").read_text())["layers"]
     assert page.count('<g class="mark ') == len(layers)
     assert f"1. {layers[0]['name']}</td>" in page
     assert page.count("data:image/jpeg") >= 4 * (2 + len(ARTIFACTS))
@@ -68,21 +67,21 @@ def test_every_artifact_was_executed_and_agrees(manifest: Manifest) -> None:
         assert artifact.agreement.mean_mask_iou > 0.95 > artifact.agreement.limit
 
 
-def test_each_runtime_cuts_out_the_same_object(exported: Path) -> None:
+def test_each_runtime_cuts_out_the_same_object(nano_export: Path) -> None:
     record = next(r for r in bundled_dataset("sample") if r.objects)
     largest = max(record.objects, key=lambda item: item.area)
     image = load_image(record)
     masks = []
     for name in ARTIFACTS:
-        predictor = Predictor(open_session(exported / name))
+        predictor = Predictor(open_session(nano_export / name))
         predictor.set_image(image)
         masks.append(predictor.predict(box=largest.box, multimask_output=False).masks[0])
     for mask in masks[1:]:
         assert (masks[0] & mask).sum() / (masks[0] | mask).sum() > 0.97
 
 
-def test_the_quantization_report_is_worst_first(exported: Path) -> None:
-    layers = json.loads((exported / "quantization.json").read_text())["layers"]
+def test_the_quantization_report_is_worst_first(nano_export: Path) -> None:
+    layers = json.loads((nano_export / "quantization.json").read_text())["layers"]
     # A layer without any error, the pixels, has no ratio.
     ratios = [float("inf") if r is None else r for r in (layer["snr_db"] for layer in layers)]
     assert len(ratios) > 30
@@ -96,34 +95,32 @@ def test_the_int8_files_are_a_quarter_of_the_float_weights(manifest: Manifest) -
             assert artifact.bytes < 1.35 * parameters
 
 
-def _exit(
-    command: Run, code: int, sentence: str, *arguments: str | Path, **options: object
-) -> None:
-    done = command("export", *arguments, **options)
-    assert done.returncode == code, done.stderr
+def _exit(code: int, sentence: str, *arguments: str | Path) -> None:
+    done = run_command("export", *arguments)
+    assert done.code == code, done.stderr
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_missing_checkpoint(command: Run, tmp_path: Path) -> None:
+def test_a_missing_checkpoint(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    _exit(command, 3, "nothing.pt", "--checkpoint", tmp_path / "nothing.pt", "-o", out)
+    _exit(3, "nothing.pt", "--checkpoint", tmp_path / "nothing.pt", "-o", out)
     assert not out.exists()
 
 
-def test_an_unknown_runtime(command: Run, tmp_path: Path) -> None:
-    _exit(command, 2, "unknown runtime 'tflite'", "--runtime", "tflite", "-o", tmp_path / "o")
+def test_an_unknown_runtime(tmp_path: Path) -> None:
+    _exit(2, "unknown runtime 'tflite'", "--runtime", "tflite", "-o", tmp_path / "o")
 
 
-def test_an_output_directory_of_something_else(command: Run, tmp_path: Path) -> None:
+def test_an_output_directory_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    _exit(command, 2, "holds other files", "--fp32", "--runtime", "onnx", "-o", tmp_path)
+    _exit(2, "holds other files", "--fp32", "--runtime", "onnx", "-o", tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_calibration_data_that_is_not_there(command: Run, tmp_path: Path) -> None:
+def test_calibration_data_that_is_not_there(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    _exit(command, 3, "nowhere", "--calibration", tmp_path / "nowhere", "-o", out)
+    _exit(3, "nowhere", "--calibration", tmp_path / "nowhere", "-o", out)
     assert not out.exists()
 
 
@@ -131,11 +128,11 @@ def _small_files_only() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
 
-def test_no_room_for_the_files(command: Run, tmp_path: Path) -> None:
+def test_no_room_for_the_files(tmp_path: Path) -> None:
     """A file that may not grow stands for a full disk: the write fails half way."""
     out = tmp_path / "out"
     arguments = ("--checkpoint", "nano", "--fp32", "--runtime", "onnx", "-o", out)
-    done = command("export", *arguments, preexec_fn=_small_files_only)
+    done = run_process("export", *arguments, preexec_fn=_small_files_only)
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -180,7 +177,7 @@ def test_an_interrupted_export_leaves_what_was_there(
         assert list(temporary.glob("sqsam-*")) == []
 
 
-def test_a_network_that_int8_ruins_is_refused(command: Run, tmp_path: Path) -> None:
+def test_a_network_that_int8_ruins_is_refused(tmp_path: Path) -> None:
     """Channels of wildly different size in one tensor leave int8 nothing to tell them apart by."""
     from sqsam_deploy.checkpoint import load_checkpoint, save_checkpoint
 
@@ -193,5 +190,5 @@ def test_a_network_that_int8_ruins_is_refused(command: Run, tmp_path: Path) -> N
     out = tmp_path / "out"
     arguments = ("--int8", "--runtime", "onnx", "--checkpoint", tmp_path / "odd.safetensors")
     arguments += ("--no-saliency", "--calibration-size", "8")
-    _exit(command, 1, "under the limit", *arguments, "-o", out)
+    _exit(1, "under the limit", *arguments, "-o", out)
     assert not out.exists()

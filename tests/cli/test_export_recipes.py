@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import socket
@@ -16,8 +15,7 @@ from sqsam_deploy.artifact.manifest import Manifest, read_manifest
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.runtimes import read_metadata
-from tests.cli.conftest import Run
-from tests.commands import elsewhere
+from tests.commands import elsewhere, run_command, run_process
 
 RECIPE = """\
 summary = "An int8 network with a float head"
@@ -32,8 +30,8 @@ name = "float-head"
 
 
 @pytest.fixture(scope="module")
-def built(command: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the recipe above builds."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export of the recipe above."""
     folder = tmp_path_factory.mktemp("recipe")
     (folder / "mine.toml").write_text(RECIPE)
     out = folder / "out"
@@ -42,8 +40,8 @@ def built(command: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(photos, folder / "photos")
     arguments = ("--checkpoint", "mine.pt", "--calibration", "photos", "--recipe", "mine.toml")
     arguments += ("--calibration-size", 2, "--seed", 5, "-o", out)
-    done = command("export", *arguments, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    done = run_command("export", *arguments, cwd=folder)
+    assert done.code == 0, done.stderr
     return out
 
 
@@ -87,7 +85,7 @@ def test_the_manifest_names_the_weights_and_photos_that_were_given(
     assert manifest.calibration.source == "photos"
 
 
-def test_a_byte_that_differs_is_found(built: Path, command: Run, tmp_path: Path) -> None:
+def test_a_byte_that_differs_is_found(built: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed"
     shutil.copytree(built, changed)
     file = changed / "nano-float-head.onnx"
@@ -95,28 +93,28 @@ def test_a_byte_that_differs_is_found(built: Path, command: Run, tmp_path: Path)
     content[54321] ^= 1
     file.write_bytes(content)
     given = ("--checkpoint", built.parent / "mine.pt", "--calibration", built.parent / "photos")
-    done = command("export", "--check-reproducible", changed, *given, env=elsewhere(tmp_path))
+    done = run_process("export", "--check-reproducible", changed, *given, env=elsewhere(tmp_path))
     assert done.returncode == 1, done.stderr
     assert re.search(r"nano-float-head\.onnx +\d+ +differs from byte 54321 on", done.stdout)
     assert re.search(r"quantization\.json +\d+ +same", done.stdout)
     assert "is not what was built again: 1 of 2 files differ" in done.stderr
 
 
-def test_no_byte_tells_where_when_or_by_whom_it_was_made(exported: Path) -> None:
+def test_no_byte_tells_where_when_or_by_whom_it_was_made(nano_export: Path) -> None:
     paths = re.compile(rb"(?<![\w.:/])/(home|root|Users|tmp|var|private|work|opt|mnt|usr)/[\w.-]")
     days = [(date.today() - timedelta(days=back)).isoformat().encode() for back in (0, 1)]
     host = socket.gethostname().encode()
-    for entry in read_manifest(exported).all_files():
-        content = (exported / entry.path).read_bytes()
+    for entry in read_manifest(nano_export).all_files():
+        content = (nano_export / entry.path).read_bytes()
         assert not paths.search(content), entry.path
         assert not any(day in content for day in days), entry.path
         # Two or three letters occur in any megabyte of weights.
         assert len(host) < 6 or host not in content, entry.path
 
 
-def test_the_recipes_are_listed_with_their_summaries(command: Run) -> None:
-    done = command("export", "--list-recipes", env=os.environ | {"COLUMNS": "200"})
-    assert done.returncode == 0, done.stderr
+def test_the_recipes_are_listed_with_their_summaries() -> None:
+    done = run_command("export", "--list-recipes", environment={"COLUMNS": "200"})
+    assert done.code == 0, done.stderr
     for line in (
         r"iphone-cpu +ExecuTorch int8 .* executorch int8",
         r"iphone-neural-engine +Core ML .* coreml int8 fp16",
@@ -144,24 +142,24 @@ def test_the_recipes_are_listed_with_their_summaries(command: Run) -> None:
     ],
 )
 def test_wrong_usage_is_refused_in_one_sentence(
-    arguments: tuple[str, ...], sentence: str, command: Run, tmp_path: Path
+    arguments: tuple[str, ...], sentence: str, tmp_path: Path
 ) -> None:
-    done = command("export", *arguments, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
+    done = run_command("export", *arguments, cwd=tmp_path)
+    assert done.code == 2, done.stderr
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_pattern_that_no_module_matches(command: Run, tmp_path: Path) -> None:
+def test_a_pattern_that_no_module_matches(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(RECIPE.replace("mask_head", "mask_hed"))
-    done = command("export", "--checkpoint", "nano", "--recipe", "mine.toml", cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
+    done = run_command("export", "--checkpoint", "nano", "--recipe", "mine.toml", cwd=tmp_path)
+    assert done.code == 2, done.stderr
     assert "keep_float: no module of the nano network is called 'mask_hed.*'" in done.stderr
     assert not (tmp_path / "artifacts").exists()
 
 
-def test_checking_a_directory_without_a_manifest(command: Run, tmp_path: Path) -> None:
-    done = command("export", "--check-reproducible", tmp_path)
-    assert done.returncode == 3, done.stderr
+def test_checking_a_directory_without_a_manifest(tmp_path: Path) -> None:
+    done = run_command("export", "--check-reproducible", tmp_path)
+    assert done.code == 3, done.stderr
     assert "has no manifest.json" in done.stderr

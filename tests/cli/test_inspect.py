@@ -49,7 +49,7 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def test_checkpoint_shows_network_file_and_folding(weights: Path) -> None:
     text = _output(weights)
-    for fact in ("nano", "safetensors, own layout", "float32", "license", "CC0-1.0"):
+    for fact in ("nano", "safetensors, own key names", "float32", "license", "CC0-1.0"):
         assert fact in text
     lines = [line.split() for line in text.splitlines()]
     norm = "encoder.stem.0.norm"

@@ -1,6 +1,7 @@
 """COCO, LVIS and folders, against pycocotools' own reading of the same files."""
 
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from sqsam_deploy.benchmark.memory import resident_bytes
 from sqsam_deploy.datasets import load_image, open_dataset, subset, with_lvis
 from sqsam_deploy.datasets.records import Dataset
 from sqsam_deploy.errors import DataError, UsageError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
@@ -130,16 +133,15 @@ def test_folder_lists_every_object_with_its_area_and_box(shared):
             assert item.area == pytest.approx(mask.sum(), abs=mask.size * 6e-6 + 1)
 
 
+@pytest.mark.slow
 def test_a_file_of_the_size_of_val2017_is_read_without_decoding_its_masks(tmp_path, monkeypatch):
     from pycocotools import mask as coco_mask
 
-    path = tmp_path / "instances_val2017.json"
-    path.write_text(json.dumps(_val2017_sized()))
-    (tmp_path / "0.jpg").touch()
+    path = runpy.run_path(str(BENCHMARKS / "coco_memory.py"))["write_coco"](tmp_path)
     decoded, decode = [], coco_mask.frPyObjects
     monkeypatch.setattr(coco_mask, "frPyObjects", lambda *a: decoded.append(1) or decode(*a))
     before = resident_bytes()
-    dataset = open_dataset(path, tmp_path)
+    dataset = open_dataset(path, tmp_path / "images")
     assert 0 < len(decoded) < 300
     assert (len(dataset), dataset.object_count) == (5000, 36_000)
     # As bitmaps the masks would take 36,000 x 640 x 480 bytes = 11 GB.
@@ -221,32 +223,6 @@ def _write_coco(root: Path, counts: list, *, height: int, width: int, photo: boo
     path = root / "instances.json"
     path.write_text(json.dumps(content))
     return path
-
-
-def _val2017_sized() -> dict:
-    # A square of 40 pixels, its outline in steps of 4.
-    side = [float(value) for value in range(10, 50, 4)]
-    polygon = [
-        *(edge for x in side for edge in (x, 10.0)),
-        *(edge for y in side for edge in (50.0, y)),
-        *(edge for x in side for edge in (60.0 - x, 50.0)),
-        *(edge for y in side for edge in (10.0, 60.0 - y)),
-    ]
-    images = [{"id": i, "file_name": f"{i}.jpg", "height": 480, "width": 640} for i in range(5000)]
-    annotations = [
-        {
-            "id": i,
-            "image_id": i % 5000,
-            "category_id": 1,
-            "area": 1600.0,
-            "bbox": [10, 10, 40, 40],
-            "segmentation": [polygon],
-            "iscrowd": 0,
-        }
-        for i in range(36_000)
-    ]
-    categories = [{"id": 1, "name": "thing"}]
-    return {"images": images, "annotations": annotations, "categories": categories}
 
 
 def _object_ids(dataset: Dataset) -> list[str]:

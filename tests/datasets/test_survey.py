@@ -1,4 +1,4 @@
-"""What is decided for a whole data set: boxes in another convention, photos turned by EXIF."""
+"""Decisions for a whole data set: boxes in another convention, photos turned by EXIF."""
 
 import json
 from pathlib import Path
@@ -28,11 +28,13 @@ def _coco(folder: Path, boxes: list, *, photo: str = "a.png", **stated) -> Path:
         }
         for number, ((x0, y0, x1, y1), box) in enumerate(zip(RECTANGLES, boxes, strict=True))
     ]
-    content = {
-        "images": [{"id": 1, "file_name": photo, "width": WIDTH, "height": HEIGHT}],
-        "annotations": annotations,
-        "categories": [{"id": 1, "name": "thing"}],
-    }
+    images = [{"id": 1, "file_name": photo, "width": WIDTH, "height": HEIGHT}]
+    return _write(folder, images, annotations)
+
+
+def _write(folder: Path, images: list, annotations: list) -> Path:
+    thing = {"id": 1, "name": "thing"}
+    content = {"images": images, "annotations": annotations, "categories": [thing]}
     path = folder / "instances.json"
     path.write_text(json.dumps(content))
     return path
@@ -91,14 +93,7 @@ def _turned(folder: Path, orientations: list[int], *, upright: bool) -> Path:
         images.append({**name, "width": sides[0], "height": sides[1]})
         box = {"area": 100, "bbox": [5, 5, 10, 10], "segmentation": [[5, 5, 15, 5, 15, 15, 5, 15]]}
         annotations.append({"id": number, "image_id": number, "category_id": 1, **box})
-    content = {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": 1, "name": "thing"}],
-    }
-    path = folder / "instances.json"
-    path.write_text(json.dumps(content))
-    return path
+    return _write(folder, images, annotations)
 
 
 def test_upside_down_photos_are_read_as_the_portrait_ones_tell(tmp_path, capfd):

@@ -83,7 +83,7 @@ class MiddleSaliencyNetwork(nn.Module):
 
 
 class MiddleSaliency:
-    """What lies in the middle is salient."""
+    """A saliency map whose middle is salient."""
 
     def saliency_map(self, image: np.ndarray) -> np.ndarray:
         saliency = np.zeros((64, 64), np.float32)

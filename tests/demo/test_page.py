@@ -1,4 +1,4 @@
-"""What a person does on the page, with both of its back ends."""
+"""A person on the page, with both of its back ends."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ pytestmark = needs_browser
 
 @pytest.fixture(params=["server", "browser"])
 def backend(request):
-    """What makes the masks: every test of the page holds for both."""
+    """The maker of the masks: every test of the page holds for both."""
     return request.param
 
 

@@ -14,8 +14,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from sqsam_deploy.datasets.images import decode_image
+from sqsam_deploy.demo import serving
 from sqsam_deploy.demo.server import STATIC, build_app
-from sqsam_deploy.demo.serving import HEADERS, SILENT_SECONDS, listen
+from sqsam_deploy.demo.serving import HEADERS, listen
 from sqsam_deploy.demo.studio import Limits, Studio
 from tests.demo.conftest import HOSTS, Discs, MiddleSaliency, served
 
@@ -397,10 +398,12 @@ def test_a_dripping_upload_is_dropped(photo):
 
 
 @pytest.mark.slow
-def test_a_connection_without_a_request_is_closed(app):
+def test_a_connection_without_a_request_is_closed(app, monkeypatch):
+    # Nobody wants to wait for as long as a slow visitor may.
+    monkeypatch.setattr(serving, "SILENT_SECONDS", 1.0)
     with served(app) as port, ThreadPoolExecutor(2) as both:
         begun = (b"", b"GET / HTTP/1.1\r\nHost: loc")
-        answers = both.map(lambda sent: raw(port, sent, 3 * SILENT_SECONDS), begun)
+        answers = both.map(lambda sent: raw(port, sent, 5), begun)
         assert list(answers) == [b"", b""]
 
 

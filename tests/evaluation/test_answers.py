@@ -29,10 +29,11 @@ def _rows(run):
 def test_a_second_run_asks_the_float_artifact_nothing_and_finds_the_same(
     full_plan, sessions, small_dataset, tmp_path
 ):
-    plain = run_plan(full_plan, small_dataset, tmp_path / "plain")
-    kept = run_plan(full_plan, small_dataset, tmp_path / "first", cache=tmp_path / "cache")
+    two = Dataset("two", small_dataset.images[:2])
+    plain = run_plan(full_plan, two, tmp_path / "plain")
+    kept = run_plan(full_plan, two, tmp_path / "first", cache=tmp_path / "cache")
     asked = {name: session.calls for name, session in sessions.items()}
-    again = run_plan(full_plan, small_dataset, tmp_path / "second", cache=tmp_path / "cache")
+    again = run_plan(full_plan, two, tmp_path / "second", cache=tmp_path / "cache")
     assert sessions["float"].calls == asked["float"]
     assert sessions["int8"].calls > asked["int8"]
     assert _rows(plain) == _rows(kept) == _rows(again)

@@ -17,7 +17,7 @@ from sqsam_deploy.runtimes.session import Session
 
 
 def _expected_box_mask(box, image_hw, shrink: int) -> np.ndarray:
-    """What `BoxSession` answers, at the image's size, by torch's own interpolation."""
+    """The answer of `BoxSession`, at the image's size, by torch's own interpolation."""
     height, width = image_hw
     scale = np.array([NANO.image_size / width, NANO.image_size / height] * 2)
     x0, y0, x1, y1 = np.asarray(box, np.float32) * scale

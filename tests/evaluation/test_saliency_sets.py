@@ -9,7 +9,7 @@ from sqsam_deploy.evaluation.saliency_sets import open_saliency_set, score_salie
 from tests.commands import run_command
 
 #: Folders of photos and masks as they come, and how photos are stored.
-LAYOUTS = {
+FOLDERS = {
     "ECSSD": ("images", "ground_truth_mask"),
     "DUTS-TE": ("DUTS-TE-Image", "DUTS-TE-Mask"),
     "DUT-OMRON": ("DUT-OMRON-image", "pixelwiseGT-new-PNG"),
@@ -38,11 +38,11 @@ def _write(folder, photos: str, masks: str, ending: str = "jpg"):
     return folder
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_photos_find_their_masks_in_every_layout(tmp_path, layout):
-    data = open_saliency_set(_write(tmp_path / layout, *LAYOUTS[layout]))
+@pytest.mark.parametrize("name", FOLDERS)
+def test_photos_find_their_masks_in_the_folders_of_every_set(tmp_path, name):
+    data = open_saliency_set(_write(tmp_path / name, *FOLDERS[name]))
     photos = list(data.photos())
-    assert (data.name, data.size) == (layout, 3)
+    assert (data.name, data.size) == (name, 3)
     assert [photo.path.name for photo in photos] == ["p0.jpg", "p1.jpg", "p2.jpg"]
     assert all(np.array_equal(photo.truth, _truth(i)) for i, photo in enumerate(photos))
 

@@ -43,7 +43,7 @@ def make_file(target: str, case: int, seed: int) -> bytes:
 
 
 def run(cases: Sequence[Case], seed: int, keep: Path) -> Iterator[Finding]:
-    """What was found, with the file in the folder `keep`."""
+    """The findings, with their files in the folder `keep`."""
     begin = 0
     while begin < len(cases):
         command = [sys.executable, "-m", "tests.fuzz.harness", str(seed)]

@@ -1,4 +1,4 @@
-"""What is fuzzed: each reader of something that others write, with a small file of its kind."""
+"""Targets of fuzzing: readers of something that others write, with a small file of each kind."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What a session answers to four prompts on one bundled photo; and the maker of the golden files.
+"""Answers of a session to four prompts on one bundled photo; and the maker of the golden files.
 
 python tests/golden/answers.py artifacts tests/golden/v0.1    (once a version, never again)
 python tests/golden/answers.py bundled tests/golden/bundled   (when bundled weights change)

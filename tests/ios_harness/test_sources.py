@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sqsam_deploy.artifact.manifest import read_manifest
-from sqsam_deploy.benchmark.ios.plan import PLAN_NAME, PlanRequest, write_bundle
-from sqsam_deploy.benchmark.ios.session import REMOTE_RESULT, TURN_MARK
-from sqsam_deploy.benchmark.phone import check_phone_result
+from sqsam_deploy.benchmark.phones.checks import check_phone_result
+from sqsam_deploy.benchmark.phones.ios import REMOTE_RESULT
+from sqsam_deploy.benchmark.phones.plan import PLAN_NAME, TURN_MARK, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.resultfile import read_result
 from tests.ios_harness.swift import HARNESS, ROOT, needs_swift, run_swift
 

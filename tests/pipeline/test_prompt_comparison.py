@@ -1,4 +1,4 @@
-"""What counts as agreement with the float network, on answers that are made up."""
+"""Agreement with the float network, on answers that are made up."""
 
 from collections.abc import Callable
 from typing import Any

@@ -6,6 +6,7 @@ from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.errors import DataError
 from sqsam_deploy.model.config import NANO, RELEASE_2023_12
 from sqsam_deploy.prompts import prepare_image
+from sqsam_deploy.vectors import pattern
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,18 @@ def test_the_release_is_stretched_as_torch_interpolates_without_antialias(photo)
     assert square.dtype == np.uint8
     expected = interpolated(photo, 512, antialias=False)
     assert np.abs(square - expected).max() <= 0.5 + 1e-3
+
+
+def test_the_number_of_threads_changes_no_pixel():
+    # Sides of which many pixels lie between two values of 8 bits: torch's kernels round them apart.
+    image = pattern(100, 150)
+    before = torch.get_num_threads()
+    squares = []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        squares.append(prepare_image(image, RELEASE_2023_12))
+    torch.set_num_threads(before)
+    np.testing.assert_array_equal(*squares)
 
 
 def test_other_presets_are_filtered_before_they_are_reduced(photo):

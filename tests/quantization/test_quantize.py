@@ -4,12 +4,13 @@ import math
 import pytest
 import torch
 
-from sqsam_deploy.quantization import QuantizationScheme, export_fp16, export_fp32, quantize
+from sqsam_deploy.quantization import export_fp16, export_fp32
 from tests.tiny_network import (
     snr_db,
     tiny_calibration,
     tiny_folded,
     tiny_model,
+    tiny_partly_float,
     tiny_quantized,
 )
 
@@ -96,8 +97,7 @@ def test_programs_agree_with_the_original_network(export) -> None:
 
 
 def test_what_a_scheme_keeps_in_float_has_float_weights() -> None:
-    scheme = QuantizationScheme("mse", keep_float=("mask_head.iou_mlp*",))
-    result = quantize(tiny_folded(), tiny_calibration(), scheme)
+    result = tiny_partly_float()
     kept = {layer.name for layer in result.kept_float if layer.op == "linear"}
     names = {n for n, m in tiny_folded().network.named_modules() if isinstance(m, torch.nn.Linear)}
     assert kept == {name for name in names if name.startswith("mask_head.iou_mlp")}

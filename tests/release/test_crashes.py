@@ -17,15 +17,13 @@ from semver import Version
 from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.release import store_paths
-from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_index, read_record
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import pull
-from sqsam_deploy.release.request import PublishRequest, PullRequest
-from sqsam_deploy.release.source import Source
+from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.store import FolderStore
 from tests.release.crashes import kill_after, run_in_child, was_killed
 from tests.release.export_builder import ExportBuilder
+from tests.release.pulling import bring
 from tests.release.release_keys import Keys
 
 NAME = "squeezesam-nano"
@@ -82,9 +80,8 @@ class Publishing:
     def _pull(self, version: str) -> None:
         output = self.folder / f"pulled-{version}"
         shutil.rmtree(output, ignore_errors=True)
-        source = Source(self.store, Cache(self.folder / "cache"), lambda message: None)
-        request = PullRequest(f"{NAME}@{version}", output=output, verify_key=self._keys.public)
-        pull(source, request, lambda what, total: lambda count: None)
+        key, cache = self._keys.public, self.folder / "cache"
+        bring(self.store, cache, f"{NAME}@{version}", output, verify_key=key)
         verify_files(output, read_manifest(output))
 
 
@@ -93,7 +90,6 @@ class Pulling:
 
     def __init__(self, base: Path, keys: Keys, folder: Path) -> None:
         self._store, self._keys, self.folder = FolderStore(base / "both"), keys, folder
-        self._cache = Cache(folder / "cache")
         self._bring("1.0.0")
         shutil.rmtree(folder / "cache")
 
@@ -118,11 +114,8 @@ class Pulling:
         assert [path.name for path in self.folder.glob(".*")] == []
 
     def _bring(self, version: str) -> None:
-        source = Source(self._store, self._cache, lambda message: None)
-        request = PullRequest(
-            f"{NAME}@{version}", output=self.folder / "out", verify_key=self._keys.public
-        )
-        pull(source, request, lambda what, total: lambda count: None)
+        key, output = self._keys.public, self.folder / "out"
+        bring(self._store, self.folder / "cache", f"{NAME}@{version}", output, verify_key=key)
 
 
 Scene = Publishing | Pulling

@@ -11,35 +11,27 @@ import pytest
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files, write_manifest
 from sqsam_deploy.errors import MissingDependencyError, StoreError, UsageError
 from sqsam_deploy.release.android import COMPILE_SDK, MIN_SDK
-from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.formats import find_format
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import pull
-from sqsam_deploy.release.request import PublishRequest, PullRequest
-from sqsam_deploy.release.source import Source
+from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.store import open_store
 from sqsam_deploy.release.swift_package import swift_string, type_name
 from sqsam_deploy.runtimes.registry import all_runtimes
 from tests.ios_harness.swift import needs_swift, run_swift
 from tests.release.export_builder import ExportBuilder
+from tests.release.pulling import bring
 
 
-def bring(export: Path, tmp_path: Path, format: str, **selected: tuple[str, ...]) -> Path:
+def packed(export: Path, tmp_path: Path, format: str, **selected: tuple[str, ...]) -> Path:
     store = open_store(f"memory://{tmp_path.name}")
     publish(store, PublishRequest(export, version="1.0.0"))
-    source = Source(store, Cache(tmp_path / "cache"), lambda message: None)
-    request = PullRequest(
-        "squeezesam-nano",
-        output=tmp_path / "out",
-        **selected,
-        format=format,
-    )
-    pull(source, request, lambda what, total: lambda count: None)
-    return tmp_path / "out"
+    out = tmp_path / "out"
+    bring(store, tmp_path / "cache", "squeezesam-nano", out, format=format, **selected)
+    return out
 
 
 def test_zip_holds_the_package_as_other_tools_unpack_it(export: Path, tmp_path: Path) -> None:
-    out = bring(export, tmp_path, "zip", precisions=("int8",))
+    out = packed(export, tmp_path, "zip", precisions=("int8",))
     with zipfile.ZipFile(out / "nano-int8.mlpackage.zip") as archive:
         archive.extractall(tmp_path / "unpacked")
     verify_files(
@@ -52,7 +44,7 @@ def test_zip_holds_the_package_as_other_tools_unpack_it(export: Path, tmp_path: 
 
 
 def test_swift_package_holds_models_and_manifest_as_resources(export: Path, tmp_path: Path) -> None:
-    out = bring(export, tmp_path, "swift-package", precisions=("int8",))
+    out = packed(export, tmp_path, "swift-package", precisions=("int8",))
     resources = out / "Sources" / "SqueezesamNanoModels" / "Models"
     manifest = read_manifest(resources)
     verify_files(resources, manifest)
@@ -61,7 +53,7 @@ def test_swift_package_holds_models_and_manifest_as_resources(export: Path, tmp_
 
 
 def test_swift_package_of_another_runtime_is_asked_for(export: Path, tmp_path: Path) -> None:
-    out = bring(export, tmp_path, "swift-package", runtimes=("executorch",))
+    out = packed(export, tmp_path, "swift-package", runtimes=("executorch",))
     manifest = read_manifest(out / "Sources" / "SqueezesamNanoModels" / "Models")
     assert {artifact.metadata.runtime for artifact in manifest.artifacts} == {"executorch"}
 
@@ -75,19 +67,19 @@ def test_swift_package_needs_what_its_models_need(export: Path, tmp_path: Path) 
         for artifact in manifest.artifacts
     )
     write_manifest(export, manifest.model_copy(update={"artifacts": changed}))
-    out = bring(export, tmp_path, "swift-package", runtimes=("coreml",))
+    out = packed(export, tmp_path, "swift-package", runtimes=("coreml",))
     assert '[.iOS("16.0"), .macOS("13.0")]' in (out / "Package.swift").read_text()
 
 
 def test_nothing_for_a_swift_package_is_said(export: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="coreml"):
-        bring(export, tmp_path, "swift-package", runtimes=("onnx",))
+        packed(export, tmp_path, "swift-package", runtimes=("onnx",))
 
 
 def test_swift_source_has_balanced_brackets_and_no_template_left(
     export: Path, tmp_path: Path
 ) -> None:
-    out = bring(export, tmp_path, "swift-package")
+    out = packed(export, tmp_path, "swift-package")
     for path in out.rglob("*.swift"):
         text = re.sub(r'"(\\.|[^"\\])*"|//[^\n]*', "", path.read_text())
         for opening, closing in ("()", "[]", "{}"):
@@ -98,7 +90,7 @@ def test_swift_source_has_balanced_brackets_and_no_template_left(
 
 @needs_swift
 def test_swift_package_builds(export: Path, tmp_path: Path) -> None:
-    out = bring(export, tmp_path, "swift-package")
+    out = packed(export, tmp_path, "swift-package")
     run_swift(out, "swift build")
 
 
@@ -114,7 +106,7 @@ def test_swift_strings_cannot_leave_their_quotes() -> None:
 
 
 def test_android_assets_hold_what_android_runs(export: Path, tmp_path: Path) -> None:
-    out = bring(export, tmp_path, "android-assets", precisions=("int8",))
+    out = packed(export, tmp_path, "android-assets", precisions=("int8",))
     folder = out / "sqsam" / "squeezesam-nano"
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md",
@@ -132,14 +124,14 @@ def test_android_assets_hold_what_android_runs(export: Path, tmp_path: Path) -> 
 
 def test_nothing_for_android_is_said(export: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="none of the selected artifacts runs on Android"):
-        bring(export, tmp_path, "android-assets", runtimes=("coreml",))
+        packed(export, tmp_path, "android-assets", runtimes=("coreml",))
     assert not (tmp_path / "out").exists()
 
 
 def test_android_module_holds_models_licenses_and_what_gradle_needs(
     export: Path, tmp_path: Path
 ) -> None:
-    out = bring(export, tmp_path, "android-module", runtimes=("onnx",))
+    out = packed(export, tmp_path, "android-module", runtimes=("onnx",))
     assets = out / "src" / "main" / "assets" / "sqsam" / "squeezesam-nano"
     assert sorted(path.name for path in assets.iterdir()) == [
         *("LICENSE.md", "README.md", "manifest.json", "nano-int8.onnx", "release.json")
@@ -159,7 +151,7 @@ def test_android_module_holds_models_licenses_and_what_gradle_needs(
 
 def test_android_module_is_of_one_runtime(export: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--runtime executorch or onnx"):
-        bring(export, tmp_path, "android-module", precisions=("int8",))
+        packed(export, tmp_path, "android-module", precisions=("int8",))
 
 
 def test_android_module_agrees_with_the_library(tmp_path: Path) -> None:
@@ -180,7 +172,7 @@ def test_android_module_agrees_with_the_library(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="no npm here")
 def test_web_holds_what_a_browser_needs(export: Path, tmp_path: Path) -> None:
-    out = bring(export, tmp_path, "web")
+    out = packed(export, tmp_path, "web")
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     module = {"squeezesam.js", "squeezesam.d.ts", "package.json"}
     runtime = {"onnxruntime/ort.wasm.bundle.min.mjs", "onnxruntime/ort-wasm-simd-threaded.wasm"}
@@ -198,7 +190,7 @@ def test_web_without_npm_is_one_sentence(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingDependencyError, match="npm is not installed"):
-        bring(export, tmp_path, "web")
+        packed(export, tmp_path, "web")
     assert not (tmp_path / "out").exists()
 
 
@@ -218,13 +210,13 @@ def test_what_npm_brings_is_compared_with_the_pinned_hash(
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", str(npm.parent))
     with pytest.raises(StoreError, match=message):
-        bring(export, tmp_path, "web")
+        packed(export, tmp_path, "web")
     assert not (tmp_path / "out").exists()
 
 
 def test_nothing_for_a_browser_is_said(export: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--runtime onnx"):
-        bring(export, tmp_path, "web", runtimes=("coreml",))
+        packed(export, tmp_path, "web", runtimes=("coreml",))
 
 
 def test_unknown_format_names_the_known_ones() -> None:

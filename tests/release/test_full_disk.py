@@ -13,13 +13,11 @@ from semver import Version
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.errors import StoreError
 from sqsam_deploy.release import store_paths
-from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.publish import publish
-from sqsam_deploy.release.pull import pull
-from sqsam_deploy.release.request import PublishRequest, PullRequest
-from sqsam_deploy.release.source import Source
+from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.store import FolderStore
 from tests.release.export_builder import ExportBuilder
+from tests.release.pulling import bring
 
 V1 = Version(1, 0, 0)
 REFERENCE = "squeezesam-nano@1.0.0"
@@ -44,11 +42,6 @@ def fill(disk: Path, leave: int) -> Path:
     return ballast
 
 
-def bring(store: FolderStore, cache: Path, output: Path) -> None:
-    source = Source(store, Cache(cache), lambda message: None)
-    pull(source, PullRequest(REFERENCE, output=output), lambda what, total: lambda count: None)
-
-
 def test_store_on_a_full_disk(small_disk: Path, export: Path) -> None:
     store = FolderStore(small_disk / "store")
     ballast = fill(small_disk, leave=24 << 10)
@@ -69,13 +62,13 @@ def test_pull_to_a_full_disk(full: str, small_disk: Path, export: Path, tmp_path
     places[full] = small_disk / full
     ballast = fill(small_disk, leave=16 << 10)
     with pytest.raises(OSError, match="No space left on device") as raised:
-        bring(store, places["cache"], places["output"])
+        bring(store, places["cache"], REFERENCE, places["output"])
     assert raised.value.errno == errno.ENOSPC
     assert not places["output"].exists()
     assert not [path for path in small_disk.iterdir() if path.name.startswith(".out")]
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
-    bring(store, places["cache"], places["output"])
+    bring(store, places["cache"], REFERENCE, places["output"])
     verify_files(places["output"], read_manifest(places["output"]))
 
 

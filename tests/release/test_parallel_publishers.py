@@ -10,13 +10,10 @@ from semver import Version
 
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.release import store_paths
-from sqsam_deploy.release.cache import Cache
 from sqsam_deploy.release.catalog import read_index, read_record
-from sqsam_deploy.release.pull import pull
-from sqsam_deploy.release.request import PullRequest
-from sqsam_deploy.release.source import Source
 from sqsam_deploy.release.store import Store, open_store
 from tests.release.export_builder import ExportBuilder
+from tests.release.pulling import bring
 
 NAME = "squeezesam-nano"
 PUBLISHERS = 8
@@ -60,9 +57,7 @@ def publish_at_once(url: str, exports: list[Path], versions: list[str]) -> list[
 
 
 def pulled_from(store: Store, version: str, folder: Path) -> Path:
-    source = Source(store, Cache(folder / "cache"), lambda message: None)
-    request = PullRequest(f"{NAME}@{version}", output=folder / version)
-    pull(source, request, lambda what, total: lambda count: None)
+    bring(store, folder / "cache", f"{NAME}@{version}", folder / version)
     verify_files(folder / version, read_manifest(folder / version))
     return folder / version
 

@@ -565,7 +565,7 @@ def test_locked_pull_brings_the_same_files_after_tags_moved_on(
         (lambda pulled: {"release_sha256": "0" * 64}, "is not the one in the lock file"),
         (lambda pulled: {"files": pulled.files[1:]}, "cannot be made again"),
     ],
-    ids=["another release of that version", "a layout that came out differently"],
+    ids=["another release of that version", "files that came out differently"],
 )
 def test_locked_pull_refuses(
     changes: Callable[[Pulled], dict[str, object]],

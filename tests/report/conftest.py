@@ -76,7 +76,7 @@ def _entry(path: Path, evidence: Evidence) -> ArtifactEntry:
     comparison = PromptComparison(evidence.probes, images=2)
     measured = comparison.measure(open_session(path), limit=0.5, executor="this machine")
     evidence.answers[path.name] = measured.answers
-    evidence.checks[path.name] = runtime_of(path).check_device(path)
+    evidence.checks[path.name] = runtime_of(path).on_device(tiny_metadata(path.name), path).checks
     return ArtifactEntry(
         path=path.name,
         files=file_entries(path.parent, [path]),

@@ -1,7 +1,7 @@
 """Int8 weights and scales as they stand in a program and in the files made from it.
 
-Every reader returns the weights in one layout (output channel, kernel rows, kernel columns, input
-channel), so that what the runtimes permute on the way can be compared.
+Every reader returns the weights with one order of axes (output channel, kernel rows, kernel
+columns, input channel), so that what the runtimes permute on the way can be compared.
 """
 
 import json
@@ -31,7 +31,7 @@ class QuantizedParameter:
 
     @property
     def identity(self) -> bytes:
-        """Equal for equal values in equal layout, whatever a file calls the weight."""
+        """Equal for equal values in equal order, whatever a file calls the weight."""
         return np.ascontiguousarray(self.values.reshape(len(self.values), -1)).tobytes()
 
 
@@ -41,7 +41,7 @@ def scales_by_weight(parameters: list[QuantizedParameter]) -> dict[bytes, Floats
 
 
 def convolution(values: Int8, scales: Floats, *, transposed: bool) -> QuantizedParameter:
-    """From torch's layout: (out, in, rows, columns), or (in, out, rows, columns)."""
+    """From torch's order: (out, in, rows, columns), or (in, out, rows, columns)."""
     order = (1, 2, 3, 0) if transposed else (0, 2, 3, 1)
     return QuantizedParameter(values.transpose(order), scales)
 

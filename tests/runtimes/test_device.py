@@ -1,4 +1,4 @@
-"""What phones ask of artifacts, read from files whose content is known."""
+"""Requirements of artifacts on phones, read from files whose content is known."""
 
 import dataclasses
 import tomllib
@@ -20,7 +20,7 @@ from sqsam_deploy.pipeline.targets import Target
 from sqsam_deploy.runtimes.base import Runtime
 from sqsam_deploy.runtimes.coreml.device import package_checks
 from sqsam_deploy.runtimes.coreml.package import read_package
-from sqsam_deploy.runtimes.device import DeviceCheck, DeviceRule
+from sqsam_deploy.runtimes.device import DeviceCheck, DeviceRule, OnDevice
 from sqsam_deploy.runtimes.registry import all_runtimes, find_runtime, runtime_of
 from tests.tiny_network import tiny_metadata
 
@@ -31,8 +31,8 @@ def outcomes(checks: tuple[DeviceCheck, ...]) -> dict[str, str]:
     return {check.rule.key: check.outcome for check in checks}
 
 
-def needed(path: Path) -> Requirements:
-    return runtime_of(path).requirements(runtime_of(path).read_metadata(path), path)
+def on_device(path: Path) -> OnDevice:
+    return runtime_of(path).on_device(runtime_of(path).read_metadata(path), path)
 
 
 def kernel_names(path: Path) -> list[str]:
@@ -46,33 +46,33 @@ def kernel_names(path: Path) -> list[str]:
 
 def test_an_int8_program_needs_no_kernels(tiny_artifact: Artifact) -> None:
     path = tiny_artifact("tiny-int8.pte")
-    found = needed(path)
+    found = on_device(path).requirements
     assert kernel_names(path) == []
     assert found.operators_outside == {}
     assert found.delegates == ("XnnpackBackend",)
     (package,) = found.swift
     assert package.products == ("executorch", "backend_xnnpack")
-    assert outcomes(runtime_of(path).check_device(path)) == {"kernels": "kept", "backends": "kept"}
+    assert outcomes(on_device(path).checks) == {"kernels": "kept", "backends": "kept"}
 
 
 def test_operators_outside_bring_the_library_of_kernels(tiny_artifact: Artifact) -> None:
     path = tiny_artifact("tiny-fp16.pte")
-    found = needed(path)
+    found = on_device(path).requirements
     assert found.operators_outside is not None
     names = {name.rpartition(".")[0] for name in found.operators_outside}
     assert names == set(kernel_names(path)) != set()
     (package,) = found.swift
     assert package.products == ("executorch", "backend_xnnpack", "kernels_optimized")
-    assert outcomes(runtime_of(path).check_device(path))["kernels"] == "warning"
+    assert outcomes(on_device(path).checks)["kernels"] == "warning"
 
 
 def test_a_core_ml_delegate_brings_its_backend_and_no_android(tiny_artifact: Artifact) -> None:
     path = tiny_artifact("tiny-fp16-coreml.pte")
-    found = needed(path)
+    found = on_device(path).requirements
     (package,) = found.swift
     assert package.products == ("executorch", "backend_coreml")
     assert (found.maven, found.android_api) == ((), None)
-    rules = outcomes(runtime_of(path).check_device(path))
+    rules = outcomes(on_device(path).checks)
     assert (rules["backends"], rules["compute-units"]) == ("kept", "kept")
     assert rules["ranks"] == "kept"
 
@@ -82,7 +82,7 @@ def test_without_the_file_nothing_that_may_be_needed_is_left_out(tiny_artifact: 
         path = tiny_artifact(name)
         runtime = runtime_of(path)
         (any_file,) = runtime.requirements(runtime.read_metadata(path)).swift
-        (this_file,) = needed(path).swift
+        (this_file,) = on_device(path).requirements.swift
         assert set(this_file.products) <= set(any_file.products)
         assert any_file.branch == this_file.branch
 
@@ -98,7 +98,7 @@ def test_every_rule_says_where_it_was_read(runtime: Runtime, tiny_artifact: Arti
     names |= {"onnx": "tiny-int8.onnx", "executorch-coreml": "tiny-fp16-coreml.pte"}
     if runtime.name not in names:
         pytest.skip("no tiny artifact")
-    checks = runtime.check_device(tiny_artifact(names[runtime.name]))
+    checks = on_device(tiny_artifact(names[runtime.name])).checks
     keys = [check.rule.key for check in checks]
     assert len(set(keys)) == len(keys) > 0
     assert all(check.rule.source and check.rule.otherwise for check in checks)
@@ -152,13 +152,13 @@ def test_a_zero_point_is_found(zero_point: int, outcome: str, tmp_path: Path) ->
 
 
 def test_onnx_says_which_providers_take_a_file(tiny_artifact: Artifact) -> None:
-    int8 = outcomes(find_runtime("onnx").check_device(tiny_artifact("tiny-int8.onnx")))
+    int8 = outcomes(on_device(tiny_artifact("tiny-int8.onnx")).checks)
     assert int8 == {
         "versions": "kept",
         "coreml-provider": "warning",
         "xnnpack-provider": "warning",
     }
-    fp32 = outcomes(find_runtime("onnx").check_device(tiny_artifact("tiny-fp32.onnx")))
+    fp32 = outcomes(on_device(tiny_artifact("tiny-fp32.onnx")).checks)
     assert set(fp32.values()) == {"kept"}
 
 
@@ -168,9 +168,7 @@ def test_an_operator_set_that_old_runtimes_lack_is_refused(
     model = onnx.load(tiny_artifact("tiny-fp32.onnx"))
     model.opset_import[0].version = 23
     onnx.save(model, tmp_path / "newer.onnx")
-    assert (
-        outcomes(find_runtime("onnx").check_device(tmp_path / "newer.onnx"))["versions"] == "broken"
-    )
+    assert outcomes(on_device(tmp_path / "newer.onnx").checks)["versions"] == "broken"
 
 
 def test_an_artifact_that_no_phone_runs_is_not_written(
@@ -180,9 +178,8 @@ def test_an_artifact_that_no_phone_runs_is_not_written(
     rule = DeviceRule("wings", "It has wings.", "It does not fly.", "a book", breaks=True)
     lowered: list[Path] = []
     monkeypatch.setattr(type(onnx_runtime), "lower", lambda *given: lowered.append(given[-1]))
-    monkeypatch.setattr(
-        type(onnx_runtime), "check_device", lambda *given: (rule.check(["it has none"]),)
-    )
+    found = OnDevice(Requirements(), (rule.check(["it has none"]),))
+    monkeypatch.setattr(type(onnx_runtime), "on_device", lambda *given: found)
     network: Any = SimpleNamespace(
         name="tiny", describe=lambda **given: tiny_metadata("tiny-fp32.onnx")
     )

@@ -133,7 +133,7 @@ def test_logits_are_those_of_the_float_network(built: Built, runtime: str) -> No
 
 
 def test_both_runtimes_give_the_same_masks(built: Built) -> None:
-    """What they differ in is less than what int8 costs."""
+    """Their difference is less than the cost of int8."""
     first, second = (built.logits[name] for name in RUNTIMES)
     assert _ratio(first, second) >= LEAST_RATIO[built.name] + 3
     if built.name == "paper":  # A formula's logits cross zero everywhere.

@@ -155,7 +155,7 @@ def exported(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pulled(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What comes back from a store, after parity has passed the export."""
+    """The release that comes back from a store, after parity has passed the export."""
     folder = tmp_path_factory.mktemp("release")
     _run(
         *("parity", exported, "--prompts", "box", "--count", "8", "--jobs", "1"),

@@ -65,8 +65,8 @@ def test_a_declaration_beside_the_file_is_followed(tmp_path, photo):
 
 
 def test_probabilities_are_taken_as_they_are(tmp_path, photo):
-    layout = OnnxSaliencyFormat(mean=(0, 0, 0), std=(1, 1, 1), output_range="probability")
-    saliency = OnnxSaliency(write_network(tmp_path / "p.onnx"), layout).saliency_map(photo)
+    stated = OnnxSaliencyFormat(mean=(0, 0, 0), std=(1, 1, 1), output_range="probability")
+    saliency = OnnxSaliency(write_network(tmp_path / "p.onnx"), stated).saliency_map(photo)
     np.testing.assert_allclose(saliency, photo.mean(axis=2) / 255, atol=0.5 / 255 + 1e-6)
 
 
@@ -102,9 +102,9 @@ def test_a_wrong_declaration_names_the_key(tmp_path):
 
 
 def test_an_output_that_is_not_there_is_named(tmp_path):
-    layout = OnnxSaliencyFormat(output="d9")
+    stated = OnnxSaliencyFormat(output="d9")
     with pytest.raises(UsageError, match="no output 'd9': it has d0, d1"):
-        OnnxSaliency(write_network(tmp_path / "n.onnx"), layout)
+        OnnxSaliency(write_network(tmp_path / "n.onnx"), stated)
 
 
 def test_a_network_that_takes_no_rgb_image_is_refused(tmp_path):

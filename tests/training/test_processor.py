@@ -1,4 +1,4 @@
-"""What a run takes from the processor and the allocator it finds."""
+"""Precision and memory of a run by the processor and the allocator that it finds."""
 
 import os
 import subprocess

@@ -61,7 +61,7 @@ def test_image_without_usable_mask_is_skipped(
         find_items(tmp_path)
 
 
-def test_sa1b_layout_gives_the_masks_its_rle_was_made_from(
+def test_sa1b_format_gives_the_masks_its_rle_was_made_from(
     tmp_path: Path, photo_folder: Path
 ) -> None:
     photo = next(item.read(SkipList()) for item in find_items(photo_folder))

@@ -135,7 +135,7 @@ def test_a_recipe_that_trains_weights_on_asks_for_them(tmp_path: Path) -> None:
 
 
 def test_a_coco_file_is_training_data(photo_folder: Path, tmp_path: Path) -> None:
-    """Polygons, run lengths and a crowd, in COCO's own layout of folders."""
+    """Polygons, run lengths and a crowd, in COCO's own folders."""
     photos = [item.read(SkipList()) for item in find_items(photo_folder)][:3]
     (tmp_path / "train2017").mkdir()
     (tmp_path / "annotations").mkdir()

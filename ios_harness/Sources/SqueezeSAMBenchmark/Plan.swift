@@ -1,7 +1,7 @@
 import Foundation
 import SqueezeSAMCore
 
-/// `plan.json`, as `sqsam_deploy/benchmark/ios/plan.py` writes it.
+/// `plan.json`, as `sqsam_deploy/benchmark/phones/plan.py` writes it.
 public struct Plan: Decodable, Sendable {
     public let planVersion: Int
     public let deviceName: String?

@@ -39,7 +39,7 @@ def cases(
 ) -> tuple[Case, ...]:
     """All cases of a choice, batch by batch.
 
-    Both memory layouts are measured in eager mode; the other two take channels last, which the
+    Both memory formats are measured in eager mode; the other two take channels last, which the
     tensor cores want.
 
     Raises:

@@ -54,11 +54,11 @@ def build_program(preset_name: str, case: Case, device: torch.device) -> Program
     Raises:
         RuntimeError: The device has no room, or cannot do what the case asks for.
     """
-    layout = torch.channels_last if case.channels_last else torch.contiguous_format
+    memory_format = torch.channels_last if case.channels_last else torch.contiguous_format
     dtype = DTYPES[case.precision]
     network = random_network(preset_name).to(device, dtype)
-    network.to(memory_format=layout)  # type: ignore[call-overload]
-    inputs = random_inputs(preset(preset_name), case.batch, device, dtype, layout)
+    network.to(memory_format=memory_format)  # type: ignore[call-overload]
+    inputs = random_inputs(preset(preset_name), case.batch, device, dtype, memory_format)
     function = torch.compile(network, dynamic=False) if case.mode == "compiled" else network
 
     @torch.inference_mode()
@@ -92,7 +92,7 @@ def random_inputs(
     batch: int,
     device: torch.device,
     dtype: torch.dtype,
-    layout: torch.memory_format,
+    memory_format: torch.memory_format,
 ) -> tuple[Tensor, ...]:
     """Pixels, prompt maps and points of the right ranges: NxCxSxS, NxPx2 and NxP."""
     torch.manual_seed(0)
@@ -101,7 +101,7 @@ def random_inputs(
     maps = torch.randint(0, 2, (batch, 2, size, size)) * 255
     coords = torch.rand(batch, points, 2) * size
     labels = torch.ones(batch, points)
-    pictures = (t.to(device, dtype).contiguous(memory_format=layout) for t in (image, maps))
+    pictures = (t.to(device, dtype).contiguous(memory_format=memory_format) for t in (image, maps))
     return (*pictures, coords.to(device, dtype), labels.to(device, dtype))
 
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 from sqsam_deploy.artifact.metadata import DEFAULT_DEPLOYMENT_TARGET, ArtifactMetadata
 from sqsam_deploy.artifact.requirements import MACOS_OF, Requirements
 from sqsam_deploy.runtimes.base import APPLE, Runtime
-from sqsam_deploy.runtimes.device import DeviceCheck
+from sqsam_deploy.runtimes.device import OnDevice
 from sqsam_deploy.runtimes.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class CoreML(Runtime):
         return runtime_version()
 
     @override
-    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
+    def requirements(self, metadata: ArtifactMetadata) -> Requirements:
         target = metadata.deployment_target or DEFAULT_DEPLOYMENT_TARGET
         return Requirements(
             frameworks=("CoreML",),
@@ -68,11 +68,11 @@ class CoreML(Runtime):
         )
 
     @override
-    def check_device(self, path: Path) -> tuple[DeviceCheck, ...]:
+    def on_device(self, metadata: ArtifactMetadata, path: Path) -> OnDevice:
         from sqsam_deploy.runtimes.coreml.device import package_checks
         from sqsam_deploy.runtimes.coreml.package import read_package
 
-        return package_checks(read_package(path))
+        return OnDevice(self.requirements(metadata), package_checks(read_package(path)))
 
     @override
     def inspect(self, path: Path) -> Inspection:

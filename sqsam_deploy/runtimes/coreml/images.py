@@ -17,16 +17,16 @@ from sqsam_deploy.errors import ArtifactError
 if TYPE_CHECKING:
     from coremltools.proto.Model_pb2 import Model
 
-ColorLayout = Literal["RGB", "BGR"]
+ChannelOrder = Literal["RGB", "BGR"]
 
 
-def image_layouts(model: "Model") -> dict[str, ColorLayout]:
+def channel_orders(model: "Model") -> dict[str, ChannelOrder]:
     """The image-typed inputs and the channel order their program wants.
 
     Raises:
         ArtifactError: A color space other than RGB and BGR.
     """
-    layouts: dict[str, ColorLayout] = {}
+    orders: dict[str, ChannelOrder] = {}
     for feature in model.description.input:
         if feature.type.WhichOneof("Type") != "imageType":
             continue
@@ -34,26 +34,26 @@ def image_layouts(model: "Model") -> dict[str, ColorLayout]:
         name = kind.ColorSpace.Name(kind.colorSpace)
         if name not in ("RGB", "BGR"):
             raise ArtifactError(f"image input '{feature.name}' is {name}: RGB or BGR is expected")
-        layouts[feature.name] = name
-    return layouts
+        orders[feature.name] = name
+    return orders
 
 
 def to_program_inputs(
-    feeds: Mapping[str, NDArray[np.generic]], layouts: Mapping[str, ColorLayout]
+    feeds: Mapping[str, NDArray[np.generic]], orders: Mapping[str, ChannelOrder]
 ) -> dict[str, Tensor]:
     """Named arrays as the program's tensors.
 
     Args:
         feeds: Images 1xHxWx3 uint8 RGB, everything else as the program takes it.
-        layouts: From `image_layouts`.
+        orders: From `channel_orders`.
     """
     return {
-        name: _pixels(value, layouts[name]) if name in layouts else torch.tensor(value)
+        name: _pixels(value, orders[name]) if name in orders else torch.tensor(value)
         for name, value in feeds.items()
     }
 
 
-def _pixels(image: NDArray[np.generic], layout: ColorLayout) -> Tensor:
-    channels_last = image if layout == "RGB" else image[..., ::-1]
+def _pixels(image: NDArray[np.generic], order: ChannelOrder) -> Tensor:
+    channels_last = image if order == "RGB" else image[..., ::-1]
     planes = np.ascontiguousarray(channels_last.transpose(0, 3, 1, 2), dtype=np.float32)
     return torch.from_numpy(planes)

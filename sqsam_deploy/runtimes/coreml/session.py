@@ -12,7 +12,7 @@ from typing_extensions import override
 from sqsam_deploy._internal.upstream.coremltools import coremltools
 from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, stored_metadata
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.coreml.images import image_layouts, to_program_inputs
+from sqsam_deploy.runtimes.coreml.images import channel_orders, to_program_inputs
 from sqsam_deploy.runtimes.coreml.package import Package, read_package
 from sqsam_deploy.runtimes.coreml.reference import ReferenceExecutor
 from sqsam_deploy.runtimes.coreml.reference.program import load_program
@@ -24,14 +24,14 @@ class ReferenceSession(Session):
 
     def __init__(self, package: Package, metadata: ArtifactMetadata) -> None:
         self.metadata = metadata
-        self._layouts = image_layouts(package.model)
+        self._orders = channel_orders(package.model)
         self._executor = ReferenceExecutor(load_program(package))
 
     @override
     def execute(
         self, feeds: Mapping[str, NDArray[np.generic]]
     ) -> Mapping[str, NDArray[np.generic]]:
-        outputs = self._executor.run(to_program_inputs(feeds, self._layouts))
+        outputs = self._executor.run(to_program_inputs(feeds, self._orders))
         return {name: value.float().numpy() for name, value in outputs.items()}
 
 

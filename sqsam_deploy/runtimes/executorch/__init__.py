@@ -10,7 +10,7 @@ from typing_extensions import override
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.artifact.requirements import Requirements
 from sqsam_deploy.runtimes.base import EVERYWHERE, Feeds, RawRunner, Runtime
-from sqsam_deploy.runtimes.device import DeviceCheck
+from sqsam_deploy.runtimes.device import OnDevice
 from sqsam_deploy.runtimes.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -60,16 +60,18 @@ class ExecuTorch(Runtime):
         return f"executorch {version('executorch')}, XNNPACK"
 
     @override
-    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
-        from sqsam_deploy.runtimes.executorch.device import XNNPACK, pte_requirements
+    def requirements(self, metadata: ArtifactMetadata) -> Requirements:
+        from sqsam_deploy.runtimes.executorch.device import XNNPACK, requirements
 
-        return pte_requirements(path, XNNPACK)
+        return requirements((XNNPACK,), None)
 
     @override
-    def check_device(self, path: Path) -> tuple[DeviceCheck, ...]:
-        from sqsam_deploy.runtimes.executorch.device import pte_checks
+    def on_device(self, metadata: ArtifactMetadata, path: Path) -> OnDevice:
+        from sqsam_deploy.runtimes.executorch.device import file_on_device
+        from sqsam_deploy.runtimes.executorch.inspection import readable_pte
 
-        return pte_checks(path)
+        file = readable_pte(path)
+        return file_on_device(file) if file else super().on_device(metadata, path)
 
     @override
     def inspect(self, path: Path) -> Inspection:

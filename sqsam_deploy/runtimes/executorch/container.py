@@ -1,6 +1,6 @@
 """The .pte container: is the file whole before C++ reads it?
 
-Layout (executorch `schema/extended_header.h`): a flatbuffer with identifier "ET12" whose first
+Structure (executorch `schema/extended_header.h`): a flatbuffer with identifier "ET12" whose first
 bytes are followed by an extended header, then the segments with weights and delegates. The
 runtime checks a missing segment only when it reads it, so length is checked here.
 """

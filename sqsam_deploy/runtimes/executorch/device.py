@@ -2,13 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from sqsam_deploy.artifact.requirements import Requirements, SwiftDependency
-from sqsam_deploy.runtimes.device import DeviceCheck, DeviceRule
-from sqsam_deploy.runtimes.executorch.inspection import NO_READER
-from sqsam_deploy.runtimes.executorch.pte import PteFile, open_pte
+from sqsam_deploy.runtimes.device import DeviceRule, OnDevice
+from sqsam_deploy.runtimes.executorch.pte import PteFile
 
 #: The releases of ExecuTorch's packages that apps are told to take: `ios_harness/ExecuTorch` and
 #: `android_harness/gradle/libs.versions.toml` pin the same.
@@ -95,37 +93,11 @@ def _full_name(operator: Any) -> str:
     return f"{operator.name}.{operator.overload}" if operator.overload else str(operator.name)
 
 
-def pte_requirements(path: Path | None, usual: str) -> Requirements:
-    """The libraries and systems for a file.
-
-    Args:
-        path: None for any file.
-        usual: The backend of files that cannot be read.
-
-    Raises:
-        ArtifactError: The file is damaged.
-    """
-    if path is None:
-        return requirements((usual,), None)
-    try:
-        file = open_pte(path)
-        return requirements(called_backends(file), kernels_outside(file))
-    except NO_READER:
-        return requirements((usual,), None)
-
-
-def pte_checks(path: Path) -> tuple[DeviceCheck, ...]:
-    """The rules of ExecuTorch's apps; none where this release cannot take files apart.
-
-    Raises:
-        ArtifactError: The file is damaged.
-    """
-    try:
-        file = open_pte(path)
-        outside = kernels_outside(file)
-    except NO_READER:
-        return ()
-    return (
+def file_on_device(file: PteFile) -> OnDevice:
+    """The libraries and systems for a file, and the rules of ExecuTorch's apps."""
+    backends, outside = called_backends(file), kernels_outside(file)
+    checks = (
         KERNELS.check(f"{name}, {count} times" for name, count in outside.items()),
-        BACKENDS.check(name for name in called_backends(file) if name not in _BACKENDS),
+        BACKENDS.check(name for name in backends if name not in _BACKENDS),
     )
+    return OnDevice(requirements(backends, outside), checks)

@@ -30,6 +30,18 @@ _GROUPS: dict[Arithmetic, str] = {
 NO_READER = (MissingDependencyError, ImportError, FileNotFoundError)
 
 
+def readable_pte(path: Path) -> PteFile | None:
+    """The opened file; None where this release of ExecuTorch cannot take files apart.
+
+    Raises:
+        ArtifactError: The file is damaged.
+    """
+    try:
+        return open_pte(path)
+    except NO_READER:
+        return None
+
+
 def inspect_pte(path: Path) -> Inspection:
     """A `.pte` with XNNPACK's delegate, as it will run.
 

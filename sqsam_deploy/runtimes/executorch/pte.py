@@ -1,6 +1,6 @@
 """A `.pte` file, opened: its program and the segments behind it.
 
-Layout: executorch `schema/program.fbs` and `schema/extended_header.h`.
+Structure: executorch `schema/program.fbs` and `schema/extended_header.h`.
 """
 
 from collections.abc import Iterator

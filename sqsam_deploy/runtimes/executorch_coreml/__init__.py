@@ -3,7 +3,7 @@
 Off macOS the ML Program inside is taken out and run by Core ML's reference executor.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.artifact.requirements import Requirements, highest
 from sqsam_deploy.runtimes import coreml, executorch
 from sqsam_deploy.runtimes.base import APPLE, Runtime
-from sqsam_deploy.runtimes.device import DeviceCheck
+from sqsam_deploy.runtimes.device import OnDevice
 from sqsam_deploy.runtimes.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -53,28 +53,34 @@ class ExecuTorchCoreML(Runtime):
         return coreml.RUNTIME.runtime_version()
 
     @override
-    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
-        from sqsam_deploy.runtimes.executorch.device import CORE_ML, pte_requirements
+    def requirements(self, metadata: ArtifactMetadata) -> Requirements:
+        from sqsam_deploy.runtimes.executorch.device import CORE_ML, requirements
 
-        outer = pte_requirements(path, CORE_ML)
-        inner = coreml.RUNTIME.requirements(metadata)
-        lowest = {
-            "ios": highest(outer.ios, inner.ios),
-            "macos": highest(outer.macos, inner.macos),
-        }
-        return outer.model_copy(update=lowest)
+        return _for_system(requirements((CORE_ML,), None), metadata)
 
     @override
-    def check_device(self, path: Path) -> tuple[DeviceCheck, ...]:
-        from sqsam_deploy.runtimes.executorch_coreml.device import delegate_checks
+    def on_device(self, metadata: ArtifactMetadata, path: Path) -> OnDevice:
+        from sqsam_deploy.runtimes.executorch.inspection import readable_pte
+        from sqsam_deploy.runtimes.executorch_coreml.device import delegate_on_device
 
-        return delegate_checks(path)
+        file = readable_pte(path)
+        if file is None:
+            return super().on_device(metadata, path)
+        found = delegate_on_device(file)
+        return replace(found, requirements=_for_system(found.requirements, metadata))
 
     @override
     def inspect(self, path: Path) -> Inspection:
         from sqsam_deploy.runtimes.executorch_coreml.inspection import inspect_delegate
 
         return inspect_delegate(path)
+
+
+def _for_system(outer: Requirements, metadata: ArtifactMetadata) -> Requirements:
+    """Requirements of a `.pte` with the lowest systems of the delegate inside."""
+    inner = coreml.RUNTIME.requirements(metadata)
+    lowest = {"ios": highest(outer.ios, inner.ios), "macos": highest(outer.macos, inner.macos)}
+    return outer.model_copy(update=lowest)
 
 
 RUNTIME = ExecuTorchCoreML(

@@ -1,13 +1,12 @@
 """Rules of Core ML for the one delegate in a `.pte`."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from sqsam_deploy.runtimes.coreml.device import package_checks
-from sqsam_deploy.runtimes.device import DeviceCheck, DeviceRule
-from sqsam_deploy.runtimes.executorch.device import pte_checks
-from sqsam_deploy.runtimes.executorch.inspection import NO_READER
-from sqsam_deploy.runtimes.executorch.pte import open_pte
+from sqsam_deploy.runtimes.device import DeviceRule, OnDevice
+from sqsam_deploy.runtimes.executorch.device import file_on_device
+from sqsam_deploy.runtimes.executorch.pte import PteFile
 from sqsam_deploy.runtimes.executorch_coreml.blob import unpacked
 
 COMPUTE_UNITS = DeviceRule(
@@ -21,22 +20,19 @@ COMPUTE_UNITS = DeviceRule(
 )
 
 
-def delegate_checks(path: Path) -> tuple[DeviceCheck, ...]:
-    """The rules of ExecuTorch's apps, of the delegate's choice and of its Core ML program.
+def delegate_on_device(file: PteFile) -> OnDevice:
+    """The libraries, the rules of ExecuTorch's apps, of the delegate's choice and of its program.
 
     Raises:
         ArtifactError: The file is damaged.
     """
-    outer = pte_checks(path)
-    try:
-        file = open_pte(path)
-    except NO_READER:
-        return outer
+    outer = file_on_device(file)
     ((_, blob),) = file.blobs()
     with unpacked(blob) as model:
         inner = package_checks(model.package)
     units = compute_units(file.plan.delegates[0])
-    return (*outer, COMPUTE_UNITS.check([units] if units in ("all", "cpu_and_gpu") else ()), *inner)
+    choice = COMPUTE_UNITS.check([units] if units in ("all", "cpu_and_gpu") else ())
+    return replace(outer, checks=(*outer.checks, choice, *inner))
 
 
 def compute_units(delegate: Any) -> str:

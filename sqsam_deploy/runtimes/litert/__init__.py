@@ -50,7 +50,7 @@ class LiteRt(Runtime):
         return f"ai-edge-litert {version('ai-edge-litert')}, XNNPACK"
 
     @override
-    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
+    def requirements(self, metadata: ArtifactMetadata) -> Requirements:
         """The bundled runtime; Play services bring one that needs no library in the app."""
         return Requirements(
             maven=("com.google.ai.edge.litert:litert:2.3.0",),

@@ -9,7 +9,7 @@ from typing_extensions import override
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.artifact.requirements import Requirements
 from sqsam_deploy.runtimes.base import EVERYWHERE, WEB, Feeds, RawRunner, Runtime
-from sqsam_deploy.runtimes.device import DeviceCheck
+from sqsam_deploy.runtimes.device import OnDevice
 from sqsam_deploy.runtimes.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -53,16 +53,16 @@ class Onnx(Runtime):
         return f"onnxruntime {onnxruntime.__version__}, all graph optimizations"
 
     @override
-    def requirements(self, metadata: ArtifactMetadata, path: Path | None = None) -> Requirements:
+    def requirements(self, metadata: ArtifactMetadata) -> Requirements:
         from sqsam_deploy.runtimes.onnx.device import REQUIREMENTS
 
         return REQUIREMENTS
 
     @override
-    def check_device(self, path: Path) -> tuple[DeviceCheck, ...]:
+    def on_device(self, metadata: ArtifactMetadata, path: Path) -> OnDevice:
         from sqsam_deploy.runtimes.onnx.device import file_checks
 
-        return file_checks(path)
+        return OnDevice(self.requirements(metadata), file_checks(path))
 
     @override
     def inspect(self, path: Path) -> Inspection:

@@ -17,7 +17,7 @@ TOOL = "onnxruntime profile"
 Trace = list[dict[str, Any]]
 _INT8 = ("int8", "uint8")
 _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
-#: Between element types of floating point, and between ONNX Runtime's memory layouts.
+#: Between element types of floating point, and between ONNX Runtime's memory formats.
 _REARRANGEMENTS = ("Cast", "ReorderInput", "ReorderOutput")
 #: Runs at the start that are not counted: memory is still being planned.
 _UNCOUNTED = 2
@@ -69,7 +69,7 @@ def run_operators(trace: Trace) -> tuple[OperatorGroup, ...]:
     """The kernels of one inference, after ONNX Runtime's own optimizations.
 
     Each node counts once, however often it ran. "int8" are kernels with an int8 input, whatever
-    they return; conversions are quantizing, dequantizing, casts and changes of memory layout.
+    they return; conversions are quantizing, dequantizing, casts and changes of memory format.
     """
     nodes = {
         event["args"]["node_index"]: event["args"]

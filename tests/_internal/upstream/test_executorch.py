@@ -1,4 +1,4 @@
-"""What is read and run through ExecuTorch's private names: the same as by its public ones."""
+"""Files read and run through ExecuTorch's private names: the same as by its public ones."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -55,7 +55,7 @@ def _run(path: Path, sample: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
     return [torch.from_numpy(np.array(outputs[spec.name])) for spec in session.metadata.outputs]
 
 
-def _agrees(path: Path, precision: PrecisionName, limit: float) -> None:
+def _agrees(path: Path, limit: float) -> None:
     sample = next(iter(tiny_calibration()))
     expected = tiny_folded().network(*sample)
     for a, b in zip(expected, _run(path, sample), strict=True):
@@ -63,7 +63,7 @@ def _agrees(path: Path, precision: PrecisionName, limit: float) -> None:
 
 
 def test_int8_agrees_with_the_float_network(int8_pte: Path) -> None:
-    _agrees(int8_pte, "int8", 35.0)
+    _agrees(int8_pte, 35.0)
 
 
 def test_interleaved_pixels_give_the_same_masks(int8_pte: Path, interleaved_pte: Path) -> None:
@@ -77,11 +77,10 @@ def test_interleaved_pixels_give_the_same_masks(int8_pte: Path, interleaved_pte:
     np.testing.assert_allclose(pixels.low_res_masks, planes.low_res_masks, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize(("precision", "limit"), [("fp32", 100.0), ("fp16", 45.0)])
-def test_float_artifacts_agree(precision: PrecisionName, limit: float, tmp_path: Path) -> None:
-    path = tmp_path / "tiny.pte"
-    EXECUTORCH.lower(tiny_program(precision), _metadata(precision), path)
-    _agrees(path, precision, limit)
+def test_float_artifacts_agree(tiny_artifact: Callable[[str], Path], tmp_path: Path) -> None:
+    EXECUTORCH.lower(tiny_program("fp32"), _metadata("fp32"), tmp_path / "tiny.pte")
+    _agrees(tmp_path / "tiny.pte", 100.0)
+    _agrees(tiny_artifact("tiny-fp16.pte"), 45.0)
 
 
 def test_metadata_travels_inside(int8_pte: Path) -> None:

@@ -79,6 +79,13 @@ def test_no_relu_of_half_precision_is_computed_by_its_definition(tmp_path: Path)
     assert "Max" not in optimized(model, str(tmp_path))
 
 
+def test_the_same_program_gives_the_same_bytes(
+    tiny_artifact: Callable[[str], Path], tmp_path: Path
+) -> None:
+    ONNX.lower(tiny_program("fp32"), _metadata("fp32"), tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == tiny_artifact("tiny-fp32.onnx").read_bytes()
+
+
 def test_metadata_travels_inside(int8_onnx: Path) -> None:
     assert ONNX.read_metadata(int8_onnx) == _metadata("int8")
 

@@ -1,7 +1,7 @@
 """Spreading a pixel's channels over a square of pixels, channels last.
 
 An upsampling ends with it, behind a 1x1 convolution. ONNX Runtime's integer convolutions work with
-the channels last; spelled as transposes in that layout, the move copies whole rows of channels.
+the channels last; spelled as transposes in that order, the move copies whole rows of channels.
 """
 
 import onnx_ir as ir

@@ -11,7 +11,7 @@ from sqsam_deploy.runtimes.coreml.reference.operators import find_operator
 
 
 def by_coremltools(kind: str, **inputs: Any) -> np.ndarray:
-    """What coremltools' value inference computes for one operator."""
+    """The values of one operator by coremltools' value inference."""
     ct = coremltools()
     from coremltools.converters.mil.mil import Builder as mb  # noqa: N813 - its usual name
 
@@ -30,7 +30,7 @@ def by_coremltools(kind: str, **inputs: Any) -> np.ndarray:
 
 
 def by_executor(kind: str, **inputs: Any) -> np.ndarray:
-    """What the reference executor's table computes for the same inputs."""
+    """The values for the same inputs by the reference executor's table."""
     row = find_operator(kind)
     bound = {name: _tensors(v) if name in row.tensors else _plain(v) for name, v in inputs.items()}
     return row.function(**bound).numpy()

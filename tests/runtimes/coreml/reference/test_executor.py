@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sqsam_deploy._internal.upstream.coremltools import coremltools
 from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.coreml.images import image_layouts, to_program_inputs
+from sqsam_deploy.runtimes.coreml.images import channel_orders, to_program_inputs
 from sqsam_deploy.runtimes.coreml.package import Package, read_package, write_package
 from sqsam_deploy.runtimes.coreml.reference import ReferenceExecutor
 from sqsam_deploy.runtimes.coreml.reference.operators.table import Operator
@@ -47,11 +47,11 @@ def converted(path: Path, shape: tuple[int, ...], body: Any, **options: Any) -> 
     return read_package(path)
 
 
-@pytest.mark.parametrize("layout", ["RGB", "BGR"])
-def test_an_image_input_is_ordered_scaled_and_shifted(layout: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_an_image_input_is_ordered_scaled_and_shifted(order: str, tmp_path: Path) -> None:
     ct = coremltools()
     image_type = ct.ImageType(
-        name="x", color_layout=ct.colorlayout[layout], scale=0.5, bias=[1.0, 2.0, 3.0]
+        name="x", color_layout=ct.colorlayout[order], scale=0.5, bias=[1.0, 2.0, 3.0]
     )
     package = converted(
         tmp_path / "image.mlpackage",
@@ -61,9 +61,9 @@ def test_an_image_input_is_ordered_scaled_and_shifted(layout: str, tmp_path: Pat
         compute_precision=ct.precision.FLOAT32,
     )
     image = np.random.default_rng(0).integers(0, 256, (1, 4, 6, 3), dtype=np.uint8)
-    inputs = to_program_inputs({"x": image}, image_layouts(package.model))
+    inputs = to_program_inputs({"x": image}, channel_orders(package.model))
     (result,) = ReferenceExecutor(load_program(package)).run(inputs).values()
-    ordered = image if layout == "RGB" else image[..., ::-1]
+    ordered = image if order == "RGB" else image[..., ::-1]
     expected = ordered.astype(np.float32) * 0.5 + np.array([1.0, 2.0, 3.0])
     np.testing.assert_allclose(result.numpy(), expected.transpose(0, 3, 1, 2))
 

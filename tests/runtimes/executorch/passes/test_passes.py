@@ -1,5 +1,7 @@
 """Each pass, on the quantized network: the same numbers from the changed graph."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,8 +9,7 @@ from torch.export import export
 from torch.fx import GraphModule
 
 from sqsam_deploy.quantization import (
-    QuantizationScheme,
-    quantize,
+    QuantizedModel,
     quantize_program,
     trace_network,
 )
@@ -18,7 +19,7 @@ from sqsam_deploy.runtimes.executorch.passes import (
     SplitConvTranspose,
     optimize,
 )
-from tests.tiny_network import tiny_calibration, tiny_folded, tiny_quantized
+from tests.tiny_network import tiny_calibration, tiny_folded, tiny_partly_float, tiny_quantized
 
 
 def _targets(module: GraphModule) -> list[str]:
@@ -68,7 +69,7 @@ def test_small_products_stay() -> None:
 
 
 class _Up(nn.Module):
-    """What `release-2023-12` upsamples with."""
+    """The upsampling of `release-2023-12`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,10 +95,10 @@ def test_shuffled_channels_are_ordered_by_position(quantized: bool) -> None:
     torch.testing.assert_close(module(*sample), expected)
 
 
-@pytest.mark.parametrize("keep_float", [(), ("encoder.patch_embedding*",)])
-def test_interleaved_pixels_are_the_same_image(keep_float: tuple[str, ...]) -> None:
-    scheme = QuantizationScheme(keep_float=keep_float)
-    program = quantize(tiny_folded(), tiny_calibration(), scheme).program
+@pytest.mark.parametrize("quantized", [tiny_quantized, tiny_partly_float])
+def test_interleaved_pixels_are_the_same_image(quantized: Callable[[], QuantizedModel]) -> None:
+    """With the first convolution in int8, and in float."""
+    program = quantized().program
     image, maps, *points = next(iter(tiny_calibration()))
     pixels = torch.cat([image, maps], 1).permute(0, 2, 3, 1) - 128
     optimized = optimize(program, interleaved=True)

@@ -17,9 +17,10 @@ from sqsam_deploy._internal.upstream.executorch import (
     rewritten_delegates,
 )
 from sqsam_deploy._internal.upstream.torch import lean_tracing
+from sqsam_deploy.quantization import quantize
 from sqsam_deploy.runtimes.executorch.passes import optimize
 from sqsam_deploy.runtimes.executorch.xnnpack import join_moves
-from tests.tiny_network import tiny_quantized
+from tests.tiny_network import TINIER, tiny_calibration, tiny_folded
 
 
 @contextmanager
@@ -53,7 +54,8 @@ def _lowered(program: ExportedProgram, change: object) -> tuple[list[torch.Tenso
 
 @pytest.fixture(scope="module")
 def program() -> ExportedProgram:
-    return optimize(tiny_quantized().program, interleaved=True)
+    quantized = quantize(tiny_folded(TINIER), tiny_calibration(TINIER))
+    return optimize(quantized.program, interleaved=True)
 
 
 def test_joining_changes_no_number_and_leaves_fewer_moves(program: ExportedProgram) -> None:

@@ -43,7 +43,7 @@ class _Block(nn.Module):
 
 
 class Shuffled(nn.Module):
-    """What the released checkpoint's up-sampling is made of."""
+    """The parts of the released checkpoint's up-sampling."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def as_pixels(feeds: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.gen
 
 
 def outputs(model: ir.Model, feeds: dict[str, NDArray[np.generic]]) -> Arrays:
-    """What ONNX Runtime makes of a graph, operator by operator."""
+    """The outputs of a graph in ONNX Runtime, operator by operator."""
     values: Arrays = _session(model, onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL).run(
         None, feeds
     )

@@ -6,7 +6,7 @@ import java.io.File
 import org.json.JSONArray
 import org.json.JSONObject
 
-/** `plan.json`, as `sqsam_deploy/benchmark/ios/plan.py` writes it for every kind of phone. */
+/** `plan.json`, as `sqsam_deploy/benchmark/phones/plan.py` writes it for every kind of phone. */
 class Plan(
     val folder: File,
     val deviceName: String?,

@@ -1,4 +1,4 @@
-"""Key names: this project's own layout and the two public layouts of December 2023."""
+"""Names of a checkpoint's tensors: this project's own, and two public sets of December 2023."""
 
 import re
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from sqsam_deploy.errors import CheckpointError
 
-LayoutName = Literal["own", "released-a", "released-b"]
+KeyNames = Literal["own", "released-a", "released-b"]
 
-#: What the first part of a key can be, in any layout and in the saliency network.
+#: What the first part of a key can be, by any names and in the saliency network.
 ROOTS = frozenset(
     {"encoder", "decoder", "transformer", "iou_token", "mask_tokens", "mask_head", "point_encoder"}
     | {"image_encoder", "mask_decoder"}
@@ -39,7 +39,7 @@ def _block_rules(source: str, target: str) -> tuple[tuple[str, str], ...]:
 
 
 def _released_rules(patch: str, encoder: str, transformer: str, decoder: str) -> Rules:
-    """The two released layouts differ only in what they call their parts."""
+    """The two released sets of names differ only in what they call their parts."""
     up = rf"{decoder}\.unet_upscaling_layers\.(\d)\."
     return _rules(
         (rf"{patch}\.proj\.0\.{_LEAF}", "encoder.patch_embedding.conv.{0}"),
@@ -83,16 +83,16 @@ RELEASED_B = _released_rules(
     "patch_embed", "unet_encoder", "get_iou_predictions_and_mask_tokens", "unet_decoder"
 )
 
-#: Layout -> its rules, and a key that only it has.
-RELEASED_LAYOUTS: dict[LayoutName, tuple[str, Rules]] = {
+#: Set of names -> its rules, and a key that only it has.
+RELEASED_KEY_NAMES: dict[KeyNames, tuple[str, Rules]] = {
     "released-a": ("image_encoder.proj.0.weight", RELEASED_A),
     "released-b": ("patch_embed.proj.0.weight", RELEASED_B),
 }
 
 
-def layout_of(state_dict: Mapping[str, Tensor]) -> LayoutName:
-    """Whose key names a state dict uses; "own" where no released layout is recognized."""
-    for name, (marker, _) in RELEASED_LAYOUTS.items():
+def key_names_of(state_dict: Mapping[str, Tensor]) -> KeyNames:
+    """Whose key names a state dict uses; "own" where no released ones are recognized."""
+    for name, (marker, _) in RELEASED_KEY_NAMES.items():
         if marker in state_dict:
             return name
     return "own"
@@ -114,16 +114,16 @@ def _fill(template: str, groups: tuple[str, ...], previous: int | None) -> str:
     return re.sub(r"\{(-?\d)\}", lambda m: groups[int(m.group(1))], filled)
 
 
-def to_own_layout(state_dict: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The same tensors under this project's keys; keys of no known layout stay as they are.
+def with_own_keys(state_dict: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The same tensors under this project's keys; keys under no known names stay as they are.
 
     Raises:
         CheckpointError: Two tensors of the file, `path`, have one key here.
     """
-    layout = layout_of(state_dict)
-    if layout == "own":
+    names = key_names_of(state_dict)
+    if names == "own":
         return dict(state_dict)
-    _, rules = RELEASED_LAYOUTS[layout]
+    _, rules = RELEASED_KEY_NAMES[names]
     sources: dict[str, str] = {}
     for key in state_dict:
         earlier = sources.setdefault(_own_key(key, rules), key)

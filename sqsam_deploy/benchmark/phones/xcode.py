@@ -1,4 +1,4 @@
-"""Xcode's command line tools, each failure one sentence.
+"""iPhones by Xcode's command line tools.
 
 Options and JSON as `xcrun devicectl help` and `man xcodebuild` of Xcode 16 describe them. Nothing
 here was ever run against a phone: see docs/benchmarking.md.
@@ -7,16 +7,13 @@ here was ever run against a phone: see docs/benchmarking.md.
 import json
 import platform
 import shutil
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqsam_deploy._internal.temporary import scratch_directory
+from sqsam_deploy.benchmark.phones.tools import run_tool
 from sqsam_deploy.errors import DeviceError
-
-#: Lines of a failed tool that say most: Apple's tools end with a summary.
-_ERROR_WORDS = ("error:", "ERROR:", "requires a development team", "locked")
 
 
 @dataclass(frozen=True)
@@ -52,36 +49,6 @@ def require_xcode() -> None:
         if shutil.which(tool) is None:
             raise DeviceError(f"{tool} is not there: install Xcode 16 or later from the App Store")
     run_tool(["xcrun", "--find", "devicectl"], "Xcode has no devicectl: install Xcode 16 or later")
-
-
-def run_tool(command: Sequence[str], failure: str) -> str:
-    """Runs a tool to its end and returns what it printed.
-
-    Raises:
-        DeviceError: It failed: `failure`, and the line of its output that says why.
-    """
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode:
-        raise DeviceError(f"{failure}: {_reason(done.stdout + done.stderr, done.returncode)}")
-    return done.stdout
-
-
-def follow_tool(command: Sequence[str], failure: str, told: Callable[[str], None]) -> None:
-    """Runs a tool and passes every line on as it comes.
-
-    Raises:
-        DeviceError: As `run_tool`.
-    """
-    lines = []
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as process:
-        assert process.stdout is not None, "it was asked for"
-        for line in process.stdout:
-            lines.append(line)
-            told(line.rstrip())
-    if process.returncode:
-        raise DeviceError(f"{failure}: {_reason(''.join(lines), process.returncode)}")
 
 
 def list_phones() -> list[Phone]:
@@ -142,9 +109,3 @@ def _phone(device: dict[str, Any]) -> Phone:
         product=hardware.get("marketingName"),
         developer_mode=properties.get("developerModeStatus", "enabled") == "enabled",
     )
-
-
-def _reason(output: str, code: int) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if any(word in line for word in _ERROR_WORDS)]
-    return (telling or lines or [f"it ended with exit code {code}"])[0 if telling else -1]

@@ -25,6 +25,8 @@ from sqsam_deploy.runtimes.base import System
 from sqsam_deploy.runtimes.registry import all_runtimes
 
 PLAN_NAME = "plan.json"
+#: The app prints a line that begins so for every turn.
+TURN_MARK = "turn "
 
 
 class PlannedInput(Frozen):

@@ -13,10 +13,9 @@ from pathlib import Path
 import sqsam_deploy
 from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy._internal.temporary import scratch_directory
-from sqsam_deploy.benchmark.ios.plan import PhonePlan, PlanRequest, write_bundle
-from sqsam_deploy.benchmark.ios.session import TURN_MARK
-from sqsam_deploy.benchmark.ios.xcode import follow_tool, run_tool
-from sqsam_deploy.benchmark.phone import check_run
+from sqsam_deploy.benchmark.phones.checks import check_run
+from sqsam_deploy.benchmark.phones.plan import TURN_MARK, PhonePlan, PlanRequest, write_bundle
+from sqsam_deploy.benchmark.phones.tools import follow_tool, run_tool
 from sqsam_deploy.benchmark.result import BenchmarkResult
 from sqsam_deploy.benchmark.resultfile import read_result
 from sqsam_deploy.errors import DeviceError

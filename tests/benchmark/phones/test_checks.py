@@ -6,7 +6,7 @@ from sqsam_deploy.artifact.manifest import (
     ArtifactEntry,
     FileEntry,
 )
-from sqsam_deploy.benchmark.phone import check_phone_result
+from sqsam_deploy.benchmark.phones.checks import check_phone_result
 from sqsam_deploy.benchmark.result import (
     BenchmarkResult,
     Device,

@@ -7,9 +7,10 @@ from pathlib import Path
 import sqsam_deploy
 from sqsam_deploy._internal.progress import shown_steps
 from sqsam_deploy._internal.temporary import scratch_directory
-from sqsam_deploy.benchmark.ios.plan import PhonePlan, PlanRequest, write_bundle
-from sqsam_deploy.benchmark.ios.xcode import Phone, follow_tool, run_tool
-from sqsam_deploy.benchmark.phone import check_run
+from sqsam_deploy.benchmark.phones.checks import check_run
+from sqsam_deploy.benchmark.phones.plan import TURN_MARK, PhonePlan, PlanRequest, write_bundle
+from sqsam_deploy.benchmark.phones.tools import follow_tool, run_tool
+from sqsam_deploy.benchmark.phones.xcode import Phone
 from sqsam_deploy.benchmark.result import BenchmarkResult
 from sqsam_deploy.benchmark.resultfile import read_result
 from sqsam_deploy.errors import DeviceError
@@ -17,8 +18,6 @@ from sqsam_deploy.errors import DeviceError
 SCHEME = "BenchmarkApp"
 #: Where the app looks for its plan, and where it leaves its result, in its data container.
 REMOTE_BUNDLE, REMOTE_RESULT = "Documents/sqsam", "Documents/sqsam-result.json"
-#: The app prints one such line for every turn.
-TURN_MARK = "turn "
 _BUNDLE_IDENTIFIER = "io.github.sqsam-deploy.benchmark"
 _OWN_STEPS = 6
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sqsam_deploy.benchmark.ios.session import PhoneRun, find_project, measure_on_phone
-from sqsam_deploy.benchmark.ios.xcode import Phone, choose_phone, list_phones, require_xcode
+from sqsam_deploy.benchmark.phones.ios import PhoneRun, find_project, measure_on_phone
+from sqsam_deploy.benchmark.phones.xcode import Phone, choose_phone, list_phones, require_xcode
 from sqsam_deploy.errors import ArtifactError, DeviceError
-from tests.benchmark.ios.fake_xcode import PHONE
+from tests.benchmark.phones.fake_xcode import PHONE
 
 Calls = Callable[[], list[list[str]]]
 UDID = "00008130-0000000000000001"

@@ -6,7 +6,7 @@ import pytest
 
 from sqsam_deploy.artifact.manifest import read_manifest, write_manifest
 from sqsam_deploy.artifact.metadata import TensorSpec
-from sqsam_deploy.benchmark.ios.plan import PhonePlan, PlanRequest, write_bundle
+from sqsam_deploy.benchmark.phones.plan import PhonePlan, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.photos import load_photos
 from sqsam_deploy.errors import ArtifactError, UsageError
 from tests.release.export_builder import ExportBuilder
@@ -49,7 +49,7 @@ def test_inputs_are_the_tensors_that_the_artifact_declares(export: Path, tmp_pat
 
 
 def test_image_input_is_interleaved_bytes(tmp_path: Path) -> None:
-    """What the app turns into a pixel buffer."""
+    """The input that the app turns into a pixel buffer."""
     export = ExportBuilder()(tmp_path / "export")
     manifest = read_manifest(export)
     size = manifest.artifacts[0].metadata.image_size

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmark.ios import fake_xcode
+from tests.benchmark.phones import fake_xcode
 from tests.release.export_builder import ExportBuilder
 
 

@@ -1,0 +1,1 @@
+"""Measuring on phones: the plan, the tools that run an app, and the check of its result."""
