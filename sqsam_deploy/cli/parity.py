@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from sqsam_deploy._internal.requests import POSITIVE
-from sqsam_deploy._internal.terminal import PlainConsole, note, stderr, stdout
+from sqsam_deploy._internal.terminal import PlainConsole, note, say, stderr, stdout
 from sqsam_deploy.cli._app import loading, make_app, run
 from sqsam_deploy.cli._output import answer
+from sqsam_deploy.errors import UsageError
 from sqsam_deploy.evaluation.request import ParityRequest
 
 if TYPE_CHECKING:
@@ -88,6 +90,69 @@ def score_maps(
         {"maps": f"{source}", **asdict(row)} for source, row in zip(sources, found, strict=True)
     ]
     answer({"dataset": data.name, "scores": rows})
+
+
+@app.command(name="outputs", usage="Usage: sqsam-parity outputs DIR [OPTIONS]")
+def compare_machines(
+    directory: Annotated[Path, Parameter(metavar="DIR")],
+    /,
+    *,
+    emulate: Annotated[Path | None, Parameter(metavar="ROOT")] = None,
+    save: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    against: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    only: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = (),
+    photos: Annotated[int, Parameter(validator=Number(gte=1, lte=63))] = 24,
+    min_agreement: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 0.99,
+) -> int:
+    """Compare the outputs of artifacts on two kinds of processor, mask by mask.
+
+    The other one is arm64, emulated by QEMU, or another machine, where the same command was given
+    with --save. Both run the same files on the same photos of the bundled sample, with a click, a
+    box, both, and nothing.
+
+    Exit codes: 0 saved, or every mask agrees at --min-agreement or more, 1 a mask does not, 2
+    wrong usage, 3 something could not be read or run.
+
+    Args:
+        directory: Directory of the artifacts.
+        emulate: Folder with the runtimes for arm64, made by benchmarks/arm64/root.sh.
+        save: File to write the outputs of this machine to.
+        against: File with the outputs of another machine.
+        only: Name of an artifact to run. May be given several times. Without it, all that this
+            machine can run, or all of which the file has outputs.
+        photos: Number of photos, four prompts on each. With --against the file says it.
+        min_agreement: Least IoU of two masks.
+    """
+    if (emulate and against) or not (emulate or save or against):
+        raise UsageError("name one of --emulate ROOT and --against FILE, or --save FILE")
+    with loading():
+        from sqsam_deploy.evaluation import outputs as machines
+        from sqsam_deploy.report.parity_tables import outputs_headline, outputs_table
+        from sqsam_deploy.report.parity_text import print_table
+
+    emulator = machines.open_emulator(emulate) if emulate else None
+    there = machines.read_outputs(against) if against else None
+    if there is not None:
+        only, photos = only or tuple(there.artifacts), there.photos
+    artifacts = machines.artifacts_that_run_here(directory, only)
+    with _shown(stderr()) as stage:
+        steps = len(artifacts) * photos
+        step = stage("running", steps)
+        here = machines.run_artifacts(artifacts, machines.opened_here, photos, step)
+        if emulator:
+            step = stage("emulating", steps)
+            there = machines.run_artifacts(artifacts, emulator.opened, photos, step)
+    if save:
+        machines.write_outputs(here, save)
+        answer({"files": [save]})
+    if there is None:
+        return 0
+    found = machines.compare_outputs(here, there, min_agreement)
+    print_table(outputs_table(found), stdout())
+    say(outputs_headline(found, min_agreement))
+    rows = [asdict(each) for each in found]
+    answer({"photos": here.photos, "differences": rows})
+    return int(any(each.disagreements for each in found))
 
 
 def _print_run(outcome: "ParityOutcome") -> None:

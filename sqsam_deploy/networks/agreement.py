@@ -59,15 +59,25 @@ def make_probes(
     records: Iterable[ImageRecord], reference: Session, config: ModelConfig
 ) -> list[Probe]:
     """One probe per prompt kind and image: a click, a box, a box with a click, nothing."""
-    probes = []
-    for record in records:
-        photo = load_annotated(record)
-        square = prepare_image(photo.image, config)
-        for prompt in _prompts(photo):
-            encoded = encode_prompt(prompt, (record.height, record.width), config)
-            expected = reference.run(square, encoded)
-            probes.append(Probe(record, prompt, square, encoded, expected))
-    return probes
+    return [
+        Probe(record, given, image, prompt, reference.run(image, prompt))
+        for record in records
+        for given, image, prompt in largest_object_prompts(record, config)
+    ]
+
+
+def largest_object_prompts(
+    record: ImageRecord, config: ModelConfig
+) -> Iterator[tuple[Prompt, NDArray[np.uint8], EncodedPrompt]]:
+    """Each prompt of a photo as the user gives it, and photo and prompt as the network takes them.
+
+    Raises:
+        DataError: The photo cannot be read.
+    """
+    photo = load_annotated(record)
+    image = prepare_image(photo.image, config)
+    for given in _prompts(photo):
+        yield given, image, encode_prompt(given, (record.height, record.width), config)
 
 
 def _prompts(photo: AnnotatedImage) -> Iterator[Prompt]:

@@ -5,13 +5,15 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sqsam_deploy.quantization.graph import module_name
 from sqsam_deploy.quantization.layers import FloatLayer, LayerReport
 from sqsam_deploy.quantization.pt2e import QuantizedModel
 from sqsam_deploy.report.plot import (
     CHARACTER,
-    WIDTH,
+    NOT_NARROW,
+    PHONE,
     Axis,
     Tick,
     stepped_axis,
@@ -92,7 +94,9 @@ def _float_groups(kept: Sequence[FloatLayer]) -> tuple[FloatGroup, ...]:
 
 
 _HEIGHT = 472
-_LEFT, _RIGHT = 52, 988
+#: Percent of the width: the page, a phone's too, decides how many pixels that is.
+_LEFT, _RIGHT = 9.0, 99.0
+_WIDEST_BAR = 1.2
 _RATIO_TOP, _RATIO_BOTTOM = 40, 236
 _RANGE_TOP, _RANGE_BOTTOM = 296, 460
 #: Lowest and highest value of int8.
@@ -102,12 +106,19 @@ _DECIBEL_STEP = 10
 
 @dataclass(frozen=True)
 class Stage:
-    """A run of layers of one part of the network."""
+    """A run of layers of one part of the network.
+
+    Attributes:
+        x: Its left end, in percent of the width.
+        width: In percent.
+        name: Of the part.
+        fits: Where there is room for the name: "anywhere", on a "wide" page only, or "nowhere".
+    """
 
     x: float
     width: float
     name: str
-    label: str
+    fits: Literal["anywhere", "wide", "nowhere"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ class Mark:
     """One layer.
 
     Attributes:
-        x: Its middle.
+        x: Its middle, in percent of the width.
         snr_y: Of its ratio; a lossless layer's is the top.
         lossless: Whether int8 has no error at all there, and no ratio.
         rank: Its number in the table of the worst; None for the others.
@@ -137,7 +148,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class LayerPlot:
-    """The whole drawing."""
+    """The whole drawing: places across are percent of the width, heights are pixels."""
 
     title: str
     marks: tuple[Mark, ...]
@@ -145,10 +156,9 @@ class LayerPlot:
     ratio_ticks: tuple[Tick, ...]
     range_ticks: tuple[Tick, ...]
     bar_width: float
-    width: int = WIDTH
     height: int = _HEIGHT
-    left: int = _LEFT
-    right: int = _RIGHT
+    left: float = _LEFT
+    right: float = _RIGHT
     ratio_top: int = _RATIO_TOP
     ratio_bottom: int = _RATIO_BOTTOM
     range_top: int = _RANGE_TOP
@@ -170,7 +180,7 @@ def layer_plot(quantized: QuantizedLayers) -> LayerPlot:
         stages=tuple(_stages(layers, step)),
         ratio_ticks=stepped_ticks(ratio, _DECIBEL_STEP),
         range_ticks=_range_ticks(extent),
-        bar_width=round(min(0.62 * step, 12.0), 2),
+        bar_width=round(min(0.62 * step, _WIDEST_BAR), 2),
     )
 
 
@@ -223,8 +233,14 @@ def _stages(layers: Sequence[LayerReport], step: float) -> list[Stage]:
     for name, run in itertools.groupby(layers, key=lambda layer: layer.name.partition(".")[0]):
         count = len(list(run))
         width, shown = count * step, name or "input"
-        fits = width >= CHARACTER * len(shown)
-        label = shown if fits else ""
-        stages.append(Stage(round(_LEFT + start * step, 2), round(width, 2), shown, label))
+        x, fits = _LEFT + start * step, _room(width, shown)
+        stages.append(Stage(round(x, 2), round(width, 2), shown, fits))
         start += count
     return stages
+
+
+def _room(percent: float, name: str) -> Literal["anywhere", "wide", "nowhere"]:
+    needed = 100 * CHARACTER * len(name) / percent
+    if needed <= PHONE:
+        return "anywhere"
+    return "wide" if needed <= NOT_NARROW else "nowhere"

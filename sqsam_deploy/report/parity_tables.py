@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sqsam_deploy.evaluation.gate import overall
+from sqsam_deploy.evaluation.outputs import OutputsDifference
 from sqsam_deploy.evaluation.report import (
     ArtifactReport,
     DriftInterval,
@@ -297,3 +298,34 @@ def saliency_table(
     )
     columns = ("maps", "MAE", "max F", "weighted F", "S", "max E", "mean E")
     return Table(f"Saliency: {measures[0].images} photos of {name}", columns, rows)
+
+
+def outputs_table(found: Sequence[OutputsDifference]) -> Table:
+    """One row an artifact that ran on two machines."""
+    columns = (
+        *("artifact", "here", "there", "prompts", "logits"),
+        *("of which differ", "by at most", "pixels of masks", "lowest agreement"),
+    )
+    rows = tuple(
+        (
+            each.artifact,
+            *each.software,
+            *map(str, (each.prompts, each.logits, each.different_logits)),
+            f"{each.largest_difference:.3g}",
+            f"{each.different_pixels}",
+            f"{each.lowest_agreement:.4f}",
+        )
+        for each in found
+    )
+    return Table("Outputs on two machines", columns, rows)
+
+
+def outputs_headline(found: Sequence[OutputsDifference], min_agreement: float) -> str:
+    """The result in one sentence."""
+    failed = {each.artifact: each.disagreements for each in found if each.disagreements}
+    if failed:
+        counts = ", ".join(f"{count} of {name}" for name, count in failed.items())
+        return f"failed: masks that agree at less than {min_agreement:g}: {counts}"
+    if not any(each.different_logits for each in found):
+        return f"passed: the same bits, {', '.join(each.artifact for each in found)}"
+    return f"passed: every mask agrees at {min_agreement:g} or more"

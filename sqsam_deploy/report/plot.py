@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: Units of a drawing's width; the page scales it.
-WIDTH = 1000
-#: Width of a character of a label, in units.
+#: Pixels that a page leaves to a drawing: on a phone of 390, and from 40rem on.
+PHONE, NOT_NARROW = 360, 592
+#: Width of a character of a label, in pixels.
 CHARACTER = 7.0
 
 
