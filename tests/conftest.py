@@ -40,6 +40,7 @@ SLOW_FILES = (
     "demo/test_page",
     "evaluation/test_answers",
     "evaluation/test_broken_artifacts",
+    "evaluation/test_float_modules",
     "evaluation/test_ray_cluster",
     "evaluation/test_runner",
     "evaluation/test_until_decided",

@@ -37,7 +37,7 @@ def staged_directory(target: Path, marker: str) -> Iterator[Path]:
     if "\0" in str(target):
         raise UsageError(f"{str(target)!r} cannot be a directory: it holds a NUL character")
     target = Path(os.path.realpath(target))
-    _refuse_foreign(target, marker)
+    refuse_foreign(target, marker)
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(target.parent, ".")
     with naming(target), temporary_directory(target.parent, target.name) as staging:
@@ -58,7 +58,12 @@ def refuse_file(directory: Path) -> None:
             raise UsageError(f"{path} is a file: choose another output directory")
 
 
-def _refuse_foreign(target: Path, marker: str) -> None:
+def refuse_foreign(target: Path, marker: str) -> None:
+    """Refuses a directory of something else where one for results is named.
+
+    Raises:
+        UsageError: It is a file or a broken link, or has content but no `marker`.
+    """
     if target.is_symlink():  # after links were followed: it points to itself
         raise UsageError(f"{target} is a link that leads nowhere: choose another output directory")
     refuse_file(target)

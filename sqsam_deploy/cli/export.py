@@ -16,7 +16,10 @@ from sqsam_deploy.pipeline.request import ExportRequest
 _WHAT_TO_BUILD = (
     *("--int8", "--fp16", "--fp32", "--all", "--precision", "--runtime", "--no-saliency"),
 )
-_HOW_TO_BUILD = ("--recipe", "--calibration-size", "--seed", "--output", "--dry-run")
+_HOW_TO_BUILD = (
+    *("--recipe", "--calibration-size", "--seed", "--output", "--dry-run"),
+    *("--sensitivity", "--max-drift", "--dataset"),
+)
 
 
 def _refuse_answered(options: ArgumentCollection) -> None:
@@ -26,6 +29,8 @@ def _refuse_answered(options: ArgumentCollection) -> None:
         _refuse(given, _WHAT_TO_BUILD + _HOW_TO_BUILD, "--check-reproducible follows the manifest")
     elif "--recipe" in given:
         _refuse(given, _WHAT_TO_BUILD, "--recipe says what to build")
+    if "--dataset" in given and not given & {"--sensitivity", "--max-drift"}:
+        raise UsageError("--dataset is for --sensitivity and --max-drift: add one, or leave it out")
 
 
 def _refuse(given: set[str], answered: tuple[str, ...], reason: str) -> None:
@@ -51,8 +56,8 @@ def export(
     network. The output directory appears only when all of them agree.
 
     Exit codes: 0 written (or built again to the same bytes), 1 an artifact disagrees with the
-    float network (or with the one built again), 2 wrong usage, 3 something could not be read, run
-    or written.
+    float network (or with the one built again), or nothing holds --max-drift, 2 wrong usage, 3
+    something could not be read, run or written.
 
     Args:
         dry_run: Show what would be built, and about how large it would be; build nothing.

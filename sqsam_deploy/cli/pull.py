@@ -225,7 +225,8 @@ def _store_url(store: str | None) -> str:
 
 
 def _source(url: str, *, offline: bool) -> "Source":
-    from sqsam_deploy.release.cache import Cache, default_cache
+    from sqsam_deploy._internal.cache import default_cache
+    from sqsam_deploy.release.cache import Cache
     from sqsam_deploy.release.source import OfflineStore, Source
     from sqsam_deploy.release.store import open_store
 

@@ -1,7 +1,7 @@
 """The main job: load, fold, quantize, lower, execute, compare, write."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +45,10 @@ def _build_steps(targets: Sequence[Target]) -> int:
 
 
 def export(
-    request: ExportRequest, steps: Steps | None = None, explain: Explain | None = None
+    request: ExportRequest,
+    steps: Steps | None = None,
+    explain: Explain | None = None,
+    notes: Mapping[str, object] | None = None,
 ) -> Manifest:
     """Builds every target, executes it, and puts all of that in place at once.
 
@@ -53,6 +56,7 @@ def export(
         request: What to build from what.
         steps: Receives each step as it begins.
         explain: Writes a report beside the artifacts; without it there is none.
+        notes: What to add to `quantization.json`, by key.
 
     Raises:
         GateError: An artifact agrees too little with the float network.
@@ -64,14 +68,16 @@ def export(
     for target in request.targets:
         require_libraries(target.deployed_on)
     with staged_directory(request.output, marker=MANIFEST_NAME) as staging:
-        manifest, evidence = _export_into(staging, request, steps)
+        manifest, evidence = _export_into(staging, request, steps, notes or {})
         if explain is not None:
             steps.begin("explaining the artifacts")
             explain(staging, manifest, evidence)
         return manifest
 
 
-def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[Manifest, Evidence]:
+def _export_into(
+    staging: Path, request: ExportRequest, steps: Steps, notes: Mapping[str, object]
+) -> tuple[Manifest, Evidence]:
     steps.begin("loading and folding the weights")
     network = SegmentationNetwork(load_checkpoint(request.checkpoint))
     beside = SaliencyNetwork(load_saliency()) if request.with_saliency else None
@@ -103,7 +109,7 @@ def _export_into(staging: Path, request: ExportRequest, steps: Steps) -> tuple[M
         tools=tool_versions(),
         git_revision=git_revision(),
         artifacts=tuple(one.entry for one in built),
-        extra_files=programs.write_reports(staging),
+        extra_files=programs.write_reports(staging, notes),
     )
     write_manifest(staging, manifest)
     return manifest, evidence

@@ -1,6 +1,6 @@
 """The exported programs of one export: each is made once and shared by all runtimes."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,22 +100,32 @@ class Programs:
         if key not in self._made:
             but = f", {', '.join(key.keep_float)} in float" if key.keep_float else ""
             steps.begin(f"making the {key.precision} program of {self._network.name}{but}")
-            made = PRECISIONS[key.precision].make(self.folded, self._samples, key.keep_float)
+            made = PRECISIONS[key.precision].make(self.folded, self.samples, key.keep_float)
             self._made[key] = made.exported
             if made.quantized is not None:
                 self.quantized[key] = made.quantized
         return self._made[key]
 
-    def _samples(self) -> "Samples":
+    def samples(self) -> "Samples":
+        """The inputs that int8 ranges are measured on.
+
+        Raises:
+            DataError: A calibration image cannot be read.
+        """
         if self._calibration is None:
             self._calibration = self._network.calibration(self._photos, self._seed)
         return _Attended(self._calibration.samples, self._attend)
 
-    def write_reports(self, staging: Path) -> tuple[FileEntry, ...]:
-        """Writes one report for each int8 program: `quantization.json`, `quantization-2.json`."""
+    def write_reports(self, staging: Path, notes: Mapping[str, object]) -> tuple[FileEntry, ...]:
+        """Writes one report for each int8 program: `quantization.json`, `quantization-2.json`.
+
+        Args:
+            staging: The directory.
+            notes: What else to write, by key.
+        """
         paths = []
         for number, quantized in enumerate(self.quantized.values(), start=1):
             name = LAYERS_NAME if number == 1 else LAYERS_NAME.replace(".", f"-{number}.")
-            atomic_write(staging / name, quantized.to_json().encode())
+            atomic_write(staging / name, quantized.to_json(notes).encode())
             paths.append(staging / name)
         return file_entries(staging, paths)

@@ -40,6 +40,12 @@ class ExportRequest:
             other packages too, which have no option of their own. May be given several times.
         runtime: Runtime to build for, by its name (--list-runtimes shows them). May be given
             several times. Without it, those that it marks.
+        sensitivity: Measure for each int8 layer what it costs in mIoU, and what float would gain;
+            the report and quantization.json show it. It takes minutes.
+        max_drift: Keep as little in float as holds the loss of mIoU by int8, the upper bound of
+            its 95% interval, within so many points. It measures the sensitivity, too.
+        dataset: Photos with masks that --sensitivity and --max-drift measure on: a folder, or a
+            COCO or LVIS file. Without it, the calibration photos.
     """
 
     targets: Annotated[tuple[Target, ...], NO_OPTION] = ()
@@ -63,6 +69,9 @@ class ExportRequest:
     every: Annotated[bool, Parameter(name="--all")] = False
     precision: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = ()
     runtime: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = ()
+    sensitivity: bool = False
+    max_drift: Annotated[float | None, Parameter(metavar="POINTS")] = None
+    dataset: Path | None = None
 
     def __post_init__(self) -> None:
         """Takes paths as text too."""

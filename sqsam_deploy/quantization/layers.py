@@ -23,12 +23,12 @@ _DEQUANTIZE = (
     torch.ops.quantized_decomposed.dequantize_per_channel.default,
 )
 #: Operators that have weights, by the name people know them under.
-_WEIGHTED = {
+WEIGHTED = {
     _aten.conv2d.default: "conv2d",
     _aten.conv_transpose2d.input: "conv_transpose2d",
     _aten.linear.default: "linear",
 }
-_JOINS = {_aten.cat.default: "cat"}
+JOINS = {_aten.cat.default: "cat"}
 _FLOAT_REASONS = {
     _aten.bmm.default: ("matmul", "both factors are activations: XNNPACK multiplies them in float"),
     _aten.softmax.int: ("softmax", "a handful of values; XNNPACK has it in float"),
@@ -109,7 +109,7 @@ class _Layer:
         assert isinstance(scale, float) and isinstance(zero_point, int)
         return LayerReport(
             name=module_name(self.operator),
-            op=_operator_name(self.operator),
+            op=operator_name(self.operator),
             snr_db=round(self.tally.snr_db, 2),
             minimum=self.tally.minimum,
             maximum=self.tally.maximum,
@@ -183,9 +183,9 @@ class _Comparer(Interpreter):
 
 def _int8_layers(quantized: ExportedProgram) -> Iterator[_Layer]:
     for node in quantized.graph.nodes:
-        if node.target not in _WEIGHTED and node.target not in _JOINS:
+        if node.target not in WEIGHTED and node.target not in JOINS:
             continue
-        if not all(source.target in _DEQUANTIZE for source in _operands(node)):
+        if not is_int8(node):
             continue
         output = _activated(node)
         for user in output.users:
@@ -194,14 +194,20 @@ def _int8_layers(quantized: ExportedProgram) -> Iterator[_Layer]:
                 break
 
 
-def _operator_name(node: Node) -> str:
-    names: dict[Any, str] = {**_WEIGHTED, **_JOINS}
+def is_int8(node: Node) -> bool:
+    """Whether a join's parts, or a layer's weights, are int8."""
+    return all(source.target in _DEQUANTIZE for source in _operands(node))
+
+
+def operator_name(node: Node) -> str:
+    """The name that people know a join or a layer's operator under."""
+    names: dict[Any, str] = {**WEIGHTED, **JOINS}
     return names[node.target]
 
 
 def _operands(node: Node) -> list[Node]:
     """A join's parts; a layer's weight."""
-    if node.target in _JOINS:
+    if node.target in JOINS:
         return list(node.all_input_nodes)
     weight = node.args[1]
     assert isinstance(weight, Node)
@@ -220,8 +226,8 @@ def float_layers(quantized: ExportedProgram) -> tuple[FloatLayer, ...]:
     """Operators that stayed in float, with the reason."""
     found = []
     for node in quantized.graph.nodes:
-        if node.target in _WEIGHTED and _operands(node)[0].target not in _DEQUANTIZE:
-            found.append(FloatLayer(module_name(node), _WEIGHTED[node.target], _CHOSEN))
+        if node.target in WEIGHTED and _operands(node)[0].target not in _DEQUANTIZE:
+            found.append(FloatLayer(module_name(node), WEIGHTED[node.target], _CHOSEN))
         elif node.target in _FLOAT_REASONS and not _averages(node):
             op, reason = _FLOAT_REASONS[node.target]
             found.append(FloatLayer(module_name(node), op, reason))

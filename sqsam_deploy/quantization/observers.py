@@ -69,6 +69,12 @@ class RangeObserver(UniformQuantizationObserverBase):  # type: ignore[misc]
         self._sampled.append(values[::stride].clone())
         return x
 
+    def take_over(self, other: "RangeObserver") -> None:
+        """Adds what another observer saw, as if it had been seen here."""
+        self.min_val = torch.minimum(self.min_val, other.min_val)
+        self.max_val = torch.maximum(self.max_val, other.max_val)
+        self._sampled += other._sampled
+
     @property
     def sampled(self) -> Tensor:
         """Values seen, thinned."""

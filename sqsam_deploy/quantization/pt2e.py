@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -28,20 +29,27 @@ class QuantizedModel:
         layers: Every int8 layer, lowest signal-to-noise ratio first.
         kept_float: What stayed in float, and why.
         scheme: How it was quantized.
+        source: The float program that it was made from.
     """
 
     program: ExportedProgram
     layers: tuple[LayerReport, ...]
     kept_float: tuple[FloatLayer, ...]
     scheme: QuantizationScheme
+    source: ExportedProgram
 
-    def to_json(self) -> str:
-        """The report, without the program; a lossless layer's `snr_db` is null."""
+    def to_json(self, notes: Mapping[str, object] | None = None) -> str:
+        """The report, without the programs; a lossless layer's `snr_db` is null.
+
+        Args:
+            notes: What else was found out, by key.
+        """
         return json.dumps(
             {
                 "scheme": dataclasses.asdict(self.scheme),
                 "layers": [_finite(dataclasses.asdict(layer)) for layer in self.layers],
                 "kept_float": [dataclasses.asdict(layer) for layer in self.kept_float],
+                **(notes or {}),
             },
             indent=2,
         )
@@ -82,6 +90,7 @@ def quantize_program(
         layers=layer_reports(program, final, samples),
         kept_float=float_layers(final),
         scheme=scheme,
+        source=program,
     )
 
 

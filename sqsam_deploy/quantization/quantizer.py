@@ -103,6 +103,13 @@ class Int8Quantizer(XNNPACKQuantizer):  # type: ignore[misc]
                 observers[edge] = exact
 
 
+def activation_observer(ranges: RangeChoice) -> RangeObserver:
+    """An observer of one activation, as calibration would make it."""
+    return _OBSERVERS[ranges](
+        dtype=torch.int8, quant_min=-128, quant_max=127, qscheme=torch.per_tensor_affine
+    )
+
+
 def _config(observer: type[RangeObserver]) -> QuantizationConfig:
     activation = QuantizationSpec(
         dtype=torch.int8,

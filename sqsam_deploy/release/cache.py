@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqsam_deploy._internal.cache import CACHE_VARIABLE
 from sqsam_deploy._internal.temporary import remove_abandoned, temporary_file
 from sqsam_deploy.artifact.files import FileEntry, hash_bytes, hash_file
 from sqsam_deploy.artifact.manifest import ArtifactEntry
@@ -23,17 +24,7 @@ from sqsam_deploy.release.archive import copy_verified, unpack
 from sqsam_deploy.release.download import Advance, download, file_identity, is_ours, stamp
 from sqsam_deploy.release.store import Store
 
-#: Environment variable that moves the cache.
-CACHE_VARIABLE = "SQSAM_CACHE"
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
-
-
-def default_cache() -> Path:
-    """`$SQSAM_CACHE`, or this user's cache directory for this program."""
-    from platformdirs import user_cache_path
-
-    override = os.environ.get(CACHE_VARIABLE)
-    return Path(override) if override else user_cache_path("sqsam", appauthor=False)
 
 
 @dataclass(frozen=True)

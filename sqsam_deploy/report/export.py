@@ -5,11 +5,14 @@ that reads an export directory depends on it.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from sqsam_deploy._internal.atomic import atomic_write
-from sqsam_deploy._internal.progress import Steps
+from sqsam_deploy._internal.progress import SilentSteps, Steps
 from sqsam_deploy.artifact.manifest import Manifest
+from sqsam_deploy.evaluation import float_modules
+from sqsam_deploy.evaluation.float_modules import Study, describe_choice, study_modules
 from sqsam_deploy.pipeline import export as pipeline
 from sqsam_deploy.pipeline.evidence import Evidence
 from sqsam_deploy.pipeline.request import ExportRequest
@@ -23,6 +26,7 @@ from sqsam_deploy.report.export_sections import (
     profiled_run,
     sized_artifacts,
 )
+from sqsam_deploy.report.export_sensitivity import sensitivity_plot
 from sqsam_deploy.report.page import render
 from sqsam_deploy.runtimes.device import DeviceCheck
 from sqsam_deploy.runtimes.inspection import KINDS, Inspection
@@ -40,35 +44,48 @@ def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
         steps: Receives each step as it begins.
 
     Raises:
-        GateError: An artifact agrees too little with the float network.
+        GateError: An artifact agrees too little with the float network, or nothing holds the
+            request's limit of the drift.
         UsageError: A recipe, a runtime or a module to keep in float does not exist.
         SqsamError: The checkpoint, the calibration data or the output cannot be used.
     """
-    return pipeline.export(request, steps, write_export_report)
+    request, steps = request.resolved(), steps or SilentSteps()
+    if not float_modules.is_asked_for(request):
+        return pipeline.export(request, steps, write_export_report)
+    request, study = study_modules(request, steps)
+    explain = partial(write_export_report, study=study)
+    return pipeline.export(
+        request, steps, explain, study.model_dump(mode="json", exclude_none=True)
+    )
 
 
 def step_count(request: ExportRequest) -> int:
     """Steps that `export` reports for a request."""
-    return pipeline.step_count(request, write_export_report)
+    return float_modules.step_count(request) + pipeline.step_count(request, write_export_report)
 
 
-def write_export_report(directory: Path, manifest: Manifest, evidence: Evidence) -> Path:
+def write_export_report(
+    directory: Path, manifest: Manifest, evidence: Evidence, study: Study | None = None
+) -> Path:
     """Writes the page beside the artifacts, profiling those that can run here.
 
     Args:
         directory: Holds every artifact of the manifest.
         manifest: Of the directory.
         evidence: From the export itself.
+        study: What int8 costs in every module, where it was measured.
 
     Raises:
         ArtifactError: An artifact is damaged.
     """
     path = directory / REPORT_NAME
-    atomic_write(path, export_page(directory, manifest, evidence).encode())
+    atomic_write(path, export_page(directory, manifest, evidence, study).encode())
     return path
 
 
-def export_page(directory: Path, manifest: Manifest, evidence: Evidence) -> str:
+def export_page(
+    directory: Path, manifest: Manifest, evidence: Evidence, study: Study | None = None
+) -> str:
     """The page as HTML.
 
     Raises:
@@ -88,6 +105,9 @@ def export_page(directory: Path, manifest: Manifest, evidence: Evidence) -> str:
         overlays=overlays(manifest, evidence),
         layers=[(each, layer_plot(each)) for each in layers],
         display_name=display_name,
+        study=study,
+        sensitivity=None if study is None else sensitivity_plot(study.sensitivity),
+        choice=None if study is None or study.choice is None else describe_choice(study.choice),
         operators=operators,
         rules=folded_rules(evidence.folding),
         times=divided_times(runs),

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,7 +95,7 @@ def _float_groups(kept: Sequence[FloatLayer]) -> tuple[FloatGroup, ...]:
 
 _HEIGHT = 472
 #: Percent of the width: the page, a phone's too, decides how many pixels that is.
-_LEFT, _RIGHT = 9.0, 99.0
+LEFT, RIGHT = 9.0, 99.0
 _WIDEST_BAR = 1.2
 _RATIO_TOP, _RATIO_BOTTOM = 40, 236
 _RANGE_TOP, _RANGE_BOTTOM = 296, 460
@@ -157,8 +157,8 @@ class LayerPlot:
     range_ticks: tuple[Tick, ...]
     bar_width: float
     height: int = _HEIGHT
-    left: float = _LEFT
-    right: float = _RIGHT
+    left: float = LEFT
+    right: float = RIGHT
     ratio_top: int = _RATIO_TOP
     ratio_bottom: int = _RATIO_BOTTOM
     range_top: int = _RANGE_TOP
@@ -168,16 +168,16 @@ class LayerPlot:
 def layer_plot(quantized: QuantizedLayers) -> LayerPlot:
     """Places every layer of one int8 program."""
     layers = quantized.layers
-    step = (_RIGHT - _LEFT) / max(len(layers), 1)
+    step = (RIGHT - LEFT) / max(len(layers), 1)
     ratio, extent = _ratio_axis(layers), _range_axis(layers)
     ranks = {id(layer): rank for rank, layer in enumerate(quantized.worst, start=1)}
     return LayerPlot(
         title=quantized.title,
         marks=tuple(
-            _mark(layer, _LEFT + (i + 0.5) * step, ratio, extent, ranks.get(id(layer)))
+            _mark(layer, LEFT + (i + 0.5) * step, ratio, extent, ranks.get(id(layer)))
             for i, layer in enumerate(layers)
         ),
-        stages=tuple(_stages(layers, step)),
+        stages=tuple(stages((layer.name for layer in layers), step)),
         ratio_ticks=stepped_ticks(ratio, _DECIBEL_STEP),
         range_ticks=_range_ticks(extent),
         bar_width=round(min(0.62 * step, _WIDEST_BAR), 2),
@@ -228,15 +228,21 @@ def _range_ticks(axis: Axis) -> tuple[Tick, ...]:
     return tuple(tick(axis, squeezed(value), value) for value in shown)
 
 
-def _stages(layers: Sequence[LayerReport], step: float) -> list[Stage]:
-    stages, start = [], 0
-    for name, run in itertools.groupby(layers, key=lambda layer: layer.name.partition(".")[0]):
+def stages(names: Iterable[str], step: float) -> list[Stage]:
+    """The parts of the network that modules of these names, in their order, belong to.
+
+    Args:
+        names: Dotted; empty for the input.
+        step: Width of one, in percent.
+    """
+    found, start = [], 0
+    for name, run in itertools.groupby(names, key=lambda name: name.partition(".")[0]):
         count = len(list(run))
         width, shown = count * step, name or "input"
-        x, fits = _LEFT + start * step, _room(width, shown)
-        stages.append(Stage(round(x, 2), round(width, 2), shown, fits))
+        x, fits = LEFT + start * step, _room(width, shown)
+        found.append(Stage(round(x, 2), round(width, 2), shown, fits))
         start += count
-    return stages
+    return found
 
 
 def _room(percent: float, name: str) -> Literal["anywhere", "wide", "nowhere"]:
