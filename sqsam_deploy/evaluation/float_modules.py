@@ -284,12 +284,13 @@ class _Bench:
         return choice.model_copy(update={"kept": kept, "timed_on": runtime.title})
 
     def _milliseconds(self, runtime: Runtime, precision: str, folder: Path) -> float:
-        path = folder / f"{precision}{runtime.ending}"
+        target = Target(runtime.name, precision)
+        path = folder / target.file_name(self._network.name)
         metadata = self._network.describe(
             runtime=runtime.name,
             precision=precision,
-            layout=runtime.layouts[precision][0],
-            deployment_target=runtime.deployment_target(None),
+            layout=target.layout,
+            deployment_target=target.lowest_ios,
         )
         runtime.lower(self._programs.make(ProgramKey(precision), SilentSteps()), metadata, path)
         runner = runtime.raw_runner(path, usable_cores())
