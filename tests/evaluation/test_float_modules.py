@@ -87,7 +87,7 @@ def test_drifts_are_those_of_the_exported_artifact(quantized, simulation, asked,
 
 
 #: A layer that a ruined `nano` has.
-RUINED = "encoder.stem.1"
+RUINED = "encoder.stem.1.conv"
 
 
 def _ruined() -> Checkpoint:
