@@ -35,7 +35,7 @@ _MADE_BY = re.compile(
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Errors of the system name `path`, where they name nothing or the temporary in its place.
+    """Errors of the system name `path`, where they name nothing, or the temporary in its place.
 
     A write to a full disk names nothing.
     """
@@ -45,7 +45,8 @@ def naming(path: Path) -> Iterator[None]:
         # Of a file that is moved into place the second name is the place.
         name = error.filename2 or error.filename
         hidden = f".{path.name[:40]}{_PARTIAL}"
-        unnamed = name is None or Path(str(name)).name.startswith(hidden)
+        parts = () if name is None else Path(str(name)).parts
+        unnamed = name is None or any(part.startswith(hidden) for part in parts)
         if unnamed and error.errno is not None:
             error.filename = str(path)
         raise

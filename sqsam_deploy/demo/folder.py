@@ -51,6 +51,10 @@ def find_models(artifact: Path, saliency: Path | None) -> tuple[WebModel, ...]:
         UsageError: Nothing there runs in a browser, or there is no saliency network for it.
     """
     suffixes = {each.suffix for each in all_runtimes() if "Web" in each.systems}
+    if saliency is not None and (
+        saliency.suffix not in suffixes or read_metadata(saliency).task != "saliency"
+    ):
+        raise UsageError(f"{saliency} is no saliency network that runs in a browser")
     folder = artifact if artifact.is_dir() else artifact.parent
     found = _artifacts_in(folder, suffixes)
     if artifact.suffix in suffixes:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sqsam_deploy.artifact.metadata import METADATA_KEY
 from sqsam_deploy.checkpoint.bundled import weights_file
+from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.networks.saliency import TorchSaliency, load_saliency, square_of
 from sqsam_deploy.prompts.saliency import saliency_of_logits
 from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
@@ -46,4 +47,7 @@ def open_saliency(path: Path | None, threads: int | None = None) -> SaliencyMode
         return TorchSaliency(load_saliency(path).model)
     if path.suffix == ONNX.suffix and METADATA_KEY not in embedded_metadata(path):
         return OnnxSaliency(path, threads=threads)
-    return ArtifactSaliency(open_session(path, threads))
+    session = open_session(path, threads)
+    if session.metadata.task != "saliency":
+        raise ArtifactError(f"{path} is no saliency network but '{session.metadata.preset}'")
+    return ArtifactSaliency(session)

@@ -31,6 +31,19 @@ def test_a_page_without_a_server_is_refused_where_nothing_runs_in_a_browser(weig
     assert not page.exists()
 
 
+@pytest.mark.parametrize("name", ["none.onnx", "cut.onnx", "nano-int8.onnx", "saliency-int8.pte"])
+def test_what_is_no_saliency_network_is_refused(nano_export, tmp_path, name):
+    (tmp_path / "cut.onnx").write_bytes((nano_export / "saliency-int8.onnx").read_bytes()[:50_000])
+    file = (nano_export if (nano_export / name).exists() else tmp_path) / name
+    page = tmp_path / "page"
+    refused = run_command("demo", nano_export, "--static", page, "--saliency", file)
+    assert (refused.code in (2, 3), name in refused.stderr) == (True, True)
+    assert not page.exists()
+    if name != "saliency-int8.pte":
+        refused = run_command("demo", "nano", "--saliency", file)
+        assert (refused.code, name in refused.stderr) == (3, True)
+
+
 @pytest.mark.skipif(not shutil.which("npm"), reason="no npm here")
 def test_a_page_without_a_server_offers_every_artifact_of_a_directory(nano_export, tmp_path):
     page = tmp_path / "page"
