@@ -26,7 +26,7 @@ from sqsam_deploy.report.export_sections import (
     profiled_run,
     sized_artifacts,
 )
-from sqsam_deploy.report.export_sensitivity import sensitivity_plot
+from sqsam_deploy.report.export_sensitivity import sensitivity_plot, shown_interval
 from sqsam_deploy.report.page import render
 from sqsam_deploy.runtimes.device import DeviceCheck
 from sqsam_deploy.runtimes.inspection import KINDS, Inspection
@@ -105,6 +105,7 @@ def export_page(
         overlays=overlays(manifest, evidence),
         layers=[(each, layer_plot(each)) for each in layers],
         display_name=display_name,
+        shown_interval=shown_interval,
         study=study,
         sensitivity=None if study is None else sensitivity_plot(study.sensitivity),
         choice=None if study is None or study.choice is None else describe_choice(study.choice),

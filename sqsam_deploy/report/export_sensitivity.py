@@ -76,8 +76,8 @@ def sensitivity_plot(sensitivity: Sensitivity) -> SensitivityPlot:
                 _bar(module.loss, loss),
                 _bar(module.gain, gain),
                 module.op,
-                f"{module.name} ({module.op}): loses {_shown(module.loss)} alone in int8, gains "
-                f"{_shown(module.gain)} alone in float",
+                f"{module.name} ({module.op}): loses {shown_interval(module.loss)} alone in int8, gains "
+                f"{shown_interval(module.gain)} alone in float",
             )
             for i, module in enumerate(modules)
         ),
@@ -98,5 +98,8 @@ def _bar(value: Interval, axis: Axis) -> Bar:
     return Bar(axis.at(value.mean), axis.at(value.low), axis.at(value.high))
 
 
-def _shown(value: Interval) -> str:
-    return f"{value.mean:.2f} ({value.low:.2f} to {value.high:.2f})"
+def shown_interval(value: Interval) -> str:
+    """`0.09 (-0.02 to 0.19)`."""
+    # Zero is added because what rounds to it may have a sign.
+    mean, low, high = (f"{round(x, 2) + 0.0:.2f}" for x in (value.mean, value.low, value.high))
+    return f"{mean} ({low} to {high})"
