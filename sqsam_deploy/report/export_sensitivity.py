@@ -76,8 +76,8 @@ def sensitivity_plot(sensitivity: Sensitivity) -> SensitivityPlot:
                 _bar(module.loss, loss),
                 _bar(module.gain, gain),
                 module.op,
-                f"{module.name} ({module.op}): loses {shown_interval(module.loss)} alone in int8, gains "
-                f"{shown_interval(module.gain)} alone in float",
+                f"{module.name} ({module.op}): loses {shown_interval(module.loss)} alone in int8, "
+                f"gains {shown_interval(module.gain)} alone in float",
             )
             for i, module in enumerate(modules)
         ),
