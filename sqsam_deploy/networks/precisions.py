@@ -113,8 +113,8 @@ PRECISIONS = {
         Precision("fp16", 2, 0.99, _fp16),
         Precision("int8", 1, 0.90, _int8, is_quantized=True),
         Precision("int8-weights", 1, 0.90, _int8, shares="int8", is_quantized=True),
-        Precision("palettized-6bit", 0.8, 0.90, _palettized(6), is_quantized=True),
-        Precision("palettized-4bit", 0.55, 0.90, _palettized(4), is_quantized=True),
+        Precision("palettized-6bit", 0.7, 0.90, _palettized(6), is_quantized=True),
+        Precision("palettized-4bit", 0.53, 0.90, _palettized(4), is_quantized=True),
     )
 }
 
