@@ -22,8 +22,8 @@ from sqsam_deploy.quantization.calibration import Samples
 #: Layers with fewer weights stay in half precision: there is nothing to save.
 SMALLEST_LAYER = 8192
 #: Layers that look at maps of so many pixels have indices of `FINE_BITS` at least: they draw the
-#: edges of the masks, and have a quarter of `paper`'s weights.
-LARGE_MAP, FINE_BITS = 16 * 16, 6
+#: edges of the masks, and have a fifth of `paper`'s weights.
+LARGE_MAP, FINE_BITS = 32 * 32, 6
 #: Output channels that share a palette, at least: many palettes slow a device down
 #: (docs/coreml.md).
 _CHANNELS = 8
