@@ -1,22 +1,26 @@
-"""How int8 ranges and float exceptions change quality: the table of docs/quantization.md.
+"""How the choices of int8 quantization change quality: the tables of docs/quantization.md.
 
     python benchmarks/quantization.py [--checkpoint F] [--images 16] [--scheme NAME ...]
 
 Every scheme is calibrated on the bundled calibration photos and compared with the float network
-on the bundled sample photos (four prompts each: a click, a box, both, nothing).
+on the bundled sample photos or another data set (four prompts each: a click, a box, both,
+nothing), and with the first scheme, prompt by prompt.
 """
 
 import argparse
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from rich.progress import track
 
+from sqsam_deploy._internal.geometry import mask_iou
 from sqsam_deploy.checkpoint import load_checkpoint
-from sqsam_deploy.datasets import bundled_dataset
+from sqsam_deploy.datasets import bundled_dataset, open_dataset
+from sqsam_deploy.evaluation.bounds import interval, photo_means
 from sqsam_deploy.folding import FoldedModel, fold
 from sqsam_deploy.networks.agreement import Probe, make_probes
 from sqsam_deploy.quantization import QuantizationScheme, build_calibration, quantize
@@ -33,66 +37,87 @@ SCHEMES = {
     "min-max, tokens in float": QuantizationScheme("min-max", TOKEN_PATH),
     "min-max, patch embedding in float": QuantizationScheme("min-max", ("*patch_embedding*",)),
     "min-max, last block in float": QuantizationScheme("min-max", ("decoder.levels.6.conv*",)),
+    "no refinement": QuantizationScheme(refinements=()),
+    "equalization": QuantizationScheme(refinements=("equalization",)),
+    "bias correction": QuantizationScheme(refinements=("bias correction",)),
 }
 
 
 @dataclass(frozen=True)
-class Quality:
-    """A scheme against the float network: agreement of the best mask, and of its logits."""
+class Answers:
+    """A scheme against the float network, prompt by prompt.
 
-    mean_iou: float
-    min_iou: float
-    logits_snr_db: float
-    max_iou_difference: float
+    Attributes:
+        ious: Of the best mask with the float network's.
+        snr_db: Of all logits of a prompt.
+        iou_errors: Largest error of a predicted IoU.
+        worst_layers: Three layers with the lowest signal-to-noise ratio.
+    """
+
+    ious: list[float]
+    snr_db: list[float]
+    iou_errors: list[float]
     worst_layers: str
 
 
-def measure(scheme: QuantizationScheme, folded: FoldedModel, probes: list[Probe]) -> Quality:
+def measure(scheme: QuantizationScheme, folded: FoldedModel, probes: list[Probe]) -> Answers:
     calibration = build_calibration(bundled_dataset("calibration"), folded.config)
     quantized = quantize(folded, calibration, scheme)
     module = quantized.program.module()
-    ious, signal, noise, iou_differences = [], 0.0, 0.0, []
+    ious, snr_db, iou_errors = [], [], []
     for probe in track(probes, description="comparing", transient=True):
         with torch.inference_mode():
             masks, iou = module(*network_inputs(probe.image, probe.prompt, folded.config))
         best = int(probe.expected.iou_predictions.argmax())
-        expected = probe.expected.low_res_masks[best].astype(np.float64)
-        actual = masks[0, best].double().numpy()
-        union = np.count_nonzero((expected > 0) | (actual > 0))
-        both = np.count_nonzero((expected > 0) & (actual > 0))
-        ious.append(both / union if union else 1.0)
-        signal += float(np.square(expected).sum())
-        noise += float(np.square(expected - actual).sum())
-        difference = iou[0].numpy() - probe.expected.iou_predictions
-        iou_differences.append(float(np.abs(difference).max()))
+        expected, actual = probe.expected.low_res_masks, masks[0].numpy()
+        ious.append(mask_iou(actual[best] > 0, expected[best] > 0))
+        noise = np.square(actual - expected, dtype=np.float64).sum()
+        snr_db.append(float(10 * np.log10(np.square(expected, dtype=np.float64).sum() / noise)))
+        iou_errors.append(float(np.abs(iou[0].numpy() - probe.expected.iou_predictions).max()))
     worst = ", ".join(f"{x.name} {x.snr_db:.0f}" for x in quantized.layers[:3])
-    snr = 10 * np.log10(signal / noise)
-    return Quality(float(np.mean(ious)), min(ious), float(snr), max(iou_differences), worst)
+    return Answers(ious, snr_db, iou_errors, worst)
 
 
-def rows(names: list[str], checkpoint: str, images: int) -> Iterator[str]:
+def gain(values: list[float], first: list[float], probes: list[Probe], factor: float) -> str:
+    """Mean over photos of the difference to the first scheme, with its 95% interval."""
+    differences = [factor * (a - b) for a, b in zip(values, first, strict=True)]
+    found = interval(photo_means(differences, [str(probe.record.path) for probe in probes]))
+    return f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+
+
+def rows(names: list[str], checkpoint: str, dataset: str, images: int) -> Iterator[str]:
     loaded = load_checkpoint(checkpoint)
     folded = fold(loaded.model)
-    records = itertools.islice(bundled_dataset("sample"), images)
-    probes = make_probes(records, TorchSession(loaded), loaded.config)
+    photos = open_dataset(dataset) if Path(dataset).exists() else bundled_dataset(dataset)
+    probes = make_probes(itertools.islice(photos, images), TorchSession(loaded), loaded.config)
     yield f"{loaded.name}, {images} photos, {len(probes)} prompts"
-    yield "| scheme | mean IoU | lowest IoU | logits SNR (dB) | IoU head, largest error | worst |"
-    yield "|---|---|---|---|---|---|"
+    yield (
+        "| scheme | mean IoU | lowest | gain, points | logits (dB) | lowest | gain (dB) "
+        "| IoU head, largest error | worst |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
+    first: Answers | None = None
     for name in names:
         q = measure(SCHEMES[name], folded, probes)
+        first = first or q
         yield (
-            f"| {name} | {q.mean_iou:.4f} | {q.min_iou:.3f} | {q.logits_snr_db:.1f} | "
-            f"{q.max_iou_difference:.3f} | {q.worst_layers} |"
+            f"| {name} | {np.mean(q.ious):.4f} | {min(q.ious):.3f} "
+            f"| {gain(q.ious, first.ious, probes, 100)} "
+            f"| {np.mean(q.snr_db):.1f} | {min(q.snr_db):.1f} "
+            f"| {gain(q.snr_db, first.snr_db, probes, 1)} "
+            f"| {max(q.iou_errors):.3f} | {q.worst_layers} |"
         )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default="paper", help="bundled weights by name, or a file")
-    parser.add_argument("--images", type=int, default=16, help="sample photos to compare on")
+    parser.add_argument("--dataset", default="sample", help="photos with masks to compare on")
+    parser.add_argument("--images", type=int, default=16, help="how many of them")
     parser.add_argument("--scheme", action="append", choices=SCHEMES, help="all by default")
     chosen = parser.parse_args()
-    for line in rows(chosen.scheme or list(SCHEMES), chosen.checkpoint, chosen.images):
+    names = chosen.scheme or list(SCHEMES)
+    for line in rows(names, chosen.checkpoint, chosen.dataset, chosen.images):
         print(line, flush=True)
 
 

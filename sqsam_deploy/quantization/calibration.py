@@ -1,6 +1,7 @@
 """The inputs that int8 ranges are measured on: real images with realistic prompts."""
 
 import hashlib
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +38,12 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Sample]: ...
+
+
+def spread(samples: Samples, count: int) -> Iterator[Sample]:
+    """Some of the samples, evenly spaced; all where there are fewer."""
+    step = max(len(samples) // count, 1)
+    return itertools.islice(samples, 0, step * count, step)
 
 
 @dataclass(frozen=True)

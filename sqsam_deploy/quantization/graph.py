@@ -1,6 +1,15 @@
-"""Reading a traced graph: where a node comes from."""
+"""Reading and changing a traced graph: where a node comes from, its layers and their constants."""
 
-from torch.fx import Node
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule, Node
+
+#: Operators that multiply a value with weights: their arguments begin with value, weight, bias.
+LAYERS = (
+    torch.ops.aten.conv2d.default,
+    torch.ops.aten.conv_transpose2d.input,
+    torch.ops.aten.linear.default,
+)
 
 
 def module_name(node: Node) -> str:
@@ -14,3 +23,33 @@ def module_name(node: Node) -> str:
         return ""
     path = str(list(stack.values())[-1][0])
     return path.removeprefix("L['self']").removeprefix(".").replace("_modules.", "")
+
+
+def layer_bias(node: Node) -> Node | None:
+    """The constant that a layer adds; None where it has none."""
+    bias = node.args[2] if len(node.args) > 2 else None
+    return bias if isinstance(bias, Node) else None
+
+
+def channel_axis(node: Node) -> int:
+    """Axis of the channels of what a layer gives: 1xCxHxW, or ...xC of a linear layer."""
+    axes = int(node.meta["val"].dim())
+    return 1 if axes == 4 else axes - 1
+
+
+def constant(module: GraphModule, node: object) -> Tensor:
+    """The parameter or buffer that a `get_attr` node reads."""
+    assert isinstance(node, Node) and node.op == "get_attr", node
+    value: object = module
+    for name in str(node.target).split("."):
+        value = getattr(value, name)
+    assert isinstance(value, Tensor)
+    return value.detach()
+
+
+def replace_constant(module: GraphModule, node: Node, value: Tensor) -> None:
+    """Gives the parameter or buffer that a `get_attr` node reads another value."""
+    path, _, name = str(node.target).rpartition(".")
+    owner = module.get_submodule(path)
+    is_parameter = isinstance(getattr(owner, name), nn.Parameter)
+    setattr(owner, name, nn.Parameter(value, requires_grad=False) if is_parameter else value)

@@ -1,6 +1,5 @@
 """Signal-to-quantization-noise ratio of each int8 layer against the float program."""
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
 
-from sqsam_deploy.quantization.calibration import Samples
+from sqsam_deploy.quantization.calibration import Samples, spread
 from sqsam_deploy.quantization.graph import module_name
 from sqsam_deploy.quantization.rewrites.layer_norm import AVERAGING_COLUMN
 
@@ -119,20 +118,19 @@ class _Layer:
 
 
 def layer_reports(
-    program: ExportedProgram, quantized: ExportedProgram, samples: Samples
+    reference: GraphModule, quantized: ExportedProgram, samples: Samples
 ) -> tuple[LayerReport, ...]:
     """Runs both programs side by side and compares every int8 layer's output.
 
     Args:
-        program: The float program that was quantized; its nodes have the same names.
+        reference: The float network that was quantized; its nodes have the same names.
         quantized: The program with quantize and dequantize operators.
         samples: Inputs; a spread of `REPORT_SAMPLES` of them is used.
     """
     layers = {layer.output.name: layer for layer in _int8_layers(quantized)}
-    reference, actual = program.module(), quantized.module()
-    assert isinstance(reference, GraphModule) and isinstance(actual, GraphModule)
-    step = max(len(samples) // REPORT_SAMPLES, 1)
-    for sample in itertools.islice(samples, 0, step * REPORT_SAMPLES, step):
+    actual = quantized.module()
+    assert isinstance(actual, GraphModule)
+    for sample in spread(samples, REPORT_SAMPLES):
         expected = _Recorder(reference, set(layers)).record(sample)
         # The restored value carries the rounding of the layer's own output.
         _Comparer(actual, layers, expected).run(*sample)

@@ -1,5 +1,6 @@
 """Static int8 after training: torchao's PT2E flow with the operators of `Int8Quantizer`."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -12,11 +13,16 @@ from torch.fx import GraphModule
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from sqsam_deploy.folding import FoldedModel
-from sqsam_deploy.quantization.calibration import Samples
+from sqsam_deploy.quantization.bias_correction import correct_biases
+from sqsam_deploy.quantization.calibration import Samples, spread
+from sqsam_deploy.quantization.equalization import equalize
 from sqsam_deploy.quantization.float_programs import trace
 from sqsam_deploy.quantization.layers import FloatLayer, LayerReport, float_layers, layer_reports
 from sqsam_deploy.quantization.quantizer import Int8Quantizer
 from sqsam_deploy.quantization.scheme import DEFAULT_SCHEME, QuantizationScheme
+
+#: Samples that refinements of weights and biases are measured on; each costs two float passes.
+REFINEMENT_SAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -80,14 +86,20 @@ def quantize_program(
         samples: Its positional inputs, to measure ranges on.
         scheme: How ranges are chosen and what stays in float.
     """
-    observed: GraphModule = prepare_pt2e(program.module(), Int8Quantizer(scheme))
+    network = program.module()
+    assert isinstance(network, GraphModule)
+    if "equalization" in scheme.refinements:
+        equalize(network, spread(samples, REFINEMENT_SAMPLES))
+    observed: GraphModule = prepare_pt2e(copy.deepcopy(network), Int8Quantizer(scheme))
     _calibrate(observed, samples)
     quantized: GraphModule = convert_pt2e(observed, fold_quantize=True)
+    if "bias correction" in scheme.refinements:
+        correct_biases(quantized, network, spread(samples, REFINEMENT_SAMPLES))
     example, _ = program.example_inputs
     final = torch.export.export(quantized, example)
     return QuantizedModel(
         program=final,
-        layers=layer_reports(program, final, samples),
+        layers=layer_reports(network, final, samples),
         kept_float=float_layers(final),
         scheme=scheme,
         source=program,

@@ -6,6 +6,8 @@ from typing import Literal
 
 #: How activation ranges are chosen; see `sqsam_deploy.quantization.observers`.
 RangeChoice = Literal["min-max", "percentile", "mse"]
+#: What is done to weights and biases; see the module of each in `sqsam_deploy.quantization`.
+Refinement = Literal["equalization", "bias correction"]
 
 
 @dataclass(frozen=True)
@@ -15,10 +17,12 @@ class QuantizationScheme:
     Attributes:
         ranges: How the range of an activation is chosen.
         keep_float: Patterns of module names (`mask_head.*`) that stay in float.
+        refinements: Changes of weights and biases that lessen the error of rounding.
     """
 
     ranges: RangeChoice = "min-max"
     keep_float: tuple[str, ...] = ()
+    refinements: tuple[Refinement, ...] = ("equalization", "bias correction")
 
     def keeps_float(self, module: str) -> bool:
         """Whether a module (dotted name in the folded network) stays in float."""

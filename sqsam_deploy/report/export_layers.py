@@ -58,8 +58,9 @@ def quantized_layers(quantized: QuantizedModel) -> QuantizedLayers:
     """The layers of one int8 program."""
     scheme = quantized.scheme
     kept = f", {', '.join(scheme.keep_float)} kept in float" if scheme.keep_float else ""
+    refined = "".join(f", {refinement}" for refinement in scheme.refinements)
     return QuantizedLayers(
-        title=f"ranges: {scheme.ranges}{kept}",
+        title=f"ranges: {scheme.ranges}{refined}{kept}",
         layers=in_network_order(quantized),
         worst=quantized.layers[:NAMED],
         kept_float=_float_groups(quantized.kept_float),

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.node import Argument
 
+from sqsam_deploy.quantization.graph import constant as constant
+
 aten = torch.ops.aten
 QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
@@ -27,17 +29,6 @@ def integers(argument: object) -> list[int]:
     """A shape, a stride or an order of axes."""
     assert isinstance(argument, list | tuple)
     return [int(each) for each in argument]
-
-
-def constant(module: GraphModule, node: object) -> Tensor:
-    """The parameter or buffer that a `get_attr` node reads."""
-    node = node_argument(node)
-    assert node.op == "get_attr", node.op
-    value: object = module
-    for part in str(node.target).split("."):
-        value = getattr(value, part)
-    assert isinstance(value, Tensor)
-    return value.detach()
 
 
 def add_constant(module: GraphModule, like: object, value: Tensor) -> Node:
