@@ -37,9 +37,9 @@ SCHEMES = {
     "min-max, tokens in float": QuantizationScheme("min-max", TOKEN_PATH),
     "min-max, patch embedding in float": QuantizationScheme("min-max", ("*patch_embedding*",)),
     "min-max, last block in float": QuantizationScheme("min-max", ("decoder.levels.6.conv*",)),
-    "no refinement": QuantizationScheme(refinements=()),
     "equalization": QuantizationScheme(refinements=("equalization",)),
     "bias correction": QuantizationScheme(refinements=("bias correction",)),
+    "both": QuantizationScheme(refinements=("equalization", "bias correction")),
 }
 
 

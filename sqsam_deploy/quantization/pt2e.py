@@ -88,14 +88,15 @@ def quantize_program(
     """
     network = program.module()
     assert isinstance(network, GraphModule)
+    example, _ = program.example_inputs
     if "equalization" in scheme.refinements:
         equalize(network, spread(samples, REFINEMENT_SAMPLES))
+        program = torch.export.export(network, example)
     observed: GraphModule = prepare_pt2e(copy.deepcopy(network), Int8Quantizer(scheme))
     _calibrate(observed, samples)
     quantized: GraphModule = convert_pt2e(observed, fold_quantize=True)
     if "bias correction" in scheme.refinements:
         correct_biases(quantized, network, spread(samples, REFINEMENT_SAMPLES))
-    example, _ = program.example_inputs
     final = torch.export.export(quantized, example)
     return QuantizedModel(
         program=final,

@@ -6,7 +6,7 @@ from typing import Literal
 
 #: How activation ranges are chosen; see `sqsam_deploy.quantization.observers`.
 RangeChoice = Literal["min-max", "percentile", "mse"]
-#: What is done to weights and biases; see the module of each in `sqsam_deploy.quantization`.
+#: What can be done to weights and biases; see the module of each in `sqsam_deploy.quantization`.
 Refinement = Literal["equalization", "bias correction"]
 
 
@@ -22,7 +22,7 @@ class QuantizationScheme:
 
     ranges: RangeChoice = "min-max"
     keep_float: tuple[str, ...] = ()
-    refinements: tuple[Refinement, ...] = ("equalization", "bias correction")
+    refinements: tuple[Refinement, ...] = ()
 
     def keeps_float(self, module: str) -> bool:
         """Whether a module (dotted name in the folded network) stays in float."""
