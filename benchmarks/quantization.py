@@ -85,10 +85,10 @@ def gain(values: list[float], first: list[float], probes: list[Probe], factor: f
     return f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
 
 
-def rows(names: list[str], checkpoint: str, dataset: str, images: int) -> Iterator[str]:
+def rows(names: list[str], checkpoint: str, dataset: Path | None, images: int) -> Iterator[str]:
     loaded = load_checkpoint(checkpoint)
     folded = fold(loaded.model)
-    photos = open_dataset(dataset) if Path(dataset).exists() else bundled_dataset(dataset)
+    photos = bundled_dataset("sample") if dataset is None else open_dataset(dataset)
     probes = make_probes(itertools.islice(photos, images), TorchSession(loaded), loaded.config)
     yield f"{loaded.name}, {images} photos, {len(probes)} prompts"
     yield (
@@ -112,7 +112,7 @@ def rows(names: list[str], checkpoint: str, dataset: str, images: int) -> Iterat
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default="paper", help="bundled weights by name, or a file")
-    parser.add_argument("--dataset", default="sample", help="photos with masks to compare on")
+    parser.add_argument("--dataset", type=Path, help="photos with masks to compare on")
     parser.add_argument("--images", type=int, default=16, help="how many of them")
     parser.add_argument("--scheme", action="append", choices=SCHEMES, help="all by default")
     chosen = parser.parse_args()

@@ -43,6 +43,7 @@ def correct_biases(
         assert isinstance(restored, Node)
         if bias is None or restored.op == "get_attr":
             continue  # Without a bias, or kept in float.
+        assert callable(node.target)
         error = constant(network, node.args[1]) - _restore(quantized, restored)
         lost = node.target(mean, error, None, *node.args[3:])
         lost = lost.transpose(0, channel_axis(node)).flatten(1).double().mean(1)

@@ -142,7 +142,8 @@ def _groups(maps: Iterable[_Map]) -> list[list[_Map]]:
 
 def _split(channels: Tensor, group: list[_Map]) -> tuple[Tensor, ...]:
     """What belongs to each map of a group."""
-    return channels.split([each.channels for each in group])
+    parts: tuple[Tensor, ...] = torch.split(channels, [each.channels for each in group])
+    return parts
 
 
 class _Statistics(Interpreter):
@@ -249,6 +250,7 @@ def _multiply(
 ) -> None:
     """Multiplies some channels of an axis of a layer's weight."""
     node = layer.args[1]
+    assert isinstance(node, Node)
     weight = constant(network, node).double().transpose(0, axis).clone()
     weight[channels] *= factors.reshape(-1, *[1] * (weight.dim() - 1))
     replace_constant(network, node, weight.transpose(0, axis).float().contiguous())
