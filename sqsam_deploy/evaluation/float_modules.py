@@ -68,6 +68,9 @@ from sqsam_deploy.runtimes.registry import all_runtimes
 
 #: Share of the multiply-accumulates that may stay in float: with more, fp16 is the better choice.
 MOST_FLOAT = 0.5
+#: Share of the multiply-accumulates that a module in float costs beside its own, for conversions
+#: around it: without it, modules of next to no work and effect would come before all others.
+_CONVERSIONS = 1e-3
 #: Of the modules kept, those that the choice tries to do without, the costliest first.
 _TRIED_AGAIN = 8
 #: Inferences that are timed, after two that are not.
@@ -462,9 +465,10 @@ def worth_keeping(modules: Sequence[ModuleSensitivity]) -> list[str]:
 
     def rank(module: ModuleSensitivity) -> tuple[bool, float]:
         is_sure = module.gain.low > 0 or module.loss.low > 0
-        return not is_sure, -_effect(module) / module.work
+        return not is_sure, -_effect(module) / (module.work + _CONVERSIONS * total)
 
-    room = MOST_FLOAT * sum(module.work for module in modules)
+    total = sum(module.work for module in modules)
+    room = MOST_FLOAT * total
     names = []
     for module in sorted(modules, key=rank):
         if _effect(module) > 0 and module.work <= room:

@@ -44,7 +44,7 @@ class ExportRequest:
             the report and quantization.json show it. It takes minutes.
         max_drift: Keep as little in float as holds the loss of mIoU by int8, the upper bound of
             its 95% interval, within so many points. It measures the sensitivity, too.
-        dataset: Photos with masks that --sensitivity and --max-drift measure on: a folder, or a
+        dataset: Photos with masks to measure --sensitivity and --max-drift on: a folder, or a
             COCO or LVIS file. Without it, the calibration photos.
     """
 
