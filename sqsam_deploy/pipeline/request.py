@@ -44,8 +44,8 @@ class ExportRequest:
             the report and quantization.json show it. It takes minutes.
         max_drift: Keep as little in float as holds the loss of mIoU by int8, the upper bound of
             its 95% interval, within so many points. It measures the sensitivity, too.
-        dataset: Photos with masks to measure --sensitivity and --max-drift on: a folder, or a
-            COCO or LVIS file. Without it, the calibration photos.
+        dataset: Photos with masks on which the cost of int8 is measured: a folder, or a COCO or
+            LVIS file. Without it, the calibration photos.
     """
 
     targets: Annotated[tuple[Target, ...], NO_OPTION] = ()
