@@ -8,7 +8,7 @@ module that changes sides costs what comes after it.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -187,30 +187,15 @@ class _Variants:
         return found
 
 
-def _each_alone(simulation: Simulation) -> _Variants:
-    """The float network, and it with one module after the other in int8."""
-    floats = simulation.arrange(lambda name: True)
-    return _variants(
-        simulation,
-        floats,
-        [simulation.arrange(module.name.__ne__) for module in simulation.modules],
-    )
-
-
-def _all_but_each(simulation: Simulation) -> _Variants:
-    """The int8 network, and it with one module after the other in float."""
-    whole = simulation.arrange(lambda name: False)
-    return _variants(
-        simulation,
-        whole,
-        [simulation.arrange(module.name.__eq__) for module in simulation.modules],
-    )
-
-
 def _variants(
-    simulation: Simulation, whole: Arrangement, others: Sequence[Arrangement]
+    simulation: Simulation,
+    stays_float: Callable[[str], bool],
+    others: Iterable[Callable[[str], bool]],
 ) -> _Variants:
-    pairs = tuple((other, simulation.changed(whole, other)) for other in others)
+    """A program and others, each by what stays in float in it."""
+    whole = simulation.arrange(stays_float)
+    arranged = map(simulation.arrange, others)
+    pairs = tuple((other, simulation.changed(whole, other)) for other in arranged)
     return _Variants(simulation, whole, pairs)
 
 
@@ -225,7 +210,12 @@ def measure_sensitivity(
         source: Name of the data set.
         steps: Receives one step a photo.
     """
-    variants = (_each_alone(simulation), _all_but_each(simulation))
+    names = [module.name for module in simulation.modules]
+    variants = (
+        # The float network with each alone in int8, the int8 network with each alone in float.
+        _variants(simulation, lambda name: True, [name.__ne__ for name in names]),
+        _variants(simulation, lambda name: False, [name.__eq__ for name in names]),
+    )
     with open_workers(steps) as workers:
         for number in range(len(asked.records)):
             workers.start(partial(_measure_photo, variants, asked, number), 1.0)

@@ -18,6 +18,7 @@ from sqsam_deploy.quantization.graph import (
     LAYERS,
     channel_axis,
     constant,
+    constant_value,
     layer_bias,
     replace_constant,
 )
@@ -44,19 +45,11 @@ def correct_biases(
         if bias is None or restored.op == "get_attr":
             continue  # Without a bias, or kept in float.
         assert callable(node.target)
-        error = constant(network, node.args[1]) - _restore(quantized, restored)
+        error = constant(network, node.args[1]) - constant_value(quantized, restored)
         lost = node.target(mean, error, None, *node.args[3:])
         lost = lost.transpose(0, channel_axis(node)).flatten(1).double().mean(1)
         corrected = constant(quantized, bias) + lost
         replace_constant(quantized, bias, corrected.float())
-
-
-def _restore(quantized: GraphModule, node: Node) -> Tensor:
-    """The weight that a layer multiplies with, from its int8 values and scales."""
-    assert callable(node.target)
-    arguments = [constant(quantized, a) if isinstance(a, Node) else a for a in node.args]
-    restored: Tensor = node.target(*arguments, **node.kwargs)
-    return restored
 
 
 class _MeanInputs(Interpreter):

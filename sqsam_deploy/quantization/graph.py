@@ -1,15 +1,21 @@
 """Reading and changing a traced graph: where a node comes from, its layers and their constants."""
 
+import operator
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
+from torch.fx.node import map_arg
 
-#: Operators that multiply a value with weights: their arguments begin with value, weight, bias.
-LAYERS = (
-    torch.ops.aten.conv2d.default,
-    torch.ops.aten.conv_transpose2d.input,
-    torch.ops.aten.linear.default,
-)
+#: Operators that multiply a value with weights, by the name people know them under: their arguments
+#: begin with value, weight, bias.
+LAYERS: dict[Any, str] = {
+    torch.ops.aten.conv2d.default: "conv2d",
+    torch.ops.aten.conv_transpose2d.input: "conv_transpose2d",
+    torch.ops.aten.linear.default: "linear",
+}
 
 
 def module_name(node: Node) -> str:
@@ -40,11 +46,19 @@ def channel_axis(node: Node) -> int:
 def constant(module: GraphModule, node: object) -> Tensor:
     """The parameter or buffer that a `get_attr` node reads."""
     assert isinstance(node, Node) and node.op == "get_attr", node
-    value: object = module
-    for name in str(node.target).split("."):
-        value = getattr(value, name)
+    value = operator.attrgetter(str(node.target))(module)
     assert isinstance(value, Tensor)
     return value.detach()
+
+
+def constant_value(module: GraphModule, node: Node) -> Tensor:
+    """A constant, or what is computed from constants alone: a weight, restored from int8."""
+    if node.op == "get_attr":
+        return constant(module, node)
+    assert callable(node.target)
+    known = partial(constant_value, module)
+    value: Tensor = node.target(*map_arg(node.args, known), **map_arg(node.kwargs, known))
+    return value
 
 
 def replace_constant(module: GraphModule, node: Node, value: Tensor) -> None:

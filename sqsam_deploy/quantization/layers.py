@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
 
 from sqsam_deploy.quantization.calibration import Samples, spread
-from sqsam_deploy.quantization.graph import module_name
+from sqsam_deploy.quantization.graph import LAYERS, module_name
 from sqsam_deploy.quantization.rewrites.layer_norm import AVERAGING_COLUMN
 
 _aten = torch.ops.aten
@@ -21,12 +21,6 @@ _DEQUANTIZE = (
     torch.ops.quantized_decomposed.dequantize_per_tensor.default,
     torch.ops.quantized_decomposed.dequantize_per_channel.default,
 )
-#: Operators that have weights, by the name people know them under.
-WEIGHTED = {
-    _aten.conv2d.default: "conv2d",
-    _aten.conv_transpose2d.input: "conv_transpose2d",
-    _aten.linear.default: "linear",
-}
 JOINS = {_aten.cat.default: "cat"}
 _FLOAT_REASONS = {
     _aten.bmm.default: ("matmul", "both factors are activations: XNNPACK multiplies them in float"),
@@ -181,7 +175,7 @@ class _Comparer(Interpreter):
 
 def _int8_layers(quantized: ExportedProgram) -> Iterator[_Layer]:
     for node in quantized.graph.nodes:
-        if node.target not in WEIGHTED and node.target not in JOINS:
+        if node.target not in LAYERS and node.target not in JOINS:
             continue
         if not is_int8(node):
             continue
@@ -199,7 +193,7 @@ def is_int8(node: Node) -> bool:
 
 def operator_name(node: Node) -> str:
     """The name that people know a join or a layer's operator under."""
-    names: dict[Any, str] = {**WEIGHTED, **JOINS}
+    names: dict[Any, str] = {**LAYERS, **JOINS}
     return names[node.target]
 
 
@@ -224,8 +218,8 @@ def float_layers(quantized: ExportedProgram) -> tuple[FloatLayer, ...]:
     """Operators that stayed in float, with the reason."""
     found = []
     for node in quantized.graph.nodes:
-        if node.target in WEIGHTED and _operands(node)[0].target not in _DEQUANTIZE:
-            found.append(FloatLayer(module_name(node), WEIGHTED[node.target], _CHOSEN))
+        if node.target in LAYERS and _operands(node)[0].target not in _DEQUANTIZE:
+            found.append(FloatLayer(module_name(node), LAYERS[node.target], _CHOSEN))
         elif node.target in _FLOAT_REASONS and not _averages(node):
             op, reason = _FLOAT_REASONS[node.target]
             found.append(FloatLayer(module_name(node), op, reason))

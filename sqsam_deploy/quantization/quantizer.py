@@ -17,7 +17,7 @@ from torchao.quantization.pt2e.quantizer import (
 )
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from sqsam_deploy.quantization.graph import module_name
+from sqsam_deploy.quantization.graph import LAYERS, module_name
 from sqsam_deploy.quantization.observers import (
     MinMaxObserver,
     MseObserver,
@@ -34,7 +34,6 @@ _OBSERVERS: dict[RangeChoice, type[RangeObserver]] = {
 }
 
 _aten = torch.ops.aten
-_GEMMS = (_aten.conv2d.default, _aten.conv_transpose2d.input, _aten.linear.default)
 
 #: Modules that normalize by the statistics of one input: 8 bits are too few for a variance.
 _NORMS = "*norm*"
@@ -59,7 +58,7 @@ class Int8Quantizer(XNNPACKQuantizer):  # type: ignore[misc]
         super().__init__()
         self._scheme = scheme
         config = _config(_OBSERVERS[scheme.ranges])
-        for operator in (*_GEMMS, _aten.cat.default, _aten.add.Tensor):
+        for operator in (*LAYERS, _aten.cat.default, _aten.add.Tensor):
             self.set_operator_type(operator, config)
 
     def annotate(self, model: GraphModule) -> GraphModule:

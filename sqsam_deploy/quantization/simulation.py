@@ -7,10 +7,8 @@ one. What shares a range follows from the marks of `Int8Quantizer` as torchao re
 """
 
 import math
-import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -21,8 +19,8 @@ from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, SharedQu
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from sqsam_deploy.quantization.calibration import Sample, Samples
-from sqsam_deploy.quantization.graph import module_name
-from sqsam_deploy.quantization.layers import JOINS, WEIGHTED, is_int8, operator_name
+from sqsam_deploy.quantization.graph import LAYERS, constant_value, module_name
+from sqsam_deploy.quantization.layers import JOINS, is_int8, operator_name
 from sqsam_deploy.quantization.observers import RangeObserver
 from sqsam_deploy.quantization.pt2e import QuantizedModel
 from sqsam_deploy.quantization.quantizer import (
@@ -100,7 +98,7 @@ class Simulation:
         found: dict[str, Module] = {}
         for node in self._graph.graph.nodes:
             marked = node in self._marks and bool(self._marks[node].input_qspec_map)
-            if marked and (node.target in WEIGHTED or node.target in JOINS) and module_name(node):
+            if marked and (node.target in LAYERS or node.target in JOINS) and module_name(node):
                 name, work = module_name(node), _work(node)
                 op = operator_name(node)
                 known = found.get(name, Module(name, op, 0))
@@ -308,7 +306,7 @@ def _restored_weights(
     pairs = zip(_weighted(module), _weighted(converted), strict=True)
     return {
         node: {
-            constant: _value(converted, other)
+            constant: constant_value(converted, other)
             for constant, other in zip(node.args[1:3], twin.args[1:3], strict=True)
             if isinstance(constant, Node) and isinstance(other, Node)
         }
@@ -318,15 +316,7 @@ def _restored_weights(
 
 
 def _weighted(module: GraphModule) -> list[Node]:
-    return [node for node in module.graph.nodes if node.target in WEIGHTED]
-
-
-def _value(module: GraphModule, node: Node) -> Any:
-    """The value of a constant, or of what is computed from constants alone."""
-    if node.op == "get_attr":
-        return operator.attrgetter(str(node.target))(module)
-    assert callable(node.target)
-    return node.target(*map_arg(node.args, partial(_value, module)))
+    return [node for node in module.graph.nodes if node.target in LAYERS]
 
 
 def _work(node: Node) -> int:
