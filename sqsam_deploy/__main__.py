@@ -15,7 +15,8 @@ COMMANDS = {
     "demo": "Serve a web page that cuts objects out of photos.",
     "publish": "Publish artifacts as an immutable version in a store.",
     "pull": "Pull a verified model out of a store.",
-    "train": "Train a network by the paper's recipe.",
+    "train": "Train on your photos, or a network by the paper's recipe.",
+    "vectors": "Write test vectors for the app libraries.",
 }
 
 

@@ -5,6 +5,7 @@ Pictures are HxWx3 uint8 RGB and stay so; what makes files and addresses of them
 
 import base64
 import io
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy._internal.atomic import atomic_file
 from sqsam_deploy.prompts import Prompt
 from sqsam_deploy.prompts.encoding import FOREGROUND
 
@@ -92,7 +93,7 @@ def data_address(pixels: NDArray[np.uint8], side: int) -> str:
 def write_pictures(
     directory: Path, stem: str, image: NDArray[np.uint8], mask: NDArray[np.bool_]
 ) -> tuple[Path, ...]:
-    """Writes STEM-mask.png, STEM-cutout.png and STEM-overlay.png; each appears whole.
+    """Writes STEM-mask.png, STEM-cutout.png and STEM-overlay.png: all of them, whole, or none.
 
     Raises:
         OSError: The directory cannot be made or written.
@@ -103,9 +104,11 @@ def write_pictures(
         "cutout": cutout(image, mask),
         "overlay": overlay(image, mask),
     }
-    return tuple(
-        _write_png(directory / f"{stem}-{name}.png", pixels) for name, pixels in pictures.items()
-    )
+    files = {directory / f"{stem}-{name}.png": pixels for name, pixels in pictures.items()}
+    with ExitStack() as written:
+        for path, pixels in files.items():
+            written.enter_context(atomic_file(path)).write_bytes(encode_png(pixels))
+    return tuple(files)
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -113,8 +116,3 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def _write_png(path: Path, pixels: NDArray[np.uint8]) -> Path:
-    atomic_write(path, encode_png(pixels))
-    return path

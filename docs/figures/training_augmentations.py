@@ -57,7 +57,7 @@ def _draw_photo_row(axes: np.ndarray, photo: MaskedImage) -> None:
     rng = np.random.default_rng(3)
     _show(axes[0], photo.image, "photo and masks", photo.masks)
     kept = photo.masks[~nested_masks(photo.masks)]
-    _show(axes[1], photo.image, "mask merging: the tie is dropped", kept)
+    _show(axes[1], photo.image, "merging drops the tie", kept)
     _show(axes[2], mirror(photo.image), "flip")
     for axis in axes[3:5]:
         colored = jitter_color(Image.fromarray(photo.image), 0.3, 0.0, rng)
@@ -70,7 +70,7 @@ def _draw_crop_row(axes: np.ndarray, photo: MaskedImage) -> None:
     tie = photo.masks[nested_masks(photo.masks)][0].astype(np.uint8)
     for axis in axes[:5]:
         window = center_crop((tie.shape[0], tie.shape[1]), bounding_window(tie), 0.25, rng)
-        _show(axis, window.cut(photo.image), "center crop around the tie", window.cut(tie)[None])
+        _show(axis, window.cut(photo.image), "crop around the tie", window.cut(tie)[None])
     target = resize_target(tie, 128) * np.uint8(255)
     _show(axes[5], np.repeat(target[..., None], 3, axis=2), "target, 128 x 128")
 

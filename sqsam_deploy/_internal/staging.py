@@ -47,7 +47,7 @@ def staged_directory(target: Path, marker: str) -> Iterator[Path]:
         _take_place(staging, target)
 
 
-def refuse_file(directory: Path) -> None:
+def _refuse_file(directory: Path) -> None:
     """Refuses a file where a directory for results is named.
 
     Raises:
@@ -58,6 +58,22 @@ def refuse_file(directory: Path) -> None:
             raise UsageError(f"{path} is a file: choose another output directory")
 
 
+def require_writable(directory: Path) -> None:
+    """Refuses a directory for results that could not be written, before they are worked out.
+
+    Nothing is made: the nearest directory that is there is looked at.
+
+    Raises:
+        UsageError: It is a file, or lies in one.
+        PermissionError: It may not be written.
+    """
+    _refuse_file(directory)
+    absolute = directory.absolute()
+    there = next(path for path in (absolute, *absolute.parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
+
+
 def refuse_foreign(target: Path, marker: str) -> None:
     """Refuses a directory of something else where one for results is named.
 
@@ -66,7 +82,7 @@ def refuse_foreign(target: Path, marker: str) -> None:
     """
     if target.is_symlink():  # after links were followed: it points to itself
         raise UsageError(f"{target} is a link that leads nowhere: choose another output directory")
-    refuse_file(target)
+    _refuse_file(target)
     if not target.exists():
         return
     if any(target.iterdir()) and not (target / marker).is_file():

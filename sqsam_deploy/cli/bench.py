@@ -1,11 +1,13 @@
 """`sqsam-bench`: measure artifacts, compare two runs, import a phone's, write the tables."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from sqsam_deploy._internal.staging import require_writable
 from sqsam_deploy._internal.terminal import say, stdout
 from sqsam_deploy.benchmark.request import BenchRequest
 from sqsam_deploy.cli._app import loading, make_app, run
@@ -40,10 +42,11 @@ def measure_artifacts(
     Args:
         output: Directory for the result file. Without it, the first of the artifacts.
     """
+    folder = _results_folder(output, request.directories)
     with loading():
         from sqsam_deploy.benchmark.suite import run_suite
 
-    _keep(run_suite(request), output or request.directories[0])
+    _keep(run_suite(request), folder)
 
 
 @app.command(name="cuda", usage="Usage: sqsam-bench cuda [OPTIONS]")
@@ -79,10 +82,11 @@ def measure_gpu(
     from sqsam_deploy.model.config import preset as known_preset
 
     plan = CudaPlan(known_preset(preset).name, chosen, onnx, rounds)
+    folder = _results_folder(output, (Path(),))
     device = require_gpu()
     with shown_steps(3 + len(chosen) + rounds * len(set(sizes))) as steps:
         result = measure_cuda(plan, device, steps)
-    _keep(result, output or Path())
+    _keep(result, folder)
 
 
 @app.command(usage="Usage: sqsam-bench compare DIR|FILE DIR|FILE [OPTIONS]")
@@ -194,12 +198,12 @@ def measure_phone(
     """
     from sqsam_deploy.benchmark.phones.xcode import choose_phone, list_phones, require_xcode
 
+    folder = _results_folder(output, directories)
     require_xcode()
     phone = choose_phone(list_phones(), device)
     from sqsam_deploy.benchmark.phones.ios import PhoneRun, measure_on_phone
 
-    result = measure_on_phone(PhoneRun(directories, team, harness, rounds), phone)
-    _keep(result, output or directories[0])
+    _keep(measure_on_phone(PhoneRun(directories, team, harness, rounds), phone), folder)
 
 
 @app.command(name="android", usage="Usage: sqsam-bench android DIR... [OPTIONS]")
@@ -225,8 +229,9 @@ def measure_android(
     """
     from sqsam_deploy.benchmark.phones.android import AndroidRun, measure_on_android
 
+    folder = _results_folder(output, directories)
     run = AndroidRun(directories, device, apk, harness, rounds)
-    _keep(measure_on_android(run), output or directories[0])
+    _keep(measure_on_android(run), folder)
 
 
 @app.command(usage="Usage: sqsam-bench readme [OPTIONS]")
@@ -251,6 +256,15 @@ def readme(
     for file in files:
         say(str(file))
     answer({"files": files})
+
+
+def _results_folder(output: Path | None, directories: Sequence[Path]) -> Path:
+    """Where the result file goes; that it can be written is known before anything is measured."""
+    folder = output or directories[0]
+    # What is no directory of artifacts is refused as such.
+    if output is not None or folder.is_dir():
+        require_writable(folder)
+    return folder
 
 
 def _keep(result: "BenchmarkResult", output: Path) -> None:

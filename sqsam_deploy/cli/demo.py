@@ -43,8 +43,8 @@ def demo(
     130 ended by Ctrl-C.
 
     Args:
-        artifact: Artifact (.pte, .onnx or .mlpackage), checkpoint (a file, or paper or nano, the
-            bundled ones), or a folder that --static wrote. Without it, paper.
+        artifact: Artifact (.pte, .onnx, .mlpackage or .tflite), checkpoint (a file, or paper or
+            nano, the bundled ones), or a folder that --static wrote. Without it, paper.
         saliency: Network that picks the first clicks. Without it, the bundled one; with --static,
             the artifact beside.
         host: Address to listen on. With 0.0.0.0, other devices can connect.

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import ArgumentCollection, Parameter
 
@@ -11,6 +11,9 @@ from sqsam_deploy.cli._app import loading, make_app, run
 from sqsam_deploy.cli._output import answer
 from sqsam_deploy.errors import GateError, UsageError
 from sqsam_deploy.pipeline.request import ExportRequest
+
+if TYPE_CHECKING:
+    from sqsam_deploy.runtimes.base import Runtime
 
 #: Options that a recipe, and the manifest of an earlier export, answer by themselves.
 _WHAT_TO_BUILD = (
@@ -104,7 +107,19 @@ def _list_runtimes() -> None:
     from sqsam_deploy.cli._export_tables import show_runtimes
     from sqsam_deploy.runtimes.registry import all_runtimes
 
-    show_runtimes(all_runtimes())
+    runtimes = all_runtimes()
+    answer({"runtimes": [_described(runtime) for runtime in runtimes]})
+    show_runtimes(runtimes)
+
+
+def _described(runtime: "Runtime") -> dict[str, object]:
+    return {
+        "name": runtime.name,
+        "title": runtime.title,
+        "ending": runtime.ending,
+        "precisions": runtime.precisions,
+        "is_default": runtime.is_default,
+    }
 
 
 def _export(request: ExportRequest) -> None:

@@ -44,7 +44,7 @@ def inspect(
     3 the file cannot be read or used.
 
     Args:
-        file: Checkpoint, artifact (.pte, .onnx or .mlpackage), export directory or its
+        file: Checkpoint, artifact (.pte, .onnx, .mlpackage or .tflite), export directory or its
             manifest.json.
         device: Show the libraries that an app links for an artifact, the lowest systems, and every
             rule of phones that can be checked on it, with its source.

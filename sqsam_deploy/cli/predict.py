@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from sqsam_deploy._internal.requests import POSITIVE
-from sqsam_deploy._internal.staging import refuse_file
+from sqsam_deploy._internal.staging import require_writable
 from sqsam_deploy._internal.terminal import note, say
 from sqsam_deploy.cli._app import make_app, run
 from sqsam_deploy.cli._output import answer
@@ -84,8 +84,9 @@ def predict(
     folder: some photo; the others are written).
 
     Args:
-        paths: Artifact (.pte, .onnx or .mlpackage) or checkpoint (a file, or paper or nano, the
-            bundled ones), and the photo or a folder of photos. Without the artifact, paper is used.
+        paths: Artifact (.pte, .onnx, .mlpackage or .tflite) or checkpoint (a file, or paper or
+            nano, the bundled ones), and the photo or a folder of photos. Without the artifact,
+            paper is used.
         auto: Let saliency pick the clicks: no other prompt is needed.
         saliency: Network for --auto: a saliency artifact, or any ONNX file such as U2-Net's
             (declared in a .json file beside it). Without it, the bundled network.
@@ -100,7 +101,7 @@ def predict(
         raise UsageError("--saliency names the network of --auto, which is not given")
     if auto and box is not None:
         raise UsageError("--auto and --box exclude each other: the box already says which object")
-    refuse_file(output)
+    require_writable(output)
     points = [(*_numbers("--click", text, 2), 1) for text in click]
     points += [(*_numbers("--background-click", text, 2), 0) for text in background_click]
     corners = None if box is None else _box(box)

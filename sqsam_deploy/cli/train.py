@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from sqsam_deploy._internal.staging import require_writable
 from sqsam_deploy._internal.terminal import note
 from sqsam_deploy.cli._app import loading, make_app, run
 from sqsam_deploy.cli._output import answer
@@ -29,11 +30,14 @@ def train(*, request: Annotated[TrainRequest, Parameter(name="*")]) -> None:
 
     Exit codes: 0 trained, 2 wrong usage, 3 something could not be read, run or written.
     """
+    for folder in (request.output, request.cache):
+        require_writable(folder)
     with loading():
         import torch
 
         from sqsam_deploy.training.distributed import join, leave
         from sqsam_deploy.training.processor import allocator_hint
+        from sqsam_deploy.training.readers import find_items
         from sqsam_deploy.training.session import plan_stages
         from sqsam_deploy.training.trainer import WEIGHTS_FILE
 
@@ -41,6 +45,8 @@ def train(*, request: Annotated[TrainRequest, Parameter(name="*")]) -> None:
     stages = plan_stages(request.preset, request.output, *starting)
     for stage in stages:
         request.recipe(stage.name)
+    if request.evaluation is not None:
+        find_items(request.evaluation)  # refused now, not after hours
     if request.threads is not None:
         torch.set_num_threads(request.threads)
     processes = join(request.device)

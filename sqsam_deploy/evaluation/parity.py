@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqsam_deploy._internal.staging import refuse_file
+from sqsam_deploy._internal.staging import require_writable
 from sqsam_deploy.datasets import (
     Dataset,
     annotated,
@@ -90,7 +90,7 @@ def evaluate(
         MissingDependencyError: An optional package is missing.
     """
     output = request.report_directory
-    refuse_file(output)
+    require_writable(output)
     artifacts = _artifacts(request)
     dataset = _dataset(request)
     plan = EvaluationPlan(

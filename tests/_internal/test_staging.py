@@ -2,12 +2,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from sqsam_deploy._internal.staging import staged_directory
+from sqsam_deploy._internal.staging import require_writable, staged_directory
 from sqsam_deploy.errors import UsageError
 
 MARKER = "manifest.json"
@@ -54,6 +55,33 @@ def test_an_error_leaves_what_stood_there(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_place_that_takes_results_stays_as_it_is(tmp_path: Path) -> None:
+    require_writable(tmp_path / "one" / "two")
+    require_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else"
+)
+def test_a_directory_that_may_not_be_written_is_refused() -> None:
+    script = (
+        "import os, sys; from pathlib import Path\n"
+        "from sqsam_deploy._internal.staging import require_writable\n"
+        "os.setuid(65534)\n"
+        "for path in sys.argv[1:]:\n"
+        "    try: require_writable(Path(path))\n"
+        "    except PermissionError as error: print(error.strerror, error.filename)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        paths = [folder, f"{folder}/new/deeper"]
+        command = [sys.executable, "-c", script, *paths]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == [f"Permission denied {path}" for path in paths]
+        assert not list(Path(folder).iterdir())
+
+
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_text("meow")
@@ -71,7 +99,7 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
 _WRITER = """
 import sys, time
 from pathlib import Path
-from sqsam_deploy._internal.staging import staged_directory
+from sqsam_deploy._internal.staging import require_writable, staged_directory
 while True:
     with staged_directory(Path(sys.argv[1]), "manifest.json") as made:
         for i in range(20):

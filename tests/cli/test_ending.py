@@ -13,9 +13,8 @@ import pytest
 
 from sqsam_deploy.cli._app import make_app, run
 from sqsam_deploy.datasets import bundled_dataset
+from tests.cli.test_output import VERBS
 from tests.commands import run_command
-
-VERBS = ("bench", "demo", "export", "inspect", "parity", "predict", "publish", "pull", "train")
 
 
 def _start(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -16,7 +17,11 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "sqsam_deploy/cli/schema/output-1.json").read_text())
 GOLDEN = ROOT / "tests/release/golden/v2/store"
 PHOTO = bundled_dataset("sample").images[0].path
-VERBS = ("bench", "demo", "export", "inspect", "parity", "predict", "publish", "pull", "train")
+#: Every command that is installed: the scripts of pyproject.toml.
+VERBS = sorted(
+    name.removeprefix("sqsam-")
+    for name in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+)
 
 
 def _document(done: Done) -> dict:
@@ -73,6 +78,8 @@ def test_wrong_usage_is_a_document_too(verb: str) -> None:
 def test_a_result_is_what_the_command_found(tmp_path: Path) -> None:
     document = _document(run_command("inspect", "nano", "--json"))
     assert document["result"]["bytes"] == bundled_checkpoint("nano").stat().st_size
+    runtimes = _document(run_command("export", "--list-runtimes", "--json"))["result"]["runtimes"]
+    assert {"executorch", "coreml", "onnx"} <= {each["name"] for each in runtimes}
     listed = _document(run_command("pull", "list", "--store", GOLDEN, "--json"))
     assert listed["command"] == "sqsam-pull list"
     assert set(listed["result"]["models"]["squeezesam-nano"]["versions"]) == {"1.0.0", "1.1.0"}

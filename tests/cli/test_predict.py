@@ -99,6 +99,13 @@ def test_box_and_background_click_are_the_prompt(run, weights, photo, tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "photo-mask.png")) > 0, mask)
 
 
+def test_the_three_pictures_are_written_together_or_not_at_all(run, weights, photo, tmp_path):
+    (tmp_path / "out" / "photo-overlay.png").mkdir(parents=True)
+    said = run(weights, photo, "--click", "60,30", "-o", tmp_path / "out")
+    assert_one_sentence(said, 3, "photo-overlay.png")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo-overlay.png"]
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [

@@ -30,6 +30,8 @@ def test_a_file_is_no_output(file: Path, tmp_path: Path) -> None:
             ("export", "--checkpoint", "nano", "--fp32", "--runtime", "onnx", "-o", output),
             ("pull", "squeezesam-nano@1.0.0", "--store", GOLDEN, "-o", output),
             ("parity", tmp_path, "-o", output),
+            ("bench", tmp_path, "-o", output),
+            ("train", "--data", tmp_path, "--output", output),
         ):
             done = run_command(*words, cwd=tmp_path)
             assert done.code == 2, done
