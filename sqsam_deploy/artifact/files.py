@@ -23,6 +23,18 @@ class FileEntry(Frozen):
     sha256: Sha256
 
 
+def require_file(path: Path) -> None:
+    """Sees that an artifact of one file is there.
+
+    Raises:
+        ArtifactError: It is not, or is a directory.
+    """
+    if path.is_dir():
+        raise ArtifactError(f"{path} is a directory: name the file itself")
+    if not path.is_file():
+        raise ArtifactError(f"{path} does not exist")
+
+
 def sums_text(digests: dict[str, str]) -> str:
     """`SHA256SUMS` of path -> digest, sorted by path as bytes; `sha256sum -c` reads it."""
     ordered = sorted(digests, key=str.encode)

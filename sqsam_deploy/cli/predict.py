@@ -167,9 +167,10 @@ def _cut_out_all(
             say(f"{name.as_posix()}: {cuts[-1].sentence}")
     answer({"cutouts": cuts, "failures": failures})
     if failures:
+        others = f"; the others are in {output}" if cuts else ""
         raise DataError(
             f"{len(failures)} of {len(photos)} photos could not be used, the first: "
-            f"{failures[0].reason}; the others are in {output}"
+            f"{failures[0].reason}{others}"
         )
     say(f"{len(photos)} photos are in {output}")
 
@@ -232,7 +233,7 @@ def _cut_out(
     mask = prediction.masks[0]
     files = write_pictures(target.parent, target.name, pixels, mask)
     if not mask.any():
-        note("the mask is empty: nothing was found there")
+        note(f"the mask of {photo.name} is empty: nothing was found there")
     return Cutout(photo, float(prediction.iou_predictions[0]), float(mask.mean()), files)
 
 

@@ -69,11 +69,12 @@ def publish(store: Store, request: PublishRequest, steps: Steps | None = None) -
     steps = steps or SilentSteps()
     version = parse_version(request.version)
     with _assembled(request, steps) as (release, workspace):
+        signer = requested_signer(request)  # before anything is made in the store
         if isinstance(store, FolderStore):
             store.prepare()
         published = _already_there(store, release)
         if published is None:
-            assembled = seal(workspace, release, requested_signer(request))
+            assembled = seal(workspace, release, signer)
             published = _publish_files(store, assembled, steps)
     steps.begin("moving tags, refreshing the index")
     for tag in request.tags:
@@ -89,6 +90,7 @@ def rehearse(store: Store, request: PublishRequest, steps: Steps | None = None) 
         SqsamError: As `publish`, but for what only shows while a store is written.
     """
     with _assembled(request, steps or SilentSteps()) as (release, _):
+        requested_signer(request)
         is_new = isinstance(store, FolderStore) and not store.exists
         there = None if is_new else _already_there(store, release)
         return there or Published(release, already_there=False)

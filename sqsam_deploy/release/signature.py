@@ -24,6 +24,9 @@ _PASSWORD_VARIABLE = "SQSAM_KEY_PASSWORD"
 class Signer(Protocol):
     """Signs a file."""
 
+    def check(self) -> None:
+        """Raises where it could not sign, as far as that is known before it does."""
+
     def sign(self, document: Path, signature: Path) -> None:
         """Writes the signature of `document`."""
 
@@ -46,17 +49,23 @@ class KeySigner:
     key: Path
     password: str | None = None
 
+    def check(self) -> None:
+        """See `Signer.check`."""
+        self._config()
+
     def sign(self, document: Path, signature: Path) -> None:
         """See `Signer.sign`."""
+        self._config().set_hashing_config(_hashing()).sign(document, signature)
+
+    def _config(self) -> Any:
         _require_file(self.key)
         signing = _library().signing
         try:
-            config = signing.Config().use_elliptic_key_signer(
+            return signing.Config().use_elliptic_key_signer(
                 private_key=self.key, password=self.password
             )
         except (ValueError, TypeError) as error:
             raise UsageError(f"{self.key} is no usable private key: {_key_fault(error)}") from None
-        config.set_hashing_config(_hashing()).sign(document, signature)
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,10 @@ class KeylessSigner:
 
     Needs the network: Sigstore's certificate authority and transparency log.
     """
+
+    def check(self) -> None:
+        """See `Signer.check`."""
+        _library()
 
     def sign(self, document: Path, signature: Path) -> None:
         """See `Signer.sign`."""
@@ -123,10 +136,18 @@ class IdentityVerifier:
 
 
 def requested_signer(request: PublishRequest) -> Signer | None:
-    """Signs as a request asks; None leaves the release unsigned."""
+    """Signs as a request asks; None leaves the release unsigned.
+
+    Raises:
+        UsageError: The key cannot be used.
+        MissingDependencyError: The library that signs is not installed.
+    """
+    signer: Signer | None = KeylessSigner() if request.keyless else None
     if request.sign_key is not None:
-        return KeySigner(request.sign_key, os.environ.get(_PASSWORD_VARIABLE))
-    return KeylessSigner() if request.keyless else None
+        signer = KeySigner(request.sign_key, os.environ.get(_PASSWORD_VARIABLE))
+    if signer is not None:
+        signer.check()
+    return signer
 
 
 def requested_verifier(request: PullRequest) -> Verifier | None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sqsam_deploy.artifact.documents import parse_json, validate_document
+from sqsam_deploy.artifact.files import require_file
 from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.model.config import PIXEL_MEAN, PIXEL_STD
 from sqsam_deploy.prompts.image import check_image, stretch_filtered
@@ -141,8 +142,7 @@ class OnnxSaliency:
 
 
 def _open(path: Path, threads: int | None) -> Any:
-    if not path.is_file():
-        raise ArtifactError(f"{path} does not exist")
+    require_file(path)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

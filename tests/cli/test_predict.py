@@ -183,6 +183,11 @@ def test_a_bad_photo_of_a_folder_is_counted_and_the_others_are_written(
     assert "1 of 4 photos" in said.stderr
     assert "bad.jpg" in said.stderr.splitlines()[-1]
     assert len(list((tmp_path / "out").rglob("*-overlay.png"))) == 3
+    for path in folder.rglob("a.*"):
+        path.write_bytes(b"no photo")
+    said = run(weights, folder, "-o", tmp_path / "none")
+    assert "4 of 4 photos" in said.stderr
+    assert str(tmp_path / "none") not in said.stderr
 
 
 def test_a_folder_takes_no_click_and_is_not_written_into(run, weights, folder, tmp_path):

@@ -78,17 +78,25 @@ def test_an_empty_store_is_said_to_be_empty(tmp_path: Path) -> None:
 def test_a_key_that_is_none_is_named_without_a_lecture(
     export: Path, file: Path, tmp_path: Path
 ) -> None:
-    words = ("publish", export, tmp_path / "store", "--release", "1.0.0", "--sign-key", file)
-    done = run_command(*words)
-    assert done.code == 2
-    assert f"{file} is no usable private key" in done.stderr
-    assert "http" not in done.stderr
+    words = ("publish", export, tmp_path / "store", "--release", "1.0.0", "--sign-key")
+    for option in ((), ("--dry-run",)):
+        done = run_command(*words, file, *option)
+        assert done.code == 2
+        assert f"{file} is no usable private key" in done.stderr
+        assert "http" not in done.stderr
+    assert run_command(*words, tmp_path / "missing").code == 2
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_directory_is_no_artifact(tmp_path: Path) -> None:
     done = run_command("predict", tmp_path, PHOTO)
     assert done.code == 3
     assert f"{tmp_path} is a directory" in done.stderr
+    for suffix in (".onnx", ".pte", ".safetensors"):
+        (tmp_path / f"x{suffix}").mkdir()
+        done = run_command("predict", tmp_path / f"x{suffix}", PHOTO)
+        assert done.code == 3
+        assert f"x{suffix} is a directory" in done.stderr
 
 
 @pytest.mark.skipif(

@@ -7,6 +7,7 @@ runtime checks a missing segment only when it reads it, so length is checked her
 
 from pathlib import Path
 
+from sqsam_deploy.artifact.files import require_file
 from sqsam_deploy.errors import ArtifactError
 
 _IDENTIFIER = slice(4, 8)
@@ -22,8 +23,7 @@ def check_container(path: Path) -> None:
     Raises:
         ArtifactError: The file is missing, of another kind, or cut short.
     """
-    if not path.is_file():
-        raise ArtifactError(f"{path} does not exist")
+    require_file(path)
     with path.open("rb") as file:
         head = file.read(_HEADER_OFFSET + _HEADER_LENGTH)
     header = head[_HEADER_OFFSET:]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sqsam_deploy.artifact.files import require_file
 from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, stored_metadata
 from sqsam_deploy.errors import ArtifactError
 
@@ -35,8 +36,7 @@ def read_model(path: Path) -> "schema.Model":
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    if not path.is_file():
-        raise ArtifactError(f"{path} does not exist")
+    require_file(path)
     content = path.read_bytes()
     if content[4:8] != _IDENTIFIER:
         raise ArtifactError(f"{path} is damaged or no LiteRT file: export it or download it again")

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqsam_deploy.artifact.files import require_file
 from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, stored_metadata
 from sqsam_deploy.errors import ArtifactError
 
@@ -28,8 +29,7 @@ def read_model(path: Path) -> "ModelProto":
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    if not path.is_file():
-        raise ArtifactError(f"{path} does not exist")
+    require_file(path)
     try:
         return onnx.load_model_from_string(path.read_bytes())
     except DecodeError:
