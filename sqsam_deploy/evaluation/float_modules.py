@@ -36,7 +36,6 @@ from sqsam_deploy._internal.workers import open_workers, usable_cores, worker_co
 from sqsam_deploy.artifact.documents import Frozen
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME
 from sqsam_deploy.artifact.provenance import git_revision, installed_versions
-from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import Dataset, annotated, open_dataset, subset
 from sqsam_deploy.errors import NOTICE, GateError, UsageError
 from sqsam_deploy.evaluation.bounds import (
@@ -57,14 +56,13 @@ from sqsam_deploy.evaluation.sensitivity import (
     measure_sensitivity,
 )
 from sqsam_deploy.networks.precisions import PRECISIONS
-from sqsam_deploy.networks.segmentation import SegmentationNetwork
 from sqsam_deploy.pipeline.export import calibration_photos
 from sqsam_deploy.pipeline.programs import Programs
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import ProgramKey, Target
 from sqsam_deploy.quantization.simulation import Simulation
 from sqsam_deploy.runtimes.base import Runtime
-from sqsam_deploy.runtimes.registry import all_runtimes
+from sqsam_deploy.runtimes.registry import all_runtimes, dependencies_of
 
 #: Share of the multiply-accumulates that may stay in float: with more, fp16 is the better choice.
 MOST_FLOAT = 0.5
@@ -147,14 +145,17 @@ def step_count(request: ExportRequest) -> int:
     """Most steps that `study_modules` reports for a request."""
     if not is_asked_for(request):
         return 0
-    return 3 + SENSITIVITY_PHOTOS + (request.max_drift is not None)
+    return 3 + SENSITIVITY_PHOTOS + 2 * (request.max_drift is not None)
 
 
-def study_modules(request: ExportRequest, steps: Steps) -> tuple[ExportRequest, Study]:
+def study_modules(
+    request: ExportRequest, programs: Programs, steps: Steps
+) -> tuple[ExportRequest, Study]:
     """Measures the modules of the int8 program, or recalls what was measured before.
 
     Args:
         request: With its targets listed.
+        programs: Of the request; the int8 program is made where it is needed.
         steps: Receives each step as it begins.
 
     Returns:
@@ -169,7 +170,7 @@ def study_modules(request: ExportRequest, steps: Steps) -> tuple[ExportRequest, 
     limit = _checked_limit(request)
     refuse_foreign(request.output, MANIFEST_NAME)
     with lean_tracing():
-        bench = _Bench(request, steps)
+        bench = _Bench(request, programs, steps)
         if limit is None:
             return request, Study(sensitivity=bench.sensitivity())
         study = bench.choice(limit)
@@ -206,13 +207,12 @@ def _checked_limit(request: ExportRequest) -> float | None:
 class _Bench:
     """Everything that is measured, made when it is needed."""
 
-    def __init__(self, request: ExportRequest, steps: Steps) -> None:
-        self._request, self._steps = request, steps
+    def __init__(self, request: ExportRequest, programs: Programs, steps: Steps) -> None:
+        self._request, self._programs, self._steps = request, programs, steps
         steps.begin("looking at the photos with masks")
         self._photos = _photos_with_masks(request)
-        self._network = SegmentationNetwork(load_checkpoint(request.checkpoint))
+        self._network = programs.network
         self._metadata = self._network.declare("torch", "fp32", None)
-        self._programs = Programs(self._network, calibration_photos(request), request.seed)
         self._simulation: Simulation | None = None
 
     def sensitivity(self) -> Sensitivity:
@@ -276,8 +276,10 @@ class _Bench:
         if not choice.kept:
             return choice
         runtime = _runtime_here(self._request.targets)
-        with scratch_directory("timing") as folder:
-            floats, int8 = (self._milliseconds(runtime, p, folder) for p in ("fp32", "int8"))
+        with open_workers(self._steps) as workers:
+            # Lowering changes counters of names, which end up in the artifacts that are built next.
+            workers.start(partial(self._milliseconds, runtime), 1.0)
+            ((floats, int8),) = workers.results()
         work = {module.name: module.work for module in self.simulation.modules}
         rate = max(floats - int8, 0.0) / sum(work.values())
         kept = tuple(
@@ -286,7 +288,14 @@ class _Bench:
         )
         return choice.model_copy(update={"kept": kept, "timed_on": runtime.title})
 
-    def _milliseconds(self, runtime: Runtime, precision: str, folder: Path) -> float:
+    def _milliseconds(self, runtime: Runtime, steps: Steps) -> tuple[float, float]:
+        """Of an inference in float and in int8."""
+        steps.begin(f"timing float and int8 on {runtime.title}")
+        with scratch_directory("timing") as folder, dependencies_of(runtime):
+            floats, int8 = (self._median(runtime, p, folder) for p in ("fp32", "int8"))
+        return floats, int8
+
+    def _median(self, runtime: Runtime, precision: str, folder: Path) -> float:
         target = Target(runtime.name, precision)
         path = folder / target.file_name(self._network.name)
         metadata = self._network.describe(

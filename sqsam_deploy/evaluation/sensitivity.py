@@ -36,8 +36,9 @@ from sqsam_deploy.prompts.sampling import object_generator
 from sqsam_deploy.quantization.calibration import Sample, network_inputs
 from sqsam_deploy.quantization.simulation import Arrangement, Simulation
 
-#: Photos that every module is measured on, with one prompt each: minutes for the largest preset.
-SENSITIVITY_PHOTOS = 16
+#: Photos that every module is measured on, with one prompt each, so that each kind of prompt has as
+#: many: minutes for the largest preset.
+SENSITIVITY_PHOTOS = 12
 
 
 class ModuleSensitivity(Frozen):

@@ -44,11 +44,27 @@ def _build_steps(targets: Sequence[Target]) -> int:
     return len(groups_by_program(targets)) + 2 * len(targets)
 
 
+def open_programs(request: ExportRequest, steps: Steps) -> Programs:
+    """The programs of a request's network, none of them made yet.
+
+    Args:
+        request: Names the checkpoint and the calibration photos.
+        steps: Receives one step.
+
+    Raises:
+        SqsamError: The checkpoint or the photos cannot be used.
+    """
+    steps.begin("loading and folding the weights")
+    network = SegmentationNetwork(load_checkpoint(request.checkpoint))
+    return Programs(network, calibration_photos(request), request.seed)
+
+
 def export(
     request: ExportRequest,
     steps: Steps | None = None,
     explain: Explain | None = None,
     notes: Mapping[str, object] | None = None,
+    programs: Programs | None = None,
 ) -> Manifest:
     """Builds every target, executes it, and puts all of that in place at once.
 
@@ -57,6 +73,7 @@ def export(
         steps: Receives each step as it begins.
         explain: Writes a report beside the artifacts; without it there is none.
         notes: What to add to `quantization.json`, by key.
+        programs: From `open_programs`; those that are made already are not made again.
 
     Raises:
         GateError: An artifact agrees too little with the float network.
@@ -68,7 +85,8 @@ def export(
     for target in request.targets:
         require_libraries(target.deployed_on)
     with staged_directory(request.output, marker=MANIFEST_NAME) as staging:
-        manifest, evidence = _export_into(staging, request, steps, notes or {})
+        programs = programs or open_programs(request, steps)
+        manifest, evidence = _export_into(staging, request, steps, notes or {}, programs)
         if explain is not None:
             steps.begin("explaining the artifacts")
             explain(staging, manifest, evidence)
@@ -76,14 +94,18 @@ def export(
 
 
 def _export_into(
-    staging: Path, request: ExportRequest, steps: Steps, notes: Mapping[str, object]
+    staging: Path,
+    request: ExportRequest,
+    steps: Steps,
+    notes: Mapping[str, object],
+    programs: Programs,
 ) -> tuple[Manifest, Evidence]:
-    steps.begin("loading and folding the weights")
-    network = SegmentationNetwork(load_checkpoint(request.checkpoint))
+    network = programs.network
+    programs.forget_others([target.program for target in request.targets])
     beside = SaliencyNetwork(load_saliency()) if request.with_saliency else None
     photos, comparison_photos = calibration_photos(request), _comparison_photos()
     with lean_tracing(), open_workers(steps) as workers:
-        programs = Programs(network, photos, request.seed, workers.attend)
+        programs.attend = workers.attend
         programs.check(target.program for target in request.targets)
         if beside is not None:
             others = Programs(beside, photos, request.seed)

@@ -1,6 +1,6 @@
 """The exported programs of one export: each is made once and shared by all runtimes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,17 +47,15 @@ class Programs:
         network: The network.
         photos: Images that int8 ranges are measured on, already drawn.
         seed: Of the prompts on them, as the manifest states it.
+
+    Attributes:
+        network: The network.
         attend: Called between the inputs of a calibration, which can take a minute.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        photos: Dataset,
-        seed: int,
-        attend: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._network, self._photos, self._seed, self._attend = network, photos, seed, attend
+    def __init__(self, network: Network, photos: Dataset, seed: int) -> None:
+        self.network, self._photos, self._seed = network, photos, seed
+        self.attend: Callable[[], None] = lambda: None
         self.folded = network.fold()
         self._made: dict[ProgramKey, ExportedProgram] = {}
         self._calibration: Calibration | None = None
@@ -83,7 +81,7 @@ class Programs:
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise UsageError(
-                    f"keep_float: no module of the {self._network.name} network is called "
+                    f"keep_float: no module of the {self.network.name} network is called "
                     f"'{pattern}': quantization.json of an int8 export lists the names"
                 )
 
@@ -99,12 +97,18 @@ class Programs:
         """
         if key not in self._made:
             but = f", {', '.join(key.keep_float)} in float" if key.keep_float else ""
-            steps.begin(f"making the {key.precision} program of {self._network.name}{but}")
+            steps.begin(f"making the {key.precision} program of {self.network.name}{but}")
             made = PRECISIONS[key.precision].make(self.folded, self.samples, key.keep_float)
             self._made[key] = made.exported
             if made.quantized is not None:
                 self.quantized[key] = made.quantized
         return self._made[key]
+
+    def forget_others(self, keys: Collection[ProgramKey]) -> None:
+        """Forgets programs of other keys."""
+        for key in self._made.keys() - {*keys}:
+            del self._made[key]
+            self.quantized.pop(key, None)
 
     def samples(self) -> "Samples":
         """The inputs that int8 ranges are measured on.
@@ -113,8 +117,8 @@ class Programs:
             DataError: A calibration image cannot be read.
         """
         if self._calibration is None:
-            self._calibration = self._network.calibration(self._photos, self._seed)
-        return _Attended(self._calibration.samples, self._attend)
+            self._calibration = self.network.calibration(self._photos, self._seed)
+        return _Attended(self._calibration.samples, self.attend)
 
     def write_reports(self, staging: Path, notes: Mapping[str, object]) -> tuple[FileEntry, ...]:
         """Writes one report for each int8 program: `quantization.json`, `quantization-2.json`.

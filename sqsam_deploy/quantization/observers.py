@@ -1,12 +1,12 @@
 """How an activation's int8 range is chosen from what calibration saw.
 
-Every observer keeps the exact extremes and a thin, evenly spaced sample of the values; they differ
-in the range they choose. torchao's `HistogramObserver` answers the same question several times
-slower, which matters with a hundred layers at 256x256.
+Every observer keeps the exact extremes, and one that needs more a thin, evenly spaced sample of the
+values. torchao's `HistogramObserver` answers the same question several times slower, which matters
+with a hundred layers at 256x256.
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -50,35 +50,24 @@ class PerChannelWeightObserver(PerChannelMinMaxObserver):  # type: ignore[misc]
 
 
 class RangeObserver(UniformQuantizationObserverBase):  # type: ignore[misc]
-    """Records extremes and a sample of the values; passes its input through."""
+    """Records extremes; passes its input through."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.min_val = torch.tensor(float("inf"))
         self.max_val = torch.tensor(float("-inf"))
-        self._sampled: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
         """Records any tensor and returns it."""
-        values = x.detach().flatten()
-        lowest, highest = torch.aminmax(values)
+        lowest, highest = torch.aminmax(x.detach())
         self.min_val = torch.minimum(self.min_val, lowest)
         self.max_val = torch.maximum(self.max_val, highest)
-        # An odd stride does not fall in step with the channels or columns of a map.
-        stride = max(len(values) // SAMPLED_VALUES, 1) | 1
-        self._sampled.append(values[::stride].clone())
         return x
 
-    def take_over(self, other: "RangeObserver") -> None:
+    def take_over(self, other: Self) -> None:
         """Adds what another observer saw, as if it had been seen here."""
         self.min_val = torch.minimum(self.min_val, other.min_val)
         self.max_val = torch.maximum(self.max_val, other.max_val)
-        self._sampled += other._sampled
-
-    @property
-    def sampled(self) -> Tensor:
-        """Values seen, thinned."""
-        return torch.cat(self._sampled)
 
     def calculate_qparams(self) -> tuple[Tensor, Tensor]:
         """Scale and zero point of the chosen range, which always holds zero."""
@@ -101,7 +90,33 @@ class MinMaxObserver(RangeObserver):
         return self.min_val, self.max_val
 
 
-class PercentileObserver(RangeObserver):
+class SamplingObserver(RangeObserver):
+    """Records a sample of the values beside the extremes."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._sampled: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Records any tensor and returns it."""
+        values = x.detach().flatten()
+        # An odd stride does not fall in step with the channels or columns of a map.
+        stride = max(len(values) // SAMPLED_VALUES, 1) | 1
+        self._sampled.append(values[::stride].clone())
+        return super().forward(x)
+
+    def take_over(self, other: Self) -> None:
+        """Adds what another observer saw, as if it had been seen here."""
+        super().take_over(other)
+        self._sampled += other._sampled
+
+    @property
+    def sampled(self) -> Tensor:
+        """Values seen, thinned."""
+        return torch.cat(self._sampled)
+
+
+class PercentileObserver(SamplingObserver):
     """The range without the outermost `CLIPPED_SHARE` of the values."""
 
     def choose_range(self) -> tuple[Tensor, Tensor]:
@@ -111,7 +126,7 @@ class PercentileObserver(RangeObserver):
         return ordered[outside], ordered[len(ordered) - 1 - outside]
 
 
-class MseObserver(RangeObserver):
+class MseObserver(SamplingObserver):
     """The range with the smallest mean squared error on the values seen.
 
     Clipping far values makes the steps finer for all others; ends shrink together, as both steps

@@ -246,7 +246,7 @@ class _Watch(Interpreter):
 
     @torch.inference_mode()
     def watch(self, sample: Sample) -> None:
-        self.run(*sample)
+        self.run(*_channels_last(sample))
 
     def run_node(self, n: Node) -> Any:
         value = super().run_node(n)
@@ -271,7 +271,7 @@ class _Run(Interpreter):
 
     @torch.inference_mode()
     def outputs(self, sample: Sample, known: dict[Node, Any]) -> tuple[Tensor, ...]:
-        return tuple(self.run(*sample, initial_env=known))
+        return tuple(self.run(*_channels_last(sample), initial_env=known))
 
     def run_node(self, n: Node) -> Any:
         value = super().run_node(n)
@@ -292,9 +292,16 @@ class _Run(Interpreter):
         return map_arg(n.args, fetched), map_arg(n.kwargs, fetched)
 
 
+def _channels_last(sample: Sample) -> list[Tensor]:
+    """Maps in the memory format in which they need not be rearranged for each convolution."""
+    return [x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for x in sample]
+
+
 def rounded(value: Tensor, scale: float, zero_point: int) -> Tensor:
     """A float32 tensor after int8 and back, to the last bit as two operators would do it."""
-    return torch.fake_quantize_per_tensor_affine(value, scale, zero_point, -128, 127)
+    # `torch.fake_quantize_per_tensor_affine` gives the same and takes four times as long.
+    steps = (value * (1 / scale)).round_().clamp_(-128 - zero_point, 127 - zero_point)
+    return steps.mul_(scale)
 
 
 def _restored_weights(

@@ -28,6 +28,7 @@ from sqsam_deploy.evaluation.sensitivity import (
 from sqsam_deploy.folding import fold
 from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.description import describe
+from sqsam_deploy.pipeline.export import open_programs
 from sqsam_deploy.pipeline.reproducibility import same_layers
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.quantization import build_calibration, quantize
@@ -164,7 +165,8 @@ def test_a_second_export_measures_nothing_again(chosen: Path, monkeypatch):
         max_drift=5.0,
     )
     steps = RecordedSteps()
-    changed, study = study_modules(request.resolved(), steps)
+    programs = open_programs(request, SilentSteps())
+    changed, study = study_modules(request.resolved(), programs, steps)
     assert len(steps.begun) == 1
     assert [target.keep_float for target in changed.targets] == [(RUINED,)]
     report = json.loads((chosen / "out" / "quantization.json").read_text())
@@ -172,7 +174,8 @@ def test_a_second_export_measures_nothing_again(chosen: Path, monkeypatch):
         key: report[key] for key in ("sensitivity", "choice")
     }
     sensitivity = dataclasses.replace(request, max_drift=None, sensitivity=True)
-    assert study_modules(sensitivity.resolved(), steps)[1].sensitivity == study.sensitivity
+    _, again = study_modules(sensitivity.resolved(), programs, steps)
+    assert again.sensitivity == study.sensitivity
     assert len(steps.begun) == 2
 
 

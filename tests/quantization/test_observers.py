@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 import torch
 
@@ -72,3 +74,13 @@ def test_small_scales_keep_the_bits_of_a_half_at_their_own_exponent() -> None:
     scales = torch.tensor([1.8e-5, 3.3e-7])
     rounded = round_up_to_half(scales)
     assert torch.equal(rounded * 2.0**20, (rounded * 2.0**20).half().float())
+
+
+def test_what_min_max_keeps_does_not_grow_with_what_it_sees() -> None:
+    """Small tensors that stay between large ones that go leave holes that no large one fits in."""
+    observer = MinMaxObserver(**_OPTIONS)
+    sizes = set()
+    for _ in range(20):
+        observer(torch.rand(4096))
+        sizes.add(len(pickle.dumps(observer)))
+    assert len(sizes) == 1
