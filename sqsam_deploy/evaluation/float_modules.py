@@ -31,7 +31,6 @@ from sqsam_deploy._internal.cache import default_cache
 from sqsam_deploy._internal.progress import SilentSteps, Steps
 from sqsam_deploy._internal.staging import refuse_foreign
 from sqsam_deploy._internal.temporary import scratch_directory
-from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy._internal.workers import open_workers, usable_cores, worker_count
 from sqsam_deploy.artifact.documents import Frozen
 from sqsam_deploy.artifact.manifest import MANIFEST_NAME
@@ -169,11 +168,10 @@ def study_modules(
     """
     limit = _checked_limit(request)
     refuse_foreign(request.output, MANIFEST_NAME)
-    with lean_tracing():
-        bench = _Bench(request, programs, steps)
-        if limit is None:
-            return request, Study(sensitivity=bench.sensitivity())
-        study = bench.choice(limit)
+    bench = _Bench(request, programs, steps)
+    if limit is None:
+        return request, Study(sensitivity=bench.sensitivity())
+    study = bench.choice(limit)
     assert study.choice is not None
     names = tuple(module.name for module in study.choice.kept)
     targets = tuple(

@@ -1,7 +1,8 @@
 """The main job: load, fold, quantize, lower, execute, compare, write."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def _build_steps(targets: Sequence[Target]) -> int:
     return len(groups_by_program(targets)) + 2 * len(targets)
 
 
-def open_programs(request: ExportRequest, steps: Steps) -> Programs:
-    """The programs of a request's network, none of them made yet.
+@contextmanager
+def open_programs(request: ExportRequest, steps: Steps) -> Iterator[Programs]:
+    """The programs of a request's network, none made yet; they are made inside the block.
 
     Args:
         request: Names the checkpoint and the calibration photos.
@@ -56,7 +58,8 @@ def open_programs(request: ExportRequest, steps: Steps) -> Programs:
     """
     steps.begin("loading and folding the weights")
     network = SegmentationNetwork(load_checkpoint(request.checkpoint))
-    return Programs(network, calibration_photos(request), request.seed)
+    with lean_tracing():
+        yield Programs(network, calibration_photos(request), request.seed)
 
 
 def export(
@@ -73,7 +76,7 @@ def export(
         steps: Receives each step as it begins.
         explain: Writes a report beside the artifacts; without it there is none.
         notes: What to add to `quantization.json`, by key.
-        programs: From `open_programs`; those that are made already are not made again.
+        programs: From `open_programs`, inside its block; those that are made are not made again.
 
     Raises:
         GateError: An artifact agrees too little with the float network.
@@ -85,8 +88,8 @@ def export(
     for target in request.targets:
         require_libraries(target.deployed_on)
     with staged_directory(request.output, marker=MANIFEST_NAME) as staging:
-        programs = programs or open_programs(request, steps)
-        manifest, evidence = _export_into(staging, request, steps, notes or {}, programs)
+        with open_programs(request, steps) if programs is None else nullcontext(programs) as made:
+            manifest, evidence = _export_into(staging, request, steps, notes or {}, made)
         if explain is not None:
             steps.begin("explaining the artifacts")
             explain(staging, manifest, evidence)
@@ -101,10 +104,11 @@ def _export_into(
     programs: Programs,
 ) -> tuple[Manifest, Evidence]:
     network = programs.network
+    assert isinstance(network, SegmentationNetwork)
     programs.forget_others([target.program for target in request.targets])
     beside = SaliencyNetwork(load_saliency()) if request.with_saliency else None
     photos, comparison_photos = calibration_photos(request), _comparison_photos()
-    with lean_tracing(), open_workers(steps) as workers:
+    with open_workers(steps) as workers:
         programs.attend = workers.attend
         programs.check(target.program for target in request.targets)
         if beside is not None:

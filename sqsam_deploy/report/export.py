@@ -52,11 +52,11 @@ def export(request: ExportRequest, steps: Steps | None = None) -> Manifest:
     request, steps = request.resolved(), steps or SilentSteps()
     if not float_modules.is_asked_for(request):
         return pipeline.export(request, steps, write_export_report)
-    programs = pipeline.open_programs(request, steps)
-    request, study = study_modules(request, programs, steps)
-    explain = partial(write_export_report, study=study)
-    notes = study.model_dump(mode="json", exclude_none=True)
-    return pipeline.export(request, steps, explain, notes, programs)
+    with pipeline.open_programs(request, steps) as programs:
+        request, study = study_modules(request, programs, steps)
+        explain = partial(write_export_report, study=study)
+        notes = study.model_dump(mode="json", exclude_none=True)
+        return pipeline.export(request, steps, explain, notes, programs)
 
 
 def step_count(request: ExportRequest) -> int:

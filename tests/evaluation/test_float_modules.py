@@ -165,18 +165,18 @@ def test_a_second_export_measures_nothing_again(chosen: Path, monkeypatch):
         max_drift=5.0,
     )
     steps = RecordedSteps()
-    programs = open_programs(request, SilentSteps())
-    changed, study = study_modules(request.resolved(), programs, steps)
-    assert len(steps.begun) == 1
+    sensitivity = dataclasses.replace(request, max_drift=None, sensitivity=True)
+    with open_programs(request, SilentSteps()) as programs:
+        changed, study = study_modules(request.resolved(), programs, steps)
+        _, again = study_modules(sensitivity.resolved(), programs, steps)
+    # Each looks at the photos, and that is all.
+    assert len(steps.begun) == 2
+    assert again.sensitivity == study.sensitivity
     assert [target.keep_float for target in changed.targets] == [(RUINED,)]
     report = json.loads((chosen / "out" / "quantization.json").read_text())
     assert study.model_dump(mode="json", exclude_none=True) == {
         key: report[key] for key in ("sensitivity", "choice")
     }
-    sensitivity = dataclasses.replace(request, max_drift=None, sensitivity=True)
-    _, again = study_modules(sensitivity.resolved(), programs, steps)
-    assert again.sensitivity == study.sensitivity
-    assert len(steps.begun) == 2
 
 
 def test_an_export_without_the_measurements_is_the_same_otherwise(chosen: Path):
