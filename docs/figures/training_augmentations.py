@@ -24,7 +24,7 @@ from sqsam_deploy.training.augment import (
 )
 from sqsam_deploy.training.readers import MaskedImage, SkipList, find_items
 from sqsam_deploy.training.recipe import PromptMix
-from sqsam_deploy.training.simulate import Target, draw_prompt
+from sqsam_deploy.training.simulate import TargetObject, draw_prompt
 
 PHOTO = "coco_000000000459"
 COLORS = np.array([(66, 133, 244), (234, 67, 53), (251, 188, 4)])
@@ -77,7 +77,8 @@ def _draw_crop_row(axes: np.ndarray, photo: MaskedImage) -> None:
 
 def _draw_prompt_row(axes: np.ndarray, photo: MaskedImage) -> None:
     mask = photo.masks[0].astype(np.uint8)
-    target = Target(mask, 1 - photo.masks.any(axis=0).astype(np.uint8))
+    background = (photo.masks.max(axis=0) == 0).astype(np.uint8)
+    target = TargetObject(mask, background)
     mixes = {
         "one click": PromptMix(1, 0, 0, 0, background=0),
         "several clicks": PromptMix(0, 1, 0, 0, outlier=0, background=0),
