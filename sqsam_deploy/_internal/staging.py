@@ -55,7 +55,7 @@ def _refuse_file(directory: Path) -> None:
     """
     for path in (directory, *directory.parents):
         if path.exists() and not path.is_dir():
-            raise UsageError(f"{path} is a file: choose another output directory")
+            raise UsageError(f"{path} is a file: choose another directory")
 
 
 def require_writable(directory: Path) -> None:

@@ -98,6 +98,8 @@ def _read(path: Path, images: Path | None) -> tuple[Dataset, str]:
         return _read_directory(path)
     if not is_file(path):
         raise DataError(f"dataset {path} does not exist")
+    if path.suffix.lower() in SUFFIXES:
+        raise DataError(f"{path} is one photo: name its folder, or a COCO or LVIS file")
     if path.name == INDEX_NAME:
         return open_folder(path, path.resolve().parent.name), "xyxy"
     return open_coco(path, images, path.stem), "xywh"

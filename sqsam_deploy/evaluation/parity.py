@@ -91,6 +91,8 @@ def evaluate(
     """
     output = request.report_directory
     require_writable(output)
+    if request.cache is not None:
+        require_writable(request.cache)
     artifacts = _artifacts(request)
     dataset = _dataset(request)
     plan = EvaluationPlan(

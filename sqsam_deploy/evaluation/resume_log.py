@@ -32,6 +32,7 @@ class ResumeLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8")
         self._write({"fingerprint": fingerprint})
+        self._kept = len(self.done)
         for result in self.done.values():
             self._write(_line(result))
 
@@ -40,9 +41,12 @@ class ResumeLog:
 
     def __exit__(self, *raised: object) -> None:
         self._file.close()
+        if not self._kept:  # nothing to go on from
+            self._path.unlink(missing_ok=True)
 
     def add(self, result: ImageResult) -> None:
         """Keeps the result of one image."""
+        self._kept += 1
         self._write(_line(result))
 
     def discard(self) -> None:

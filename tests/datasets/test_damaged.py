@@ -267,3 +267,9 @@ def test_the_bundled_photos_can_be_trained_on():
     items = find_items(folder)
     photo = items[0].read(SkipList())
     assert len(items) == 32 and photo is not None and photo.masks.any(axis=(1, 2)).all()
+
+
+def test_a_photo_in_place_of_a_data_set_is_named(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "cat.jpg")
+    with pytest.raises(DataError, match=r"cat\.jpg is one photo"):
+        open_dataset(tmp_path / "cat.jpg")

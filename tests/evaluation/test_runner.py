@@ -64,6 +64,15 @@ def test_an_interrupted_run_goes_on_where_it_stopped(plan, sessions, small_datas
     assert sessions["float"].calls - before < asked
 
 
+def test_a_run_that_ends_before_the_first_image_leaves_no_log(plan, small_dataset, tmp_path):
+    def interrupt(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, small_dataset, tmp_path, progress=interrupt)
+    assert not (tmp_path / RESUME_LOG_NAME).exists()
+
+
 def test_a_line_that_was_cut_off_is_evaluated_again(plan, sessions, small_dataset, tmp_path):
     whole = run_plan(plan, small_dataset, tmp_path)
     log = tmp_path / RESUME_LOG_NAME
