@@ -132,7 +132,8 @@ def _show(published: "Published", store: "Store", *, signed: bool) -> None:
     if published.already_there:
         say(f"{what} was already in {store.url}, with the same content")
     else:
-        say(f"{what} is in {store.url}: {len(release.artifacts)} artifacts")
+        names = ", ".join(artifact.path for artifact in release.artifacts)
+        say(f"{what} is in {store.url}: {names}")
     if release.verification.status == "unverified":
         note(f"warning: unverified, {release.verification.reason}")
     if not signed and not published.already_there:
