@@ -22,11 +22,9 @@ def export(tmp_path: Path) -> Path:
 def test_publishing_says_what_is_where(publish: Command, export: Path, tmp_path: Path) -> None:
     said = publish(export, tmp_path / "store", "--release", "1.0.0", "--tag", "stable")
     assert said.code == 0
-    names = [
-        entry["path"] for entry in json.loads((export / "manifest.json").read_text())["artifacts"]
-    ]
-    said_names = ", ".join(names)
-    assert f"squeezesam-nano 1.0.0 is in {tmp_path / 'store'}: {said_names}" in said.stdout
+    manifest = json.loads((export / "manifest.json").read_bytes())
+    names = ", ".join(entry["path"] for entry in manifest["artifacts"])
+    assert f"squeezesam-nano 1.0.0 is in {tmp_path / 'store'}: {names}" in said.stdout
     assert "not signed" in said.stderr
     index = json.loads((tmp_path / "store" / "index.json").read_bytes())
     assert index["models"]["squeezesam-nano"]["tags"] == {"latest": "1.0.0", "stable": "1.0.0"}
