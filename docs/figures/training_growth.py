@@ -1,4 +1,4 @@
-"""Draws `training-growth.png` from the logs of the bundled weights.
+"""Draws `training-growth.svg` from the logs of the bundled weights.
 
 Usage: python docs/figures/training_growth.py
 """
@@ -8,10 +8,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from sqsam_deploy.benchmark.plots import STYLE, save_svg
 from sqsam_deploy.training.log import LogRow, read_rows
 
 LOGS = Path(__file__).parents[1] / "training-logs"
-OUTPUT = Path(__file__).with_name("training-growth.png")
+OUTPUT = Path(__file__).with_name("training-growth.svg")
 STAGES = {"nano": "nano, 256²", "paper-512": "widened, 512²", "paper": "deepened, 1024²"}
 #: Scores of the finished weights, which their files hold and the logs do not.
 FINISHED = {"nano": (0.7916, 0.6480, 0.5182), "paper": (0.7974, 0.6391, 0.5255)}
@@ -20,6 +21,7 @@ SCORES = {"val_miou_box": "box", "val_miou_3_clicks": "3 clicks", "val_miou_1_cl
 
 def main() -> None:
     """Writes the figure."""
+    plt.rcParams.update(STYLE)
     figure, axes = plt.subplots(
         2, 3, figsize=(12, 6), layout="constrained", sharex="col", sharey="row"
     )
@@ -32,7 +34,7 @@ def main() -> None:
     axes[0, 0].set_ylabel("mask loss, best of four")
     axes[1, 0].set_ylabel("validation mIoU")
     axes[1, 0].legend(loc="lower right", fontsize=8)
-    figure.savefig(OUTPUT, dpi=110)
+    save_svg(figure, OUTPUT)
 
 
 def _losses(axis: Axes, rows: list[LogRow]) -> None:

@@ -30,6 +30,19 @@ _INK, _PAPER, _SOFT = "#1f2328", "#fefefe", "#8b929c"
 #: The same, where the reader's system is dark.
 _DARK = {_INK: "#e6edf3", _PAPER: "#0d1117", "#dfe3e8": "#30363d"}
 _GRID = "#dfe3e8"
+#: matplotlib's settings for a picture that `save_svg` writes.
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sqsam",
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "axes.facecolor": _PAPER,
+    "figure.facecolor": _PAPER,
+    "legend.facecolor": _PAPER,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
 #: Color and shape of each precision; told apart without color too, and seen on light and dark.
 _MARKS = {
     "fp32": ("#3b7dd8", "o"),
@@ -151,29 +164,19 @@ def _draw(title: str, rows: Sequence[_Row], panels: Sequence[_Panel], path: Path
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise MissingDependencyError(missing_package("matplotlib")) from None
-    with matplotlib.rc_context(
-        {
-            "svg.fonttype": "none",
-            "svg.hashsalt": "sqsam",
-            "text.color": _INK,
-            "axes.labelcolor": _INK,
-            "xtick.color": _INK,
-            "ytick.color": _INK,
-        }
-    ):
+    with matplotlib.rc_context(STYLE):
         height = 1.5 + 0.3 * len(rows)
-        figure = Figure((3.8 + 2.3 * len(panels), height), layout="constrained", facecolor=_PAPER)
+        figure = Figure((3.8 + 2.3 * len(panels), height), layout="constrained")
         columns = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, panel in zip(columns, panels, strict=True):
             _fill(axes, rows, panel)
         _name_rows(columns[0], rows)
         figure.suptitle(title, fontsize=10, color=_INK)
         _explain(figure, rows)
-        return _save(figure, path)
+        return save_svg(figure, path)
 
 
 def _fill(axes: "Axes", rows: Sequence[_Row], panel: _Panel) -> None:
-    axes.set_facecolor(_PAPER)
     axes.set_xscale("linear" if panel.limits else "log")
     for position, row in enumerate(rows):
         known = [(item, value) for item in row.items if (value := panel.value(item))]
@@ -242,7 +245,7 @@ def _explain(figure: "Figure", rows: Sequence[_Row]) -> None:
     )
 
 
-def _save(figure: "Figure", path: Path) -> Path:
+def save_svg(figure: "Figure", path: Path) -> Path:
     """As SVG with text as text, and without a date, so that the same result gives the same file."""
     import io
 
