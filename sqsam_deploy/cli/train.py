@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqsam_deploy.training.session import Stage
     from sqsam_deploy.training.trainer import RunOptions
 
-app = make_app("sqsam-train", "--data DIR --output DIR [OPTIONS]")
+app = make_app("sqsam-train", "--data DIR|FILE --output DIR [OPTIONS]")
 
 
 @app.default

@@ -39,7 +39,7 @@ class ExportRequest:
         precision: Precision to build, by its name (--list-runtimes shows each runtime's): those of
             other packages too, which have no option of their own. May be given several times.
         runtime: Runtime to build for, by its name (--list-runtimes shows them). May be given
-            several times. Without it, those that it marks.
+            several times. Without it, the default ones: executorch, coreml and onnx.
         sensitivity: Measure for each int8 layer what it costs in mIoU, and what float would gain;
             the report and quantization.json show it. It takes minutes.
         max_drift: Keep as little in float as holds the loss of mIoU by int8, the upper bound of

@@ -18,7 +18,8 @@ class TrainRequest:
     """Which network to train, on which data, and how.
 
     Attributes:
-        data: Photos and masks: a folder with index.json, or one in SA-1B's format.
+        data: Photos and masks: a folder with index.json, one in SA-1B's format, or a COCO or LVIS
+            file.
         output: Folder of the run. A run that was interrupted continues from here.
         preset: Recipe: fine-tune (trained weights on your own photos), paper (from nothing, in
             stages), or one network or stage: nano, nano-refine, paper-512, paper-fit,
@@ -51,11 +52,11 @@ class TrainRequest:
         license: License of the weights, for their metadata.
     """
 
-    data: Annotated[Path, Parameter(metavar="DIR")]
+    data: Annotated[Path, Parameter(metavar="DIR|FILE")]
     output: Annotated[Path, Parameter(metavar="DIR")]
     _: KW_ONLY
     preset: str = "fine-tune"
-    evaluation: Annotated[Path | None, Parameter(metavar="DIR")] = None
+    evaluation: Annotated[Path | None, Parameter(metavar="DIR|FILE")] = None
     cache: Annotated[Path, Parameter(metavar="DIR")] = Path("runs/prepared")
     initial_weights: Annotated[Path | None, Parameter(metavar="NAME|FILE")] = None
     grow_from: Annotated[Path | None, Parameter(metavar="NAME|FILE")] = None
