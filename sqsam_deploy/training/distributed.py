@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sqsam_deploy.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -35,9 +37,18 @@ def join(device: str) -> Processes:
 
     Args:
         device: "auto", "cpu" or "cuda".
+
+    Raises:
+        UsageError: It is "cuda", and there is no GPU that torch can use.
     """
+    has_gpu = torch.cuda.is_available()
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if has_gpu else "cpu"
+    if device == "cuda" and not has_gpu:
+        raise UsageError(
+            "--device cuda: there is no CUDA GPU here, or this torch was built without CUDA: "
+            "leave it out"
+        )
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if world_size == 1:
         return Processes(0, 1, torch.device(device))

@@ -67,7 +67,12 @@ def test_coco_and_lvis_files_are_trained_on(write: Callable[[Path], Path], tmp_p
         (("--preset", "paper", "--initial-weights", "nano"), 2, "--grow-from"),
         (("--preset", "nano", "--grow-from", "paper"), 2, "grows from no other network"),
         (("--grow-from", "nano", "--initial-weights", "nano"), 2, "exclude each other"),
-        (("--shares", "nowhere.toml"), 2, "nowhere.toml cannot be read"),
+        (("--shares", "nowhere.toml"), 2, "nowhere.toml cannot be read: No such file"),
+        (("--evaluation", "nowhere"), 3, "nowhere does not exist"),
+        pytest.param(
+            *(("--device", "cuda"), 2, "no CUDA GPU here"),
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
         ((), 3, "neither index.json"),
     ],
 )
