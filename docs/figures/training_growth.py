@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from sqsam_deploy.benchmark.plots import STYLE, save_svg
+from sqsam_deploy.benchmark.plots import save_svg, style
 from sqsam_deploy.training.log import LogRow, read_rows
 
 LOGS = Path(__file__).parents[1] / "training-logs"
@@ -21,7 +21,11 @@ SCORES = {"val_miou_box": "box", "val_miou_3_clicks": "3 clicks", "val_miou_1_cl
 
 def main() -> None:
     """Writes the figure."""
-    plt.rcParams.update(STYLE)
+    with style():
+        _draw()
+
+
+def _draw() -> None:
     figure, axes = plt.subplots(
         2, 3, figsize=(12, 6), layout="constrained", sharex="col", sharey="row"
     )

@@ -5,9 +5,10 @@ others. The pictures are SVG and follow the reader's choice of light or dark.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy._internal.packages import missing_package
@@ -30,19 +31,6 @@ _INK, _PAPER, _SOFT = "#1f2328", "#fefefe", "#8b929c"
 #: The same, where the reader's system is dark.
 _DARK = {_INK: "#e6edf3", _PAPER: "#0d1117", "#dfe3e8": "#30363d"}
 _GRID = "#dfe3e8"
-#: matplotlib's settings for a picture that `save_svg` writes.
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "sqsam",
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "axes.facecolor": _PAPER,
-    "figure.facecolor": _PAPER,
-    "legend.facecolor": _PAPER,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-}
 #: Color and shape of each precision; told apart without color too, and seen on light and dark.
 _MARKS = {
     "fp32": ("#3b7dd8", "o"),
@@ -160,11 +148,10 @@ def _title(result: BenchmarkResult) -> str:
 
 def _draw(title: str, rows: Sequence[_Row], panels: Sequence[_Panel], path: Path) -> Path:
     try:
-        import matplotlib
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise MissingDependencyError(missing_package("matplotlib")) from None
-    with matplotlib.rc_context(STYLE):
+    with style():
         height = 1.5 + 0.3 * len(rows)
         figure = Figure((3.8 + 2.3 * len(panels), height), layout="constrained")
         columns = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -243,6 +230,25 @@ def _explain(figure: "Figure", rows: Sequence[_Row]) -> None:
     figure.legend(
         handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False
     )
+
+
+def style() -> AbstractContextManager[None]:
+    """matplotlib's settings for a picture that `save_svg` writes, inside the block."""
+    import matplotlib
+
+    settings: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "sqsam",
+        "text.color": _INK,
+        "axes.labelcolor": _INK,
+        "axes.edgecolor": _INK,
+        "axes.facecolor": _PAPER,
+        "figure.facecolor": _PAPER,
+        "legend.facecolor": _PAPER,
+        "xtick.color": _INK,
+        "ytick.color": _INK,
+    }
+    return matplotlib.rc_context(settings)
 
 
 def save_svg(figure: "Figure", path: Path) -> Path:
