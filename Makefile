@@ -12,7 +12,7 @@ INSTALL = $(VENV)/bin/pip install --quiet --no-compile --constraint constraints.
 
 # The main job: bundled weights to int8 artifacts for three runtimes. WEIGHTS=nano is the first try.
 export: $(VENV)/.installed
-	@echo "building $(WEIGHTS): on 2 cores about two minutes for paper, 40 seconds for nano"
+	@echo "building $(WEIGHTS): about two minutes for paper, 40 seconds for nano, on 2 idle cores"
 	$(VENV)/bin/sqsam-export --checkpoint $(WEIGHTS) --int8 --output $(OUTPUT)
 
 # Lint, types, the order of the packages, all tests.

@@ -125,7 +125,9 @@ def _show_export(console: PlainConsole, facts: "ExportFacts") -> None:
         )
     console.print(table)
     if manifest.artifacts:
-        _print_tensors(console, manifest.artifacts[0].metadata)
+        first = manifest.artifacts[0]
+        console.print(f"inputs and outputs of {first.path}", style="bold")
+        _print_tensors(console, first.metadata)
 
 
 def _show_device(console: PlainConsole, facts: "DeviceFacts") -> None:

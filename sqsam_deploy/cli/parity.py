@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sqsam_deploy._internal.requests import POSITIVE
+from sqsam_deploy._internal.staging import require_writable
 from sqsam_deploy._internal.terminal import PlainConsole, note, say, stderr, stdout
 from sqsam_deploy.cli._app import loading, make_app, run
 from sqsam_deploy.cli._output import answer
@@ -125,6 +126,8 @@ def compare_machines(
     """
     if (emulate and against) or not (emulate or save or against):
         raise UsageError("name one of --emulate ROOT and --against FILE, or --save FILE")
+    if save is not None:
+        require_writable(save.absolute().parent)
     with loading():
         from sqsam_deploy.evaluation import outputs as machines
         from sqsam_deploy.report.parity_tables import outputs_headline, outputs_table
