@@ -8,19 +8,25 @@ PYTEST = $(VENV)/bin/pytest -n auto --dist loadfile --no-loadscope-reorder
 # Modules are compiled when they are imported: most of what torch installs never is.
 INSTALL = $(VENV)/bin/pip install --quiet --no-compile --constraint constraints.txt --editable
 
-.PHONY: export test quick checks fuzz wheel docs
+.PHONY: export test quick checks style types tests quick-tests fuzz wheel docs
 
 # The main job: bundled weights to int8 artifacts for three runtimes. WEIGHTS=nano is the first try.
 export: $(VENV)/.installed
 	@echo "building $(WEIGHTS): about two minutes for paper, 40 seconds for nano, on 2 idle cores"
 	$(VENV)/bin/sqsam-export --checkpoint $(WEIGHTS) --int8 --output $(OUTPUT)
 
-# Lint, types, the order of the packages, all tests.
-test: checks
-	$(PYTEST)
+# Lint, types, the order of the packages, all tests. Types are one process: tests begin beside it.
+test: style
+	$(MAKE) --jobs 2 types tests
 
 # Is a change sane? Two minutes: everything but the tests that export, train or start servers.
-quick: checks
+quick: style
+	$(MAKE) --jobs 2 types quick-tests
+
+tests:
+	$(PYTEST)
+
+quick-tests:
 	$(PYTEST) -m "not slow and not full"
 
 # Changed files for every reader, for as long as it is told: make fuzz SECONDS=3600
@@ -36,11 +42,15 @@ wheel: $(VENV)/.installed
 docs: $(VENV)/.installed-dev
 	$(VENV)/bin/python docs/site.py
 
-checks: $(VENV)/.installed-dev
+checks: style types
+
+style: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+types: $(VENV)/.installed-dev
+	$(VENV)/bin/mypy
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -38,7 +38,7 @@ WIDTH, HEIGHT = 640, 480
 CORNERS = 40
 
 
-def write_coco(folder: Path) -> Path:
+def write_coco(folder: Path, photos: int = PHOTOS, masks: int = MASKS) -> Path:
     """The annotation file; its photos are links to one."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -46,14 +46,14 @@ def write_coco(folder: Path) -> Path:
     pixels = load_image(bundled_dataset("sample").images[0])
     Image.fromarray(pixels).resize((WIDTH, HEIGHT)).save(photo, quality=90)
     images = []
-    for number in range(PHOTOS):
+    for number in range(photos):
         link = folder / "images" / f"{number:012}.jpg"
         if not link.exists():
             link.hardlink_to(photo)
         images.append({"id": number, "file_name": link.name, "width": WIDTH, "height": HEIGHT})
     angles = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
     annotations = []
-    for number in range(MASKS):
+    for number in range(masks):
         size = rng.uniform(10, 120, 2)
         center = rng.uniform(size + 1, np.array([WIDTH, HEIGHT]) - size - 1)
         points = center + size * np.stack([np.cos(angles), np.sin(angles)], 1)
@@ -63,7 +63,7 @@ def write_coco(folder: Path) -> Path:
         annotations.append(
             {
                 "id": number,
-                "image_id": number % PHOTOS,
+                "image_id": number % photos,
                 "category_id": 1,
                 "area": area,
                 "bbox": [*low.tolist(), *(high - low).tolist()],

@@ -198,15 +198,20 @@ def _palettize_layer(layer: _Layer, bits: int, statistics: _Statistics) -> None:
     weights, mean, products = _matrix(layer).clone(), statistics.mean, statistics.second
     if layer.bias is not None:
         products = products - torch.outer(mean, mean)
+    products.diagonal().add_(_DAMPING * products.diagonal().mean())
+    lower, failed = torch.linalg.cholesky_ex(products.double())
+    if failed:
+        # Inputs that do not vary: what is left of them is the rounding of their mean.
+        products = torch.eye(len(products))
+        lower = products.double()
     power = products.diagonal()
-    power += _DAMPING * power.mean()
     channels = layer.weight.shape[1 if isinstance(layer, nn.ConvTranspose2d) else 0]
     palettes = channels // channels_per_palette(channels, weights.numel(), bits)
     rows = len(weights) // palettes
     values = k_means(
         weights.reshape(palettes, -1), power.repeat(rows).expand(palettes, -1), 2**bits
     )
-    rounded = _round(weights, values.repeat_interleave(rows, 0), products)
+    rounded = _round(weights, values.repeat_interleave(rows, 0), _inverse_factor(lower))
     if layer.bias is not None:
         error = (weights - rounded) @ mean
         layer.bias += error.reshape(channels, -1).mean(1)
@@ -250,9 +255,8 @@ def _borders(centers: Tensor) -> Tensor:
     return (centers[:, 1:] + centers[:, :-1]) / 2
 
 
-def _round(weights: Tensor, values: Tensor, products: Tensor) -> Tensor:
-    """Weights RxK as values of their row's palette, Rxk, for inputs with these products, KxK."""
-    factor = _inverse_factor(products)
+def _round(weights: Tensor, values: Tensor, factor: Tensor) -> Tensor:
+    """Weights RxK as values of their row's palette, Rxk, with the factor of the inputs, KxK."""
     borders, left = _borders(values).contiguous(), weights.clone()
     rounded = torch.empty_like(weights)
     for start in range(0, weights.shape[1], _BLOCK):
@@ -269,8 +273,7 @@ def _round(weights: Tensor, values: Tensor, products: Tensor) -> Tensor:
     return rounded
 
 
-def _inverse_factor(products: Tensor) -> Tensor:
-    """The upper Cholesky factor of the inverse."""
-    lower = torch.linalg.cholesky(products.double())
+def _inverse_factor(lower: Tensor) -> Tensor:
+    """The upper Cholesky factor of the inverse, from the lower one."""
     upper: Tensor = torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True)
     return upper.float()

@@ -56,8 +56,8 @@ def test_the_suites_result_is_taken_in_and_stands_in_the_table(
     for row in result.measurements:
         assert len(row.inference.rounds) == 10
         assert row.inference.summary is not None
-        # The stand-in reads its inputs for 0.5 to 0.7 ms.
-        assert 0.5 <= row.inference.summary.median.value < 5
+        # The stand-in reads its inputs for at least 0.5 ms.
+        assert row.inference.summary.median.value >= 0.5
     reasons = {row.subject: row.reason for row in result.not_measured}
     assert "cannot be loaded by a stand-in" in reasons["nano-int8.onnx"]
     assert "does not run coreml" in reasons["nano-int8.mlpackage"]

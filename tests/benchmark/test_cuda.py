@@ -1,5 +1,7 @@
 """The structure of a GPU run, on the CPU: what needs a GPU is left to those who have one."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -8,6 +10,8 @@ from sqsam_deploy.benchmark.cuda.grid import Case, cases
 from sqsam_deploy.benchmark.cuda.run import CudaPlan, measure_cuda, require_gpu
 from sqsam_deploy.benchmark.macs import preset_work
 from sqsam_deploy.errors import MissingDependencyError, UsageError
+from sqsam_deploy.model.config import PRESETS
+from tests.tiny_network import TINY
 
 CPU = torch.device("cpu")
 
@@ -33,9 +37,10 @@ def test_bounds_by_hand():
     assert bounds.traffic == pytest.approx(preset_work("paper", 2).elements * 2 / 1e9)
 
 
-def test_a_run_holds_every_case_and_what_failed():
+def test_a_run_holds_every_case_and_what_failed(monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", dataclasses.replace(TINY, name="tiny"))
     chosen = cases(["eager", "cuda-graph"], ["fp32", "bf16"], [1])
-    result = measure_cuda(CudaPlan("nano", chosen, rounds=3, per_round=2), CPU)
+    result = measure_cuda(CudaPlan("tiny", chosen, rounds=3, per_round=2), CPU)
     assert [item.subject.precision for item in result.measurements] == [
         "fp32",
         "fp32",

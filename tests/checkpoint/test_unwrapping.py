@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -28,6 +28,7 @@ def _contained(name: str) -> Callable[[dict[str, Tensor]], dict[str, object]]:
     return lambda state: {"epoch": 3, name: state, "optimizer": {"state": {0: torch.ones(1)}}}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(PREFIXES), max_size=4),
     st.lists(st.sampled_from(CONTAINERS), max_size=3),

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -199,12 +197,3 @@ def test_a_folder_takes_no_click_and_is_not_written_into(run, weights, folder, t
 
 def test_three_paths_are_too_many(run, weights, photo):
     assert_one_sentence(run(weights, photo, photo), 2, "3 paths")
-
-
-def test_help_needs_nothing_heavy():
-    code = (
-        "import sys, sqsam_deploy.cli.predict, sqsam_deploy.cli.demo; "
-        "print([name for name in ('torch', 'numpy', 'starlette') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -1,9 +1,12 @@
-"""What int8 costs in each module of `nano`, and what is chosen to stay in float."""
+"""What int8 costs in each module of `nano`, and what is chosen to stay in float.
+
+On few photos: what is looked for is far larger than what they leave open.
+"""
 
 import dataclasses
 import json
-import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +25,8 @@ from sqsam_deploy.evaluation.protocols import GroundTruthBoxes, RandomPoints
 from sqsam_deploy.evaluation.segmenters import SessionSegmenter
 from sqsam_deploy.evaluation.sensitivity import (
     ModuleSensitivity,
+    Sensitivity,
     draw_objects,
-    measure_sensitivity,
 )
 from sqsam_deploy.folding import fold
 from sqsam_deploy.model.config import NANO
@@ -34,7 +37,7 @@ from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.quantization import build_calibration, quantize
 from sqsam_deploy.quantization.simulation import Simulation
 from sqsam_deploy.runtimes.registry import find_runtime
-from tests.commands import run_command, run_process
+from tests.commands import run_command
 from tests.fakes import RecordedSteps
 
 
@@ -103,10 +106,30 @@ def _ruined() -> Checkpoint:
     return checkpoint
 
 
-def test_a_layer_that_int8_ruins_loses_and_gains_most(calibration, asked):
-    quantized = quantize(fold(_ruined().model), calibration)
-    simulation = Simulation(quantized, calibration)
-    found = measure_sensitivity(simulation, asked, "photos", SilentSteps())
+#: The fewest photos that `--max-drift` takes, and those of them that every module is measured on.
+PHOTOS, MEASURED = 10, 4
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory) -> Iterator[Path]:
+    """The folder of an export of the ruined network, with a limit."""
+    folder = tmp_path_factory.mktemp("chosen")
+    save_checkpoint(_ruined().model, folder / "ruined.safetensors", {})
+    arguments = ("--checkpoint", folder / "ruined.safetensors", "--runtime", "onnx", "--int8")
+    arguments += ("--calibration-size", PHOTOS, "--no-saliency", "--max-drift", "5")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(float_modules, "SENSITIVITY_PHOTOS", MEASURED)
+        patch.setenv("SQSAM_CACHE", str(folder / "cache"))
+        done = run_command("export", *arguments, "-o", folder / "out")
+        assert done.code == 0, done.stderr
+        (folder / "said.txt").write_text(done.stderr)
+        yield folder
+
+
+def test_a_layer_that_int8_ruins_loses_and_gains_most(chosen: Path):
+    report = json.loads((chosen / "out" / "quantization.json").read_text())
+    found = Sensitivity.model_validate(report["sensitivity"])
+    assert found.photos == MEASURED
     assert max(found.modules, key=lambda module: module.gain.mean).name == RUINED
     assert max(found.modules, key=lambda module: module.loss.mean).name == RUINED
     (ruined,) = (module for module in found.modules if module.name == RUINED)
@@ -114,20 +137,6 @@ def test_a_layer_that_int8_ruins_loses_and_gains_most(calibration, asked):
     assert ruined.gain.mean > drift / 2 > 5
     assert ruined.loss.low <= ruined.loss.mean <= ruined.loss.high
     assert worth_keeping(found.modules)[0] == RUINED
-
-
-@pytest.fixture(scope="module")
-def chosen(tmp_path_factory) -> Path:
-    """The folder of an export of the ruined network, with a limit."""
-    folder = tmp_path_factory.mktemp("chosen")
-    save_checkpoint(_ruined().model, folder / "ruined.safetensors", {})
-    arguments = ("--checkpoint", folder / "ruined.safetensors", "--runtime", "onnx", "--int8")
-    environment = os.environ | {"SQSAM_CACHE": str(folder / "cache")}
-    arguments += ("--no-saliency", "--max-drift", "5", "-o", folder / "out")
-    done = run_process("export", *arguments, env=environment)
-    assert done.returncode == 0, done.stderr
-    (folder / "said.txt").write_text(done.stderr)
-    return folder
 
 
 def test_it_is_what_stays_in_float(chosen: Path):
@@ -154,14 +163,14 @@ def test_the_report_shows_every_module(chosen: Path):
     assert re.search(rf"kept in float for .*{re.escape(RUINED)}", page)
 
 
-def test_a_second_export_measures_nothing_again(chosen: Path, monkeypatch):
-    monkeypatch.setenv("SQSAM_CACHE", str(chosen / "cache"))
+def test_a_second_export_measures_nothing_again(chosen: Path):
     request = ExportRequest(
         output=chosen / "again",
         checkpoint=chosen / "ruined.safetensors",
         runtime=("onnx",),
         int8=True,
         with_saliency=False,
+        calibration_size=PHOTOS,
         max_drift=5.0,
     )
     steps = RecordedSteps()
@@ -244,14 +253,12 @@ def test_wrong_usage_is_one_sentence(arguments, code, named, tmp_path):
     assert not (tmp_path / "artifacts").exists()
 
 
-def test_a_limit_that_nothing_holds(tmp_path, monkeypatch):
+def test_a_limit_that_nothing_holds(chosen: Path, tmp_path, monkeypatch):
     """Where no module may stay in float, a ruined network cannot hold a limit."""
-    monkeypatch.setenv("SQSAM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(float_modules, "MOST_FLOAT", 0.0)
-    save_checkpoint(_ruined().model, tmp_path / "ruined.safetensors", {})
-    arguments = ("--checkpoint", tmp_path / "ruined.safetensors", "--runtime", "onnx")
-    arguments += ("--no-saliency", "--calibration-size", 10, "--max-drift", "5")
+    arguments = ("--checkpoint", chosen / "ruined.safetensors", "--runtime", "onnx")
+    arguments += ("--no-saliency", "--calibration-size", PHOTOS, "--max-drift", "4")
     done = run_command("export", *arguments, "-o", tmp_path / "out")
     assert done.code == 1, done.stderr
-    assert "--max-drift 5" in done.stderr
+    assert "--max-drift 4" in done.stderr
     assert not (tmp_path / "out").exists()

@@ -139,3 +139,15 @@ def test_weights_make_up_for_each_others_error() -> None:
         for other in (palettized, nearest)
     ]
     assert errors[0] < 0.25 * errors[1]
+
+
+def test_a_layer_whose_inputs_never_vary_takes_the_nearest_values() -> None:
+    """As one that is given learned tokens alone; the bias makes up for all of the error."""
+    torch.manual_seed(0)
+    layer = nn.Linear(128, 64).requires_grad_(False)
+    tokens = 1000 + torch.randn(1, 1, 128)
+    palettized = palettize(layer, [(tokens,), (tokens,)], PaletteScheme(4))
+    for group in groups(palettized, 4):
+        assert len(group.unique()) <= 16
+    assert (palettized.weight - layer.weight).abs().max() < 0.1 * layer.weight.abs().max()
+    assert snr_db(layer(tokens), palettized(tokens)) > 60

@@ -114,16 +114,16 @@ def compressed_zeros(handler: Handler) -> None:
 
 
 def silent(handler: Handler) -> None:
-    time.sleep(30)
+    time.sleep(600)
 
 
 def silent_after_head(handler: Handler) -> None:
     headed(handler, 200, Content_Length=150)
-    time.sleep(30)
+    time.sleep(600)
 
 
 def dripping_head(handler: Handler) -> None:
-    for byte in b"HTTP/1.1 200 OK\r\nX: " + bytes(1000):
+    for byte in b"HTTP/1.1 200 OK\r\nX: " + bytes(20_000):
         handler.wfile.write(bytes([byte]))
         time.sleep(0.05)
 
@@ -139,7 +139,7 @@ def endless_beside_the_file(handler: Handler) -> None:
     """Bytes come, of which none belongs to the body."""
     headed(handler, 200, Transfer_Encoding="chunked")
     handler.wfile.write(b"5;")
-    for _ in range(1000):
+    for _ in range(20_000):
         handler.wfile.write(bytes(64 << 10))
         time.sleep(0.01)
 
@@ -187,10 +187,15 @@ def test_answer_is_bounded_in_bytes_and_time(
     tmp_path: Path,
 ) -> None:
     model = hash_bytes((made.parent / "export-2.0.0" / "nano-int8.onnx").read_bytes())
-    http_server.takeover = on(model if part == "model" else part, answer)
+    finished: list[Handler] = []
+
+    def to_the_end(handler: Handler) -> None:
+        answer(handler)
+        finished.append(handler)
+
+    http_server.takeover = on(model if part == "model" else part, to_the_end)
     remote = open_store(f"{http_server.url}/store")
     bomb()
-    start = time.monotonic()
     tracemalloc.start()
     try:
         with pytest.raises((StoreError, ReleaseError)) as raised:
@@ -198,7 +203,8 @@ def test_answer_is_bounded_in_bytes_and_time(
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - start < 15
+    # What takes minutes was not waited for; what ends at once was not asked for for ever.
+    assert len(finished) <= (100 if answer in (compressed_zeros, redirected_for_ever) else 0)
     assert http_server.url in str(raised.value)
     assert not (tmp_path / "out").exists()
 

@@ -2,12 +2,14 @@
 
 The runtime is `torch.export.save`'s `.pt2`, run by torch; the precision has weights that are
 rounded to bfloat16. They are installed as packages are: a module and a `.dist-info` directory with
-its entry point, on the path of every process.
+its entry point, on the path of this process and of those that it starts.
 """
 
 import json
 import os
-import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,9 @@ import pytest
 from PIL import Image
 
 from sqsam_deploy.datasets import bundled_dataset
-from tests.commands import run_process
+from sqsam_deploy.networks.precisions import PRECISIONS
+from sqsam_deploy.runtimes import registry
+from tests.commands import Done, run_command, run_process
 
 pytestmark = pytest.mark.slow
 
@@ -101,7 +105,6 @@ RUNTIME = Pt2(
     systems=frozenset(("Linux", "macOS", "Windows")),
 )
 """
-ENTRY_POINTS = "[sqsam_deploy.runtimes]\npt2 = pt2_runtime:RUNTIME\n"
 NAME = "nano-fp32.pt2"
 ROUNDED = "nano-bf16-weights.pt2"
 RECIPE = """
@@ -122,34 +125,52 @@ precision = "bf16-weights"
 """
 
 
-def _run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    done = run_process(*arguments, cwd=cwd)
-    assert done.returncode == 0, done.stdout + done.stderr
+def _run(*arguments: object, cwd: Path | None = None) -> Done:
+    done = run_command(*arguments, cwd=cwd)
+    assert done.code == 0, done.stdout + done.stderr
     return done
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory):
-    """The other package's directory, on the path of every process that is started here."""
-    site = tmp_path_factory.mktemp("site")
-    (site / "pt2_runtime.py").write_text(RUNTIME, encoding="utf-8")
-    about = site / "pt2_runtime-1.0.dist-info"
+@contextmanager
+def _installed(site: Path, name: str, entry_point: str) -> Iterator[None]:
+    """A package in this directory, on the path of this process and of those that it starts."""
+    about = site / f"{name}-1.0.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: pt2-runtime\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(ENTRY_POINTS)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[sqsam_deploy.runtimes]\n{entry_point}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+        patch.syspath_prepend(str(site))
+        # The registry looks for packages once.
+        registry._known.cache_clear()
+        yield
+    registry._known.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The other package's directory."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "pt2_runtime.py").write_text(RUNTIME, encoding="utf-8")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        _installed(site, "pt2-runtime", "pt2 = pt2_runtime:RUNTIME"),
+    ):
         patch.setenv("XDG_CACHE_HOME", str(site / "cache"))
         yield site
+    sys.modules.pop("pt2_runtime")
+    PRECISIONS.pop("bf16-weights")
 
 
 @pytest.fixture(scope="module")
 def exported(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
-    _run(
+    # By a process of its own, which has nothing but what is installed.
+    done = run_process(
         *("export", "--checkpoint", "nano", "--fp32", "--precision", "bf16-weights"),
         *("--runtime", "onnx", "--runtime", "pt2", "--no-saliency", "--output", folder / "out"),
     )
+    assert done.returncode == 0, done.stderr
     return folder / "out"
 
 
@@ -247,26 +268,22 @@ def test_bench_measures_it(pulled: Path, tmp_path: Path) -> None:
 
 def test_a_release_for_phones_does_not_take_it(exported: Path, pulled: Path) -> None:
     store = pulled.parent / "store"
-    done = run_process(
+    done = run_command(
         *("pull", "cutter", "--store", store, "--runtime", "pt2", "--format", "android-assets"),
         *("--output", pulled.parent / "assets"),
         cwd=pulled.parent,
     )
-    assert done.returncode == 2
+    assert done.code == 2
     assert "Android" in done.stderr
 
 
 def test_what_cannot_be_loaded_is_left_out_until_it_is_asked_for(
-    installed: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installed: Path, exported: Path, tmp_path: Path
 ) -> None:
-    about = tmp_path / "broken-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[sqsam_deploy.runtimes]\nbroken = nowhere:RUNTIME\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    facts = json.loads(_run("inspect", exported / NAME, "--json").stdout)["result"]
+    with _installed(tmp_path, "broken", "broken = nowhere:RUNTIME"):
+        facts = json.loads(_run("inspect", exported / NAME, "--json").stdout)["result"]
+        done = run_command("export", "--runtime", "broken", "--output", tmp_path / "out")
     assert facts["metadata"]["runtime"] == "pt2"
-    done = run_process("export", "--runtime", "broken", "--output", tmp_path / "out")
-    assert done.returncode == 3
+    assert done.code == 3
     assert "'broken'" in done.stderr
     assert "nowhere" in done.stderr
