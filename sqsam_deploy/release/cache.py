@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqsam_deploy._internal.cache import CACHE_VARIABLE
-from sqsam_deploy._internal.temporary import remove_abandoned, temporary_file
+from sqsam_deploy._internal.temporary import naming, remove_abandoned, temporary_file
 from sqsam_deploy.artifact.files import FileEntry, hash_bytes, hash_file
 from sqsam_deploy.artifact.manifest import ArtifactEntry
 from sqsam_deploy.errors import ReleaseError, StoreError
@@ -143,7 +143,8 @@ class Cache:
         partial = self._partial(entry)
         try:
             partial.parent.mkdir(parents=True, exist_ok=True)
-            download(store, entry, partial, advance)
+            with naming(partial):
+                download(store, entry, partial, advance)
             return self._keep(partial, entry)
         except OSError as error:
             if error.errno not in _READ_ONLY:
@@ -208,7 +209,7 @@ class Cache:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(partial)
         # Not synced: what a power cut damaged is told by its hash or its form, and read again.
-        with temporary_file(partial, target.name) as written:
+        with naming(target), temporary_file(partial, target.name) as written:
             written.write_bytes(content)
             written.replace(target)
 

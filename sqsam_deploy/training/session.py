@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from sqsam_deploy._internal.temporary import naming
 from sqsam_deploy.artifact.provenance import git_revision
 from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
 from sqsam_deploy.errors import UsageError
@@ -82,7 +83,7 @@ def open_task(start: Start, options: DataOptions, processes: Processes, reports:
         DataError: No photo is usable, or too few for a validation split.
     """
     recipe, items = start.recipe, find_items(options.data)
-    with wait_for_leader(processes):
+    with wait_for_leader(processes), naming(options.cache):
         data = prepare(items, options.cache, recipe.photo_side, reports.preparing)
     reports.prepared(data)
     share, images = options.validation_share, options.validation_images
@@ -202,7 +203,8 @@ def train(
         CheckpointError: The output folder's state is damaged.
     """
     trainer = Trainer(task, options, processes, start.weights, reports.row)
-    trainer.run()
+    with naming(options.output):
+        trainer.run()
     log = options.output / LOG_FILE
     if processes.leads and log.exists():
         plot(read_rows(log), options.output / CURVE_FILE)

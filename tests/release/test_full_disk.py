@@ -64,6 +64,7 @@ def test_pull_to_a_full_disk(full: str, small_disk: Path, export: Path, tmp_path
     with pytest.raises(OSError, match="No space left on device") as raised:
         bring(store, places["cache"], REFERENCE, places["output"])
     assert raised.value.errno == errno.ENOSPC
+    assert str(small_disk) in raised.value.filename
     assert not places["output"].exists()
     assert not [path for path in small_disk.iterdir() if path.name.startswith(".out")]
     ballast.unlink()
