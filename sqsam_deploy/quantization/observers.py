@@ -91,7 +91,11 @@ class MinMaxObserver(RangeObserver):
 
 
 class SamplingObserver(RangeObserver):
-    """Records a sample of the values beside the extremes."""
+    """Records a sample of the values beside the extremes.
+
+    It is small, and stays between large maps that go, which leaves holes that no later map fits in:
+    of `paper`, 24 calibration inputs took 0.8 GB more than their extremes alone take.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
