@@ -6,7 +6,9 @@ public protocol Backend: Sendable {
 
     /// One inference. A `Segmenter` calls it from one task at a time, and never on the main thread.
     ///
-    /// - Parameter inputs: As the metadata declares them, in their order.
+    /// - Parameter inputs: As the metadata declares them, in their order. Those that a prompt is
+    ///   drawn into had better not be kept: the next prompt is drawn into the same memory, and
+    ///   into a copy where somebody still holds it.
     /// - Returns: Every output by name, its numbers in C order.
     func run(_ inputs: [Tensor]) throws -> [String: [Float]]
 
@@ -57,7 +59,7 @@ public actor Segmenter {
         try Task.checkCancellation()
         let square = photo.stretched(to: metadata.imageSize, by: metadata.resize)
         return SegmentationImage(
-            photo: photo, bound: try BoundImage(square, inputs: metadata.inputs), segmenter: self)
+            photo: photo, inputs: try PhotoInputs(square, inputs: metadata.inputs), segmenter: self)
     }
 
     fileprivate func masks(
@@ -67,9 +69,11 @@ public actor Segmenter {
         guard let rules = metadata.prompts else {
             throw SegmentationError.artifact("\(metadata.preset) takes no prompts")
         }
-        let encoded = try prompt.encoded(
+        let placed = try prompt.placed(
             width: image.width, height: image.height, size: metadata.imageSize, rules: rules)
-        let outputs = try checkedOutputs(backend, try image.bound.tensors(encoded))
+        // The tensors are let go here, so that the next prompt finds the maps' bytes its own.
+        let outputs = try checkedOutputs(
+            backend, image.inputs.tensors(placed.points(rules)) { $0.draw(placed, rules) })
         try image.refuseSuperseded(ticket)
         return Masks(
             logits: outputs["low_res_masks"] ?? [],
@@ -95,7 +99,7 @@ public actor Segmenter {
             let metadata = saliency.metadata
             let square = image.photo.stretched(to: metadata.imageSize, by: metadata.resize)
             let outputs = try checkedOutputs(
-                saliency, try BoundImage(square, inputs: metadata.inputs).tensors(nil))
+                saliency, inputTensors(square: square, prompt: nil, inputs: metadata.inputs))
             return try SaliencyMap(
                 width: metadata.maskSize, height: metadata.maskSize,
                 logits: outputs["saliency_logits"] ?? [])
@@ -109,7 +113,7 @@ public actor Segmenter {
 /// `CancellationError` as soon as its turn has come or its inference has ended.
 public final class SegmentationImage: Sendable {
     public let photo: RGBImage
-    fileprivate let bound: BoundImage
+    fileprivate let inputs: PhotoInputs
     fileprivate let saliency = Once<SaliencyMap>()
     private let segmenter: Segmenter
     private let tickets = Tickets()
@@ -117,9 +121,9 @@ public final class SegmentationImage: Sendable {
     public var width: Int { photo.width }
     public var height: Int { photo.height }
 
-    fileprivate init(photo: RGBImage, bound: BoundImage, segmenter: Segmenter) {
+    fileprivate init(photo: RGBImage, inputs: PhotoInputs, segmenter: Segmenter) {
         self.photo = photo
-        self.bound = bound
+        self.inputs = inputs
         self.segmenter = segmenter
     }
 

@@ -1,3 +1,5 @@
+import Foundation
+
 /// One input of a network: its bytes in C order, little-endian, as the metadata declares them.
 ///
 /// An object, so that a backend can tell that it was given the same image again.
@@ -24,13 +26,16 @@ public final class Tensor: Sendable {
     }
 }
 
-/// A photo stretched to the square and arranged as an artifact takes it: what is computed once
-/// for a photo, whatever is asked of it.
-struct BoundImage: Sendable {
-    /// The image's own input; where pixels and prompt maps share one tensor, its bytes with the
-    /// maps still empty.
-    private let pixels: Tensor
+/// A photo as the inputs of an artifact, which prompts are drawn into one after another.
+///
+/// The bytes that hold the prompt maps are kept, and written in place once the tensors of the
+/// prompt before are let go. Whoever keeps those keeps their bytes: they are copied first then.
+final class PhotoInputs: @unchecked Sendable {
     private let inputs: [TensorSpec]
+    /// Nil where pixels and prompt maps share one input.
+    private let image: Tensor?
+    private let lock = NSLock()
+    private var maps: PromptMaps?
 
     /// - Parameter square: The photo, stretched to the artifact's image size.
     init(_ square: RGBImage, inputs: [TensorSpec]) throws {
@@ -38,77 +43,73 @@ struct BoundImage: Sendable {
         guard let spec = inputs.first(where: { $0.name == "image" || $0.name == "pixels" }) else {
             throw SegmentationError.artifact("the artifact takes no image")
         }
-        pixels = try Tensor(spec, bytes: BoundImage.arranged(square, spec))
-    }
-
-    /// All inputs, in their order; `prompt` is nil for a saliency network.
-    func tensors(_ prompt: EncodedPrompt?) throws -> [Tensor] {
-        try inputs.map { spec in
-            switch (spec.name, prompt) {
-            case ("image", _): return pixels
-            case ("pixels", nil): return pixels
-            case ("pixels", let prompt?): return try interleaved(prompt, spec)
-            case ("prompt_maps", let prompt?):
-                return try Tensor(spec, floats: prompt.maps.map { Float($0) })
-            case ("point_coords", let prompt?):
-                return try Tensor(spec, floats: prompt.pointCoords)
-            case ("point_labels", let prompt?):
-                return try Tensor(spec, floats: prompt.pointLabels)
-            default:
-                throw SegmentationError.artifact(
-                    "the artifact has an input '\(spec.name)' that this library does not know")
+        // A saliency network's pixels are the image alone.
+        if spec.name == "pixels", spec.shape.last != 3 {
+            image = nil
+            maps = try PromptMaps(spec, size: square.width, bytes: arranged(square, spec))
+        } else {
+            image = try Tensor(spec, bytes: arranged(square, spec))
+            maps = try inputs.first { $0.name == "prompt_maps" }.map {
+                try PromptMaps($0, size: square.width, bytes: emptyMaps($0))
             }
         }
     }
 
-    /// Red, green, blue and the two maps side by side; int8 is the value minus 128, which is the
-    /// same bits with the highest one turned.
-    private func interleaved(_ prompt: EncodedPrompt, _ spec: TensorSpec) throws -> Tensor {
-        var bytes = pixels.bytes
-        let flip: UInt8 = spec.dtype == .int8 ? 0x80 : 0
-        let count = prompt.maps.count / 2
-        guard bytes.count == count * 5 else {
-            throw SegmentationError.artifact("input 'pixels' has no room for two prompt maps")
+    /// All inputs, in their order.
+    ///
+    /// - Parameters:
+    ///   - points: The prompt's; nil for a saliency network.
+    ///   - write: Makes the maps, where the artifact takes any, those of the prompt.
+    func tensors(
+        _ points: PointList?, write: (inout PromptMaps) throws -> Void
+    ) throws -> [Tensor] {
+        try lock.withLock {
+            if maps != nil { try write(&maps!) }
+            return try inputs.map { try tensor($0, points) }
         }
-        bytes.withUnsafeMutableBufferPointer { target in
-            prompt.maps.withUnsafeBufferPointer { maps in
-                for i in 0..<count {
-                    target[i * 5 + 3] = maps[i] ^ flip
-                    target[i * 5 + 4] = maps[count + i] ^ flip
-                }
-            }
-        }
-        return try Tensor(spec, bytes: bytes)
     }
 
-    private static func arranged(_ square: RGBImage, _ spec: TensorSpec) throws -> [UInt8] {
-        let count = square.width * square.height
-        switch (spec.layout, spec.dtype) {
-        case ("image", .uint8):
-            return square.pixels
-        case ("NCHW", .float32):
-            var planes = [Float](repeating: 0, count: count * 3)
-            for i in 0..<count {
-                for channel in 0..<3 {
-                    planes[channel * count + i] = Float(square.pixels[i * 3 + channel])
-                }
-            }
-            return planes.withUnsafeBytes { Array($0) }
-        case ("NHWC", .uint8), ("NHWC", .int8):
-            let channels = spec.shape.last ?? 0
-            let flip: UInt8 = spec.dtype == .int8 ? 0x80 : 0
-            var bytes = [UInt8](repeating: flip, count: count * channels)
-            for i in 0..<count {
-                for channel in 0..<3 {
-                    bytes[i * channels + channel] = square.pixels[i * 3 + channel] ^ flip
-                }
-            }
-            return bytes
+    private func tensor(_ spec: TensorSpec, _ points: PointList?) throws -> Tensor {
+        switch (spec.name, points, image, maps) {
+        case ("image", _, let image?, _), ("pixels", _, let image?, _): return image
+        case ("pixels", _, _, let maps?), ("prompt_maps", .some, _, let maps?):
+            return try Tensor(spec, bytes: maps.bytes)
+        case ("point_coords", let points?, _, _): return try Tensor(spec, floats: points.coords)
+        case ("point_labels", let points?, _, _): return try Tensor(spec, floats: points.labels)
         default:
             throw SegmentationError.artifact(
-                "input '\(spec.name)' is \(spec.layout) \(spec.dtype.rawValue), which this "
-                    + "library cannot fill")
+                "the artifact has an input '\(spec.name)' that this library does not know")
         }
+    }
+}
+
+private func arranged(_ square: RGBImage, _ spec: TensorSpec) throws -> [UInt8] {
+    let count = square.width * square.height
+    switch (spec.layout, spec.dtype) {
+    case ("image", .uint8):
+        return square.pixels
+    case ("NCHW", .float32):
+        var planes = [Float](repeating: 0, count: count * 3)
+        for i in 0..<count {
+            for channel in 0..<3 {
+                planes[channel * count + i] = Float(square.pixels[i * 3 + channel])
+            }
+        }
+        return planes.withUnsafeBytes { Array($0) }
+    case ("NHWC", .uint8), ("NHWC", .int8):
+        let channels = spec.shape.last ?? 0
+        let flip: UInt8 = spec.dtype == .int8 ? 0x80 : 0
+        var bytes = [UInt8](repeating: flip, count: count * channels)
+        for i in 0..<count {
+            for channel in 0..<3 {
+                bytes[i * channels + channel] = square.pixels[i * 3 + channel] ^ flip
+            }
+        }
+        return bytes
+    default:
+        throw SegmentationError.artifact(
+            "input '\(spec.name)' is \(spec.layout) \(spec.dtype.rawValue), which this "
+                + "library cannot fill")
     }
 }
 
@@ -120,5 +121,8 @@ struct BoundImage: Sendable {
 public func inputTensors(
     square: RGBImage, prompt: EncodedPrompt?, inputs: [TensorSpec]
 ) throws -> [Tensor] {
-    try BoundImage(square, inputs: inputs).tensors(prompt)
+    let points = prompt.map { PointList(coords: $0.pointCoords, labels: $0.pointLabels) }
+    return try PhotoInputs(square, inputs: inputs).tensors(points) { maps in
+        if let prompt { try maps.fill(prompt.maps) }
+    }
 }

@@ -34,9 +34,7 @@ final class EchoBackend: Backend, @unchecked Sendable {
     }
 }
 
-private func described(_ task: String, _ inputs: String, _ outputs: String, _ prompts: String)
-    -> String
-{
+func described(_ task: String, _ inputs: String, _ outputs: String, _ prompts: String) -> String {
     """
     {"format_version": 1, "package_version": "0", "task": "\(task)", "preset": "test",
      "runtime": "test", "precision": "int8", "weights_sha256": "", "deployment_target": null,
@@ -46,17 +44,21 @@ private func described(_ task: String, _ inputs: String, _ outputs: String, _ pr
     """
 }
 
+let pointInputs = """
+    {"name": "point_coords", "dtype": "float32", "shape": [1, 8, 2], "layout": "NxPx2"},
+    {"name": "point_labels", "dtype": "float32", "shape": [1, 8], "layout": "NxP"}
+    """
+
+let maskOutputs = """
+    {"name": "low_res_masks", "dtype": "float32", "shape": [1, 2, 64, 64], "layout": "NxMxHxW"},
+    {"name": "iou_predictions", "dtype": "float32", "shape": [1, 2], "layout": "NxM"}
+    """
+
 private let segmentationMetadata = described(
     "segmentation",
     """
-    {"name": "pixels", "dtype": "int8", "shape": [1, 64, 64, 5], "layout": "NHWC"},
-    {"name": "point_coords", "dtype": "float32", "shape": [1, 8, 2], "layout": "NxPx2"},
-    {"name": "point_labels", "dtype": "float32", "shape": [1, 8], "layout": "NxP"}
-    """,
-    """
-    {"name": "low_res_masks", "dtype": "float32", "shape": [1, 2, 64, 64], "layout": "NxMxHxW"},
-    {"name": "iou_predictions", "dtype": "float32", "shape": [1, 2], "layout": "NxM"}
-    """,
+    {"name": "pixels", "dtype": "int8", "shape": [1, 64, 64, 5], "layout": "NHWC"}, \(pointInputs)
+    """, maskOutputs,
     """
     {"map_order": "clicks-box", "click_radius": 3, "marked_value": 255, "carve_background": true,
      "max_clicks": 6}
@@ -69,7 +71,7 @@ private let saliencyMetadata = described(
     "null")
 
 /// Black, with a red square of an eighth of the sides around a place given in shares.
-private func photo(_ width: Int, _ height: Int, x: Double, y: Double) throws -> RGBImage {
+func photo(_ width: Int, _ height: Int, x: Double, y: Double) throws -> RGBImage {
     var pixels = [UInt8](repeating: 0, count: width * height * 3)
     for row in 0..<height {
         for column in 0..<width {
