@@ -79,6 +79,24 @@ export type EncodedPrompt = {
      */
     pointLabels: Float32Array;
 };
+export type PlacedPrompt = {
+    clicks: Click[];
+    /**
+     * The box's: x0, y0, x1, y1.
+     */
+    corners: number[] | null;
+};
+export type Channel = {
+    data: Float32Array | Uint8Array | Int8Array;
+    start: number;
+    step: number;
+};
+export type Region = {
+    left: number;
+    top: number;
+    right: number;
+    bottom: number;
+};
 export type SaliencyClicks = {
     /**
      * (x, y) in pixels of the map.
@@ -177,6 +195,30 @@ export type RuntimeSession = {
  * @property {Uint8Array} promptMaps 2xSxS, in the artifact's order.
  * @property {Float32Array} pointCoords Px2, (x, y) in pixels of the network's square.
  * @property {Float32Array} pointLabels P: the clicks, then the box's corners (2, 3), then -1.
+ */
+/**
+ * A prompt in pixels of the network's square.
+ *
+ * @typedef {object} PlacedPrompt
+ * @property {Click[]} clicks
+ * @property {number[] | null} corners The box's: x0, y0, x1, y1.
+ */
+/**
+ * Where a channel lies: every `step`-th element from `start` on, row by row.
+ *
+ * @typedef {object} Channel
+ * @property {Float32Array | Uint8Array | Int8Array} data
+ * @property {number} start
+ * @property {number} step
+ */
+/**
+ * Pixels of a rectangle; right and bottom are outside.
+ *
+ * @typedef {object} Region
+ * @property {number} left
+ * @property {number} top
+ * @property {number} right
+ * @property {number} bottom
  */
 /**
  * The five clicks of a saliency map.
@@ -473,11 +515,10 @@ declare class Artifact {
      */
     static open(ort: Runtime, model: Uint8Array, task: Metadata["task"], options?: object): Promise<Artifact>;
     /**
-     * @param {Uint8Array} image
-     * @param {EncodedPrompt | null} prompt
+     * @param {ReturnType<typeof bindInputs>} inputs
      * @returns {Promise<Float32Array[]>} The outputs that the metadata name.
      */
-    run(image: Uint8Array, prompt: EncodedPrompt | null): Promise<Float32Array[]>;
+    run(inputs: ReturnType<typeof bindInputs>): Promise<Float32Array[]>;
     release(): Promise<void>;
 }
 /** Cuts objects out of photos: one artifact, and the saliency network that starts without a click. */

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
 from sqsam_deploy._internal.geometry import mask_iou
+from sqsam_deploy.artifact.metadata import METADATA_KEY
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.datasets.images import read_image
 from sqsam_deploy.predictor import Predictor
@@ -44,6 +46,30 @@ def test_it_computes_what_the_vectors_say(file: Path) -> None:
 
 
 _TSC = ("--strict", "--target", "es2022", "--lib", "es2023,dom", "--module", "nodenext")
+
+
+def test_a_prompt_after_another_is_drawn_as_if_it_were_the_first(tmp_path: Path) -> None:
+    cases = json.loads((HERE.parent / "vectors" / "metadata.json").read_text())["cases"]
+    models = [
+        _small_model(json.loads(case["json"]), tmp_path / f"{number}.onnx")
+        for number, case in enumerate(cases)
+        if "expected" in case and json.loads(case["json"])["task"] == "segmentation"
+    ]
+    assert run_node(HERE / "sequence.mjs", *models).strip() == f"{len(models)} passed"
+
+
+def _small_model(metadata: dict[str, Any], path: Path) -> Path:
+    """A file without a network whose metadata are those of a larger one, at 32 x 32 pixels."""
+    size = metadata["image_size"]
+    metadata |= {"image_size": 32, "mask_size": 8}
+    for spec in metadata["inputs"]:
+        spec["shape"] = [32 if length == size else length for length in spec["shape"]]
+    for spec in metadata["outputs"]:
+        spec["shape"] = [*spec["shape"][:2], *(8 for _ in spec["shape"][2:])]
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "none", [], []))
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(metadata)})
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 def test_its_types_are_those_of_its_comments(node_packages: Path, tmp_path: Path) -> None:
