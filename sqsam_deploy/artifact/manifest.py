@@ -150,6 +150,13 @@ class CalibrationEntry(Frozen):
     images_sha256: str
     prompt_sources: dict[str, int] = Field(default_factory=dict)
 
+    @property
+    def sentence(self) -> str:
+        """How many photos, and where their prompts came from, for people."""
+        counts = " and ".join(f"{count} from {name}" for name, count in self.prompt_sources.items())
+        prompts = f"; prompts: {counts}" if counts else ""
+        return f"{self.images} images of {self.source}, {self.samples} samples{prompts}"
+
 
 class Manifest(Frozen):
     """The whole directory. `manifest_version` grows when a reader must change.

@@ -72,6 +72,8 @@ def show_artifacts(manifest: "Manifest", output: Path) -> None:
         f"Mean mask IoU and largest logit difference against the float network on {probes.prompts} "
         f"prompts, executed by {'; '.join(executors)}."
     )
+    if manifest.calibration is not None:
+        say(f"Ranges of int8: {manifest.calibration.sentence}.")
     say(f"Written: {output}")
 
 

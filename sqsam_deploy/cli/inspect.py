@@ -109,10 +109,7 @@ def _show_export(console: PlainConsole, facts: "ExportFacts") -> None:
         "weights": f"{manifest.weights.name}, sha256 {manifest.weights.sha256}",
     }
     if manifest.calibration is not None:
-        calibration = manifest.calibration
-        rows["calibration"] = (
-            f"{calibration.images} images, {calibration.samples} samples of {calibration.source}"
-        )
+        rows["calibration"] = manifest.calibration.sentence
     rows["tools"] = ", ".join(f"{name} {text}" for name, text in manifest.tools.items())
     _print_pairs(console, rows)
     table = _table(console, "artifact", "runtime", "precision", "size", "needs", "mask IoU")

@@ -121,6 +121,8 @@ def test_objects_come_before_saliency():
 
     entry = build_calibration(mixed, TINY, salient=salient).entry
     assert entry.prompt_sources == {"saliency": 1, "objects": 2}
+    assert "3 images" in entry.sentence
+    assert "1 from saliency and 2 from objects" in entry.sentence
     assert points == [(bare.height, bare.width, 3)]
 
 
