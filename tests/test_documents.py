@@ -45,7 +45,7 @@ cd "$output"
 for file in nano-*; do ln -s "$file" "paper${{file#nano}}"; done
 """
 #: The last one of equal options counts: few photos are enough to see that a command works.
-_MORE = {"parity": " --count 8 --prompts box --jobs 1 --max-drift 50 --min-agreement 0"}
+_MORE = {"parity": " --count 4 --prompts box --jobs 1 --max-drift 50 --min-agreement 0"}
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,10 @@ def plan(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dataset():
-    return subset(bundled_dataset("sample"), 12, seed=1)
+    return subset(bundled_dataset("sample"), 7, seed=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
     nodes = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     yield nodes
