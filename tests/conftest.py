@@ -69,7 +69,7 @@ SLOW_FILES = (
     "training/test_trainer",
     "web/",
 )
-#: Files that share what a process keeps: programs of the tiny network, and of `nano` for Core ML.
+#: Files that share what a process keeps: programs of the tiny network, and Core ML's of another.
 TOGETHER = (
     (
         "_internal/upstream/test_lowering",

@@ -189,6 +189,6 @@ def test_a_network_that_int8_ruins_is_refused(tmp_path: Path) -> None:
     save_checkpoint(checkpoint.model, tmp_path / "odd.safetensors", {})
     out = tmp_path / "out"
     arguments = ("--int8", "--runtime", "onnx", "--checkpoint", tmp_path / "odd.safetensors")
-    arguments += ("--no-saliency", "--calibration-size", "8")
+    arguments += ("--no-saliency", "--calibration-size", "2")
     _exit(1, "under the limit", *arguments, "-o", out)
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""The bundled nano network, lowered once a precision."""
+"""A small network, lowered once a precision."""
 
 from collections.abc import Callable
 from functools import cache
@@ -8,10 +8,8 @@ import pytest
 from torch.export import ExportedProgram
 
 from sqsam_deploy.artifact.metadata import PrecisionName
-from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
-from sqsam_deploy.folding import FoldedModel, example_inputs, fold
-from sqsam_deploy.model.config import NANO
+from sqsam_deploy.folding import FoldedModel, example_inputs
 from sqsam_deploy.quantization import (
     CalibrationSet,
     PaletteScheme,
@@ -23,24 +21,31 @@ from sqsam_deploy.quantization import (
     trace_network,
 )
 from sqsam_deploy.runtimes.coreml import RUNTIME as COREML
-from tests.runtimes.coreml.coreml_nano import Package, Photo, metadata_of, real_photo
+from tests.runtimes.coreml.small_network import (
+    SMALL,
+    Package,
+    Photo,
+    metadata_of,
+    real_photo,
+)
+from tests.tiny_network import tiny_folded
 
 
 @pytest.fixture(scope="session")
 def photo() -> Photo:
-    return real_photo(NANO)
+    return real_photo(SMALL)
 
 
 @pytest.fixture(scope="session")
 def folded() -> FoldedModel:
-    return fold(load_checkpoint("nano").model)
+    return tiny_folded(SMALL)
 
 
 @pytest.fixture(scope="session")
 def program(folded: FoldedModel) -> Callable[[PrecisionName], ExportedProgram]:
     @cache
     def calibration() -> CalibrationSet:
-        return build_calibration(bundled_dataset("calibration"), NANO, size=2, seed=0)
+        return build_calibration(bundled_dataset("calibration"), SMALL, size=2, seed=0)
 
     @cache
     def quantized() -> ExportedProgram:
@@ -49,7 +54,7 @@ def program(folded: FoldedModel) -> Callable[[PrecisionName], ExportedProgram]:
     @cache
     def palettized(bits: int) -> ExportedProgram:
         network = palettize(folded.network, calibration(), PaletteScheme(bits))
-        return trace_network(network, example_inputs(NANO))
+        return trace_network(network, example_inputs(SMALL))
 
     @cache
     def make(precision: PrecisionName) -> ExportedProgram:
@@ -70,8 +75,8 @@ def package(
 
     @cache
     def make(precision: PrecisionName) -> Path:
-        path = folder / f"nano-{precision}.mlpackage"
-        COREML.lower(program(precision), metadata_of(NANO, precision), path)
+        path = folder / f"small-{precision}.mlpackage"
+        COREML.lower(program(precision), metadata_of(SMALL, precision), path)
         return path
 
     return make

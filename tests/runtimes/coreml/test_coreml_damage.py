@@ -10,7 +10,7 @@ import pytest
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.coreml import RUNTIME as COREML
 from sqsam_deploy.runtimes.coreml.package import read_package
-from tests.runtimes.coreml.coreml_nano import Package
+from tests.runtimes.coreml.small_network import Package
 
 MODEL = "Data/com.apple.CoreML/model.mlmodel"
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"

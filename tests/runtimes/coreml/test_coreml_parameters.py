@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 from sqsam_deploy.artifact.metadata import PrecisionName
 from sqsam_deploy.runtimes.coreml.package import read_package
 from sqsam_deploy.runtimes.coreml.reference.program import Reference, Step, load_program
-from tests.runtimes.coreml.coreml_nano import Package
+from tests.runtimes.coreml.small_network import Package
 from tests.runtimes.quantized_parameters import (
     QuantizedParameter,
     activation_scales_of_program,

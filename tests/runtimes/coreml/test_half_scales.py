@@ -7,11 +7,10 @@ import torch
 from torch.export import ExportedProgram
 
 from sqsam_deploy.artifact.metadata import PrecisionName
-from sqsam_deploy.model.config import NANO
 from sqsam_deploy.quantization.calibration import network_inputs
 from sqsam_deploy.runtimes.coreml.half_scales import SMALLEST_NORMAL, with_normal_scales
 from sqsam_deploy.runtimes.coreml.programs import weights_only
-from tests.runtimes.coreml.coreml_nano import Photo
+from tests.runtimes.coreml.small_network import SMALL, Photo
 from tests.runtimes.quantized_parameters import of_program
 
 Programs = Callable[[PrecisionName], ExportedProgram]
@@ -24,7 +23,7 @@ def test_the_smallest_normal_is_that_of_float16() -> None:
 def test_scales_become_normal_and_the_function_stays_the_same(
     program: Programs, photo: Photo
 ) -> None:
-    inputs = network_inputs(*photo, NANO)
+    inputs = network_inputs(*photo, SMALL)
     for original in (program("int8"), weights_only(program("int8"))):
         before = [scales for p in of_program(original) for scales in p.scales]
         assert min(before) < SMALLEST_NORMAL

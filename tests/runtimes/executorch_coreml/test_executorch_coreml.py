@@ -14,7 +14,7 @@ from sqsam_deploy.quantization.calibration import network_inputs
 from sqsam_deploy.runtimes.executorch_coreml import RUNTIME as EXECUTORCH_COREML
 from sqsam_deploy.runtimes.executorch_coreml.blob import reproducible, unpacked
 from sqsam_deploy.runtimes.executorch_coreml.filesystem import flatten
-from tests.runtimes.coreml.coreml_nano import Photo, real_photo
+from tests.runtimes.coreml.small_network import Photo, real_photo
 from tests.tiny_network import TINY, tiny_folded, tiny_metadata, tiny_program
 
 NAME = "tiny-fp16-coreml.pte"

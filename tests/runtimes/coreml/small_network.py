@@ -1,33 +1,26 @@
-"""Networks with seeded weights, a real photo and prompt, and metadata for them."""
+"""The configuration of a network, a real photo and prompt, and metadata for them."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata, PrecisionName, arrange_inputs
 from sqsam_deploy.datasets import bundled_dataset, load_image
-from sqsam_deploy.folding import FoldedModel, fold
-from sqsam_deploy.model.config import ModelConfig
+from sqsam_deploy.model.config import NANO, ModelConfig
 from sqsam_deploy.model.description import default_inputs, describe
-from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, prepare_image
 from sqsam_deploy.runtimes.coreml import RUNTIME
 
+#: `nano` with fewer levels; its layers are as large, so that weights get palettes.
+SMALL = dataclasses.replace(
+    NANO, image_size=128, widths=(16, 32, 64, 128, 128), transformer_depth=1
+)
+
 Photo = tuple[NDArray[np.uint8], EncodedPrompt]
 Package = Callable[[PrecisionName], Path]
-
-
-def folded_network(config: ModelConfig) -> FoldedModel:
-    torch.manual_seed(0)
-    network = SqueezeSAM(config).eval()
-    for norm in network.modules():
-        if isinstance(norm, torch.nn.BatchNorm2d):
-            norm.running_mean.uniform_(-0.2, 0.2)
-            norm.running_var.uniform_(0.5, 1.5)
-    return fold(network)
 
 
 def real_photo(config: ModelConfig) -> Photo:
