@@ -12,17 +12,15 @@ from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.runtimes import read_metadata
 from tests.commands import elsewhere, run_command, run_process
 
-#: Below what the weights reach on the photos that are asked, with a box (71): the floor of "works".
-LEAST_BOX_MIOU = 68.0
+#: Far below what the weights reach on the bundled sample with a box (0.75): the floor of "works".
+LEAST_BOX_MIOU = 70.0
 
 
 @pytest.fixture(scope="module")
 def verified(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a parity report over every segmentation artifact of the export."""
     report = tmp_path_factory.mktemp("parity")
-    # As many photos as hold that limit where they lose nothing.
-    few = ("--count", "24", "--max-drift", "12")
-    done = run_process(*("parity", nano_export, "--prompts", "box", *few, "--output", report))
+    done = run_process(*("parity", nano_export, "--prompts", "box", "--output", report))
     assert done.returncode == 0, done.stdout + done.stderr
     return report
 
