@@ -410,6 +410,7 @@ def train(start: Callable[..., Called], monkeypatch: pytest.MonkeyPatch) -> Call
         for stage in ("open_task", "train"):
             monkeypatch.setattr(f"{session}.{stage}", note(stage))
         monkeypatch.setattr(f"{session}.read_start", read)
+        monkeypatch.setattr("sqsam_deploy.training.readers.find_items", lambda path: [])
         monkeypatch.setattr("sqsam_deploy.training.distributed.join", _join)
         monkeypatch.setattr(torch, "set_num_threads", note("threads"))
         words = ("--data", "photos", "--output", "run", "--evaluation", "held-out", *words)
