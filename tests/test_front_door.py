@@ -18,6 +18,7 @@ from sqsam_deploy.version import __version__
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
+@pytest.mark.slow
 def test_every_name_is_there_and_none_is_loaded_before_it_is_used() -> None:
     code = (
         "import sys, sqsam_deploy\n"

@@ -71,6 +71,7 @@ def test_what_nobody_expected_is_said_where_no_file_can_be_written(end, tmp_path
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
 @pytest.mark.parametrize(
     ("words", "code"),
@@ -226,6 +227,7 @@ def test_warnings_of_dependencies_neither_show_nor_end_a_command(
         assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_what_a_file_says_cannot_steer_the_terminal(tmp_path: Path) -> None:
     tensor = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
     header = json.dumps({"\x1b]0;title\x07[red]\x9b31mkey": tensor}).encode()
