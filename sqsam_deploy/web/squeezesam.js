@@ -302,8 +302,7 @@ export function encodePrompt(prompt, width, height, metadata) {
   const placed = placePrompt(prompt, width, height, metadata);
   const area = metadata.image_size ** 2;
   const promptMaps = new Uint8Array(2 * area);
-  const channels = [0, 1].map((c) => ({ data: promptMaps, start: c * area, step: 1 }));
-  new PromptMaps(channels, metadata).draw(placed);
+  new PromptMaps(channelsOf(promptMaps, "NCHW", area), metadata).draw(placed);
   return { promptMaps, ...listPoints(placed, rulesOf(metadata)) };
 }
 
@@ -607,10 +606,8 @@ function stretchUnfiltered({ data, width, height }, channels, size) {
  */
 export function bindInputs(specs, image, prompt) {
   const area = image.length / 3;
-  const planes = [0, 1, 2].map((c) => ({ data: image, start: c, step: 3 }));
-  const maps = prompt
-    ? [0, 1].map((c) => ({ data: prompt.promptMaps, start: c * area, step: 1 }))
-    : [];
+  const planes = channelsOf(image, "NHWC", area);
+  const maps = prompt ? channelsOf(prompt.promptMaps, "NCHW", area) : [];
   return Object.fromEntries(specs.map((spec) => {
     const pixels = { image: planes, prompt_maps: maps, pixels: [...planes, ...maps] }[spec.name];
     const data = pixels
@@ -640,16 +637,13 @@ class PhotoInputs {
   constructor(metadata, image) {
     this.#metadata = metadata;
     const rules = rulesOf(metadata);
-    const promptMaps = new Uint8Array(2 * metadata.image_size ** 2);
+    const area = metadata.image_size ** 2;
+    const promptMaps = new Uint8Array(2 * area);
     this.#bound = bindInputs(metadata.inputs, image, { promptMaps, ...listPoints({ clicks: [], corners: null }, rules) });
     for (const { name, dtype, layout } of metadata.inputs) {
       if (name !== "prompt_maps" && name !== "pixels") continue;
-      const { data } = this.#bound[name];
-      const [inPlanes, area] = [layout === "NCHW", metadata.image_size ** 2];
-      const count = data.length / area;
-      const channels = [count - 2, count - 1].map((c) =>
-        inPlanes ? { data, start: c * area, step: 1 } : { data, start: c, step: count });
-      this.#maps.push(new PromptMaps(channels, metadata, dtype === "int8" ? 128 : 0));
+      const maps = channelsOf(this.#bound[name].data, layout, area).slice(-2);
+      this.#maps.push(new PromptMaps(maps, metadata, dtype === "int8" ? 128 : 0));
     }
   }
 
@@ -671,21 +665,33 @@ class PhotoInputs {
  * Channels in the layout and element type of an input.
  *
  * @param {TensorSpec} spec
- * @param {{ data: Uint8Array, start: number, step: number }[]} channels
+ * @param {Channel[]} channels
  * @param {number} area
  */
 function packed(spec, channels, area) {
-  const inPlanes = spec.layout === "NCHW";
   const Type = { float32: Float32Array, uint8: Uint8Array, int8: Int8Array }[spec.dtype];
   const out = new Type(channels.length * area);
   // Minus 128 is the same bits with the highest one turned.
   const turned = spec.dtype === "int8" ? 128 : 0;
-  channels.forEach(({ data, start, step }, channel) => {
-    let to = inPlanes ? channel * area : channel;
-    const stride = inPlanes ? 1 : channels.length;
-    for (let from = start, i = 0; i < area; i++, from += step, to += stride) out[to] = data[from] ^ turned;
+  channelsOf(out, spec.layout, area).forEach(({ start: first, step: stride }, channel) => {
+    const { data, start, step } = channels[channel];
+    for (let from = start, to = first, i = 0; i < area; i++, from += step, to += stride) out[to] = data[from] ^ turned;
   });
   return out;
+}
+
+/**
+ * The channels of an input.
+ *
+ * @param {Channel["data"]} data
+ * @param {string} layout "NCHW" is one plane after another, anything else pixel by pixel.
+ * @param {number} area Pixels of a channel.
+ * @returns {Channel[]}
+ */
+function channelsOf(data, layout, area) {
+  const count = data.length / area;
+  return Array.from({ length: count }, (_, c) =>
+    layout === "NCHW" ? { data, start: c * area, step: 1 } : { data, start: c, step: count });
 }
 
 // ---- masks ----

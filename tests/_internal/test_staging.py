@@ -99,7 +99,7 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
 _WRITER = """
 import sys, time
 from pathlib import Path
-from sqsam_deploy._internal.staging import require_writable, staged_directory
+from sqsam_deploy._internal.staging import staged_directory
 while True:
     with staged_directory(Path(sys.argv[1]), "manifest.json") as made:
         for i in range(20):

@@ -184,7 +184,7 @@ def _loaded(code: str, *words: str) -> tuple[set[str], str]:
 
 def test_help_loads_nothing_but_what_shows_it() -> None:
     """All of the time that it takes is imports: torch alone would be two seconds."""
-    loaded, shown = _loaded(_HELP, *VERBS, "vectors")
+    loaded, shown = _loaded(_HELP, *VERBS)
     assert all(f"Usage: sqsam-{verb} " in shown for verb in VERBS)
     assert loaded - _loaded(_BARE_HELP)[0] == {"sqsam_deploy"}
 
