@@ -4,6 +4,8 @@ A dot's color and shape are its precision; it is filled for this project's netwo
 others. The pictures are SVG and follow the reader's choice of light or dark.
 """
 
+import math
+import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -42,8 +44,14 @@ _MARKS = {
     "palettized-4bit": ("#7a8a1f", "*"),
 }
 _OTHER = (_SOFT, "X")
-#: Distance of the dots of one row, as a share of the row's height.
-_APART = 0.18
+#: Inches: as wide as a text's column on a phone can show it, so that its text stays readable there.
+_WIDTH, _ROW, _AROUND = 4.8, 0.46, 0.6
+#: Points.
+_TEXT = 10
+#: Panels beside each other, and entries of the legend.
+_BESIDE, _ENTRIES = 2, 3
+#: Shares of a row's height: where its name and its dots lie, and how far the dots are apart.
+_NAME, _DOTS, _APART = -0.36, 0.16, 0.16
 
 
 @dataclass(frozen=True)
@@ -96,14 +104,14 @@ def draw_figure_1(result: BenchmarkResult, scores: Scores, path: Path) -> Path:
     for item in fastest(result):
         found.setdefault(network_name(item.subject), []).append(item)
     rows = [_Row(name, _is_ours(items[0]), tuple(items)) for name, items in found.items()]
-    panels = [_Panel("median inference, ms", _median), _Panel("file, MB", _megabytes)]
+    panels = [_Panel("fastest runtime, ms", _median), _Panel("its file, MB", _megabytes)]
     for kind, title in PROMPTS.items():
         subjects = [item.subject for item in fastest(result)]
         known = {network_name(s) for s in subjects if scores.of(s, kind) is not None}
         # One network alone is compared with nothing: its score stands in the table.
         if len(known) > 1:
             panels.append(_quality_panel(scores, kind, title))
-    return _draw(f"{_title(result)}; fastest runtime", sorted(rows, key=_least), panels, path)
+    return _draw(_title(result), sorted(rows, key=_least), panels, path)
 
 
 def _quality_panel(scores: Scores, kind: str, title: str) -> _Panel:
@@ -151,35 +159,48 @@ def _draw(title: str, rows: Sequence[_Row], panels: Sequence[_Panel], path: Path
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise MissingDependencyError(missing_package("matplotlib")) from None
+    lines = math.ceil(len(panels) / _BESIDE)
+    height = 1.1 + lines * (_AROUND + _ROW * len(rows))
     with style():
-        height = 1.5 + 0.3 * len(rows)
-        figure = Figure((3.8 + 2.3 * len(panels), height), layout="constrained")
-        columns = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for axes, panel in zip(columns, panels, strict=True):
-            _fill(axes, rows, panel)
-        _name_rows(columns[0], rows)
-        figure.suptitle(title, fontsize=10, color=_INK)
+        figure = Figure((_WIDTH, height), layout="constrained")
+        grid = figure.subplots(lines, min(len(panels), _BESIDE), sharey=True, squeeze=False)
+        for index, axes in enumerate(grid.flat):
+            if index < len(panels):
+                _fill(axes, rows, panels[index])
+            else:
+                axes.set_visible(False)
+        for axes in grid[:, 0]:
+            _name_rows(axes, rows)
+        figure.suptitle(textwrap.fill(title, 56), fontsize=_TEXT + 1, color=_INK)
         _explain(figure, rows)
         return save_svg(figure, path)
 
 
 def _fill(axes: "Axes", rows: Sequence[_Row], panel: _Panel) -> None:
     axes.set_xscale("linear" if panel.limits else "log")
+    ends = []
     for position, row in enumerate(rows):
         known = [(item, value) for item in row.items if (value := panel.value(item))]
         for index, (item, value) in enumerate(known):
             # A little above each other, so that equal values are seen.
-            _dot(axes, position + _APART * (index - (len(known) - 1) / 2), value, item)
-    axes.margins(x=0.12)
+            shift = _APART * (index - (len(known) - 1) / 2)
+            _dot(axes, position + _DOTS + shift, value, item)
+            ends += [value.low, value.high]
     if panel.limits:
         axes.set_xlim(*panel.limits)
-    else:
+    elif ends:
+        around = max((max(ends) / min(ends)) ** 0.12, 1.2)
+        axes.set_xlim(min(ends) / around, max(ends) * around)
         _plain_ticks(axes)
-    axes.set_title(panel.title, fontsize=9, color=_INK)
+    axes.set_title(panel.title, fontsize=_TEXT, color=_INK)
     axes.grid(True, which="major", axis="both", color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=8)
+    axes.tick_params(length=0, labelsize=_TEXT)
     axes.tick_params(which="minor", length=0)
+    axes.set_yticks([position + _DOTS for position in range(len(rows))], [""] * len(rows))
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    # Names reach over the panel on the right.
+    axes.patch.set_visible(False)
     for spine in axes.spines.values():
         spine.set_visible(False)
 
@@ -208,10 +229,21 @@ def _plain_ticks(axes: "Axes") -> None:
 
 
 def _name_rows(axes: "Axes", rows: Sequence[_Row]) -> None:
-    axes.set_yticks(range(len(rows)), [row.name for row in rows])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    for text, row in zip(axes.get_yticklabels(), rows, strict=True):
-        text.set_fontweight("bold" if row.ours else "normal")
+    """Each name above its row: beside it, it would take half of a phone's width."""
+    # In front of the panel on the right, whose lines would cross the names.
+    axes.set_zorder(1)
+    for position, row in enumerate(rows):
+        axes.text(
+            0,
+            position + _NAME,
+            row.name,
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=_TEXT,
+            fontweight="bold" if row.ours else "normal",
+            bbox={"facecolor": _PAPER, "edgecolor": "none", "pad": 0.5},
+            in_layout=False,
+        )
 
 
 def _explain(figure: "Figure", rows: Sequence[_Row]) -> None:
@@ -228,7 +260,11 @@ def _explain(figure: "Figure", rows: Sequence[_Row]) -> None:
     ]
     handles.append(Line2D([], [], color=_SOFT, linewidth=2, label="95% interval"))
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(len(handles), _ENTRIES),
+        fontsize=_TEXT,
+        frameon=False,
     )
 
 

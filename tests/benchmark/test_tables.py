@@ -173,6 +173,19 @@ def test_readme_has_the_table_and_the_plots(run, tmp_path):
         assert (tmp_path / "plots" / plot).stat().st_size > 1000
 
 
+def test_the_text_of_a_plot_can_be_read_on_a_phone(run, tmp_path):
+    """A page of 390 pixels shows a picture 358 wide."""
+    write_result(tmp_path / "results" / "a.json", run)
+    write_readme(tmp_path / "results", tmp_path / "README.md")
+    for path in (tmp_path / "plots").iterdir():
+        drawing = ET.fromstring(path.read_text())
+        width = float(drawing.get("viewBox").split()[2])
+        styles = [e.get("style", "") for e in drawing.iter() if e.tag.endswith("text") and e.text]
+        sizes = [float(re.search(r"([0-9.]+)px", style)[1]) for style in styles]
+        assert sizes
+        assert min(sizes) * 358 / width >= 10, path.name
+
+
 def _parity(directory, **artifacts):
     """A parity report beside the results: file name -> (changes, mIoU with a box)."""
     folder = directory / "parity"
@@ -246,8 +259,8 @@ def test_figure_1_puts_dots_where_the_times_are(run, tmp_path):
     names = [e.text for e in ET.fromstring(svg).iter() if e.tag.endswith("text") and e.text]
     assert names.count("SqueezeSAM (whole)") == 1
     assert names.count("SAM ViT-H (image encoder, 1024²)") == 1
-    # Lines and dots of the first panel, in the order in which they were drawn.
-    panel = svg.partition('id="axes_1"')[2].partition('id="axes_2"')[0]
+    # Lines and dots of the first panel, which is in front of the second: in the order of drawing.
+    panel = svg.partition('id="axes_2"')[2].partition('id="legend_1"')[0]
     dots = [float(x) for x in re.findall(r'<use xlink:href="#m[0-9a-f]+" x="([0-9.]+)"', panel)]
     first, second, third = dots[-3:]
     assert (third - first) / (second - first) == pytest.approx(
