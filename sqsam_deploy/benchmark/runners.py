@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -137,7 +136,7 @@ class ArtifactRunner(SessionRunner):
         self._path, self._metadata, self._threads = path, metadata, threads
         self._runtime = runtime_of_metadata(metadata, path)
         # What a runtime's first use would import; loading an artifact does not pay for it.
-        import_module(self._runtime.library)
+        self._runtime.load_library()
 
     def load(self) -> None:
         """Opens the artifact as an app does: without verifying it, and without a copy of it."""
@@ -182,7 +181,7 @@ class PlainRunner:
         self._network: RawRunner
         self._feeds: list[NDArray[np.generic]] = []
         self._runtime = runtimes_for(path)[0]
-        import_module(self._runtime.library)
+        self._runtime.load_library()
 
     def load(self) -> None:
         """Opens the file."""
@@ -207,7 +206,7 @@ class PeerRunner:
         self._feeds = [file_inputs(peer, graph, photo.image, photo.prompt) for photo in photos]
         self._runtime = find_runtime(peer.runtime)
         self._network: RawRunner
-        import_module(self._runtime.library)
+        self._runtime.load_library()
 
     def load(self) -> None:
         """Opens the file."""

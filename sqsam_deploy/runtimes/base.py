@@ -10,6 +10,7 @@ import platform
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -127,6 +128,10 @@ class Runtime(ABC):
         if here in self.systems:
             return None
         return f"{self.title} runs on {' and '.join(sorted(self.systems))} only"
+
+    def load_library(self) -> None:
+        """Imports `library`, and nothing that lowers networks."""
+        import_module(self.library)
 
     @abstractmethod
     def lower(self, program: "ExportedProgram", metadata: ArtifactMetadata, path: Path) -> None:

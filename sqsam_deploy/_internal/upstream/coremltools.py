@@ -3,25 +3,42 @@
 import contextlib
 import importlib
 import logging
+import sys
 from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
 from unittest import mock
 
-from sqsam_deploy._internal.upstream.patches import Library, Used, patch
+from sqsam_deploy._internal.upstream.executorch import COMPILER
+from sqsam_deploy._internal.upstream.patches import Library, Used, patch, unexecuted
 
 COREMLTOOLS = Library("coremltools", ("9.0",))
 
 
 @cache
 def coremltools() -> ModuleType:
-    """The package, imported once.
+    """The package, imported once, without ExecuTorch's compiler and scikit-learn.
 
-    Its import warns of scikit-learn and torch versions and, off macOS, of missing native proxies;
-    none of that concerns ML Programs made from exported programs.
+    Its import would bring both, for five seconds of a processor: it uses nothing of the one, and
+    the other only to convert scikit-learn's models. It warns of torch versions and, off macOS, of
+    missing native proxies; none of that concerns ML Programs made from exported programs.
     """
     logging.getLogger("coremltools").addFilter(_is_error)
-    return importlib.import_module("coremltools")
+    with unexecuted(COMPILER), _absent("sklearn"):
+        return importlib.import_module("coremltools")
+
+
+@contextlib.contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """Lets importing a package fail, unless it was imported before."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 def _is_error(record: logging.LogRecord) -> bool:

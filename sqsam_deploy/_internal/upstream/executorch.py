@@ -7,10 +7,18 @@ they are gone (`private`); what changes the lowering goes without (`patch`).
 import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from sqsam_deploy._internal.upstream.patches import Library, Used, patch, private, warn_once
+from sqsam_deploy._internal.upstream.patches import (
+    Library,
+    Used,
+    patch,
+    private,
+    unexecuted,
+    warn_once,
+)
 
 if TYPE_CHECKING:
     from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import XNNGraph
@@ -169,6 +177,23 @@ def parse_file(content: bytes) -> "Program":
     return program
 
 
+#: What lowers networks; importing it takes four seconds of a processor, torch two.
+COMPILER = "executorch.exir"
+BINDING = "executorch.extension.pybindings.portable_lib"
+
+
+def runtime(module: str = "executorch.runtime") -> ModuleType:
+    """ExecuTorch's runtime, or another module of its binding, without the compiler.
+
+    The binding imports a class of warnings from the compiler's package, and with it all of that.
+
+    Raises:
+        ModuleNotFoundError: ExecuTorch is not installed.
+    """
+    with unexecuted(COMPILER):
+        return importlib.import_module(module)
+
+
 def load_program(path: Path, *, events: bool) -> Any:
     """A program whose methods hand out their outputs without copying them, for timing.
 
@@ -179,16 +204,13 @@ def load_program(path: Path, *, events: bool) -> Any:
     Raises:
         MissingDependencyError: This release of ExecuTorch has no such binding.
     """
-    from executorch.extension.pybindings import portable_lib
-
-    load = private(EXECUTORCH, portable_lib, "_load_program", "time .pte files")
+    load = private(EXECUTORCH, runtime(BINDING), "_load_program", "time .pte files")
     return load(str(path), enable_etdump=events)
 
 
 def set_threads(threads: int) -> None:
     """Sizes the one thread pool that ExecuTorch keeps for the process."""
-    from executorch.extension.pybindings import portable_lib
-
+    portable_lib = runtime(BINDING)
     try:
         if portable_lib._threadpool_get_thread_count() != threads:
             portable_lib._unsafe_reset_threadpool(threads)

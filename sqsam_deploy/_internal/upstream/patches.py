@@ -7,10 +7,13 @@ that was applied and never used says so too: the library no longer goes that way
 
 import contextlib
 import functools
+import importlib.util
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any, Concatenate, ParamSpec
@@ -111,6 +114,37 @@ def private(library: Library, module: ModuleType, name: str, purpose: str) -> An
             f"{_described(library)} has no {module.__name__}.{name}, which is needed to {purpose}: "
             f"install {library.name} {' or '.join(library.tried)}"
         ) from None
+
+
+@contextlib.contextmanager
+def unexecuted(package: str) -> Iterator[None]:
+    """Lets the modules of a package be imported without the package's own `__init__`.
+
+    For a library that imports one small module of a large package. Behind it nothing of the
+    package is loaded: who imports it gets the whole of it. It is for one thread: another must not
+    import the package meanwhile.
+
+    Args:
+        package: A package below another one. Nothing changes where it is loaded already, or is
+            not installed.
+    """
+    spec = None if package in sys.modules else _spec(package)
+    if spec is None:
+        yield
+        return
+    sys.modules[package] = importlib.util.module_from_spec(spec)
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
+            del sys.modules[name]
+
+
+def _spec(package: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        return None
 
 
 @functools.cache

@@ -80,6 +80,12 @@ class ExecuTorch(Runtime):
         return inspect_pte(path)
 
     @override
+    def load_library(self) -> None:
+        from sqsam_deploy._internal.upstream.executorch import runtime
+
+        runtime(self.library)
+
+    @override
     def raw_runner(self, path: Path, threads: int) -> RawRunner:
         from sqsam_deploy.runtimes.executorch.raw import ExecuTorchNetwork
 

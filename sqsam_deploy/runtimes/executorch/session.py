@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from sqsam_deploy._internal.upstream.executorch import set_threads
+from sqsam_deploy._internal.upstream.executorch import runtime, set_threads
 from sqsam_deploy.artifact.metadata import METADATA_KEY, ArtifactMetadata, stored_metadata
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.executorch.container import check_container
@@ -70,12 +70,12 @@ def read_metadata(path: Path) -> ArtifactMetadata:
 
 
 def _load_program(path: Path) -> Any:
-    from executorch.runtime import Runtime, Verification
-
     check_container(path)
+    library = runtime()
+    level = library.Verification.InternalConsistency
     try:
         with quiet_cpp():
-            return Runtime.get().load_program(path, verification=Verification.InternalConsistency)
+            return library.Runtime.get().load_program(path, verification=level)
     except RuntimeError:
         raise ArtifactError(
             f"{path} is damaged: ExecuTorch's verification failed; export it or download it again"

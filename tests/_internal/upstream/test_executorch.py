@@ -1,5 +1,7 @@
 """Files read and run through ExecuTorch's private names: the same as by its public ones."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +71,21 @@ def test_outputs_that_are_not_copied_are_those_of_the_public_runtime() -> None:
     method = load_program(PTE, events=False).load_method("forward")
     for mine, theirs in zip(method.call(feeds, clone_outputs=False), public, strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_what_runs_files_loads_no_compiler_and_leaves_it_to_be_loaded_whole() -> None:
+    code = (
+        "import sys\n"
+        "from sqsam_deploy.runtimes import open_session\n"
+        "for path in sys.argv[1:]: open_session(path, 1)\n"
+        "assert not {'executorch.exir', 'sklearn'} & set(sys.modules)\n"
+        "from executorch.exir import to_edge_transform_and_lower\n"
+        "from executorch.exir._warnings import experimental\n"
+        "import sklearn\n"
+    )
+    files = [str(PTE), str(PTE.with_suffix(".mlpackage"))]
+    done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_its_name_a_network_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,12 @@
 """A patch applies in releases it was tried with, and says so where it does not or is never used."""
 
+import importlib
 import importlib.metadata
+import sys
 import types
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -14,6 +17,7 @@ from sqsam_deploy._internal.upstream.patches import (
     Used,
     patch,
     private,
+    unexecuted,
     warn_once,
 )
 from sqsam_deploy.errors import MissingDependencyError
@@ -99,3 +103,24 @@ def test_a_private_name_that_is_gone_is_one_sentence() -> None:
     assert private(TRIED, module, "present", "count") == 3
     with pytest.raises(MissingDependencyError, match=r"pytest .* somewhere\.absent"):
         private(TRIED, module, "absent", "count")
+
+
+def test_a_module_is_imported_without_its_package_which_is_whole_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "outer_package" / "large"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("SIZE = 7\n")
+    (package / "small.py").write_text("ANSWER = 42\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with unexecuted("outer_package.large"):
+        small = importlib.import_module("outer_package.large.small")
+        assert not hasattr(sys.modules["outer_package.large"], "SIZE")
+    assert small.ANSWER == 42
+    assert "outer_package.large" not in sys.modules
+    whole = importlib.import_module("outer_package.large")
+    assert whole.SIZE == 7
+    with unexecuted("outer_package.large"):
+        assert sys.modules["outer_package.large"] is whole
+    with unexecuted("missing_package.large"), pytest.raises(ModuleNotFoundError):
+        importlib.import_module("missing_package.large")
