@@ -19,7 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 #: Fixtures that export, lower, train or start a server: a test with one of them is slow.
 SLOW_FIXTURES = {
-    *("nano_export", "exported", "small_export", "page", "in_turn", "built", "tiny_artifact"),
+    *("nano_export", "exported", "small_export", "page", "built", "tiny_artifact"),
     *("moto_url", "http_server", "browser", "finished", "int8_onnx", "node_packages"),
     *("android_classes", "discs_folder"),
 }

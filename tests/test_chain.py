@@ -1,16 +1,19 @@
 """The whole way on real files: export, parity, publish, pull, and then use what was pulled."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from sqsam_deploy._internal.workers import usable_cores
 from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.runtimes import read_metadata
 from tests.commands import elsewhere, run_command, run_process
+from tests.limits import on_cores
 
 #: Far below what the weights reach on the bundled sample with a box (0.75): the floor of "works".
 LEAST_BOX_MIOU = 70.0
@@ -20,8 +23,12 @@ LEAST_BOX_MIOU = 70.0
 def verified(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a parity report over every segmentation artifact of the export."""
     report = tmp_path_factory.mktemp("parity")
-    done = run_process(*("parity", nano_export, "--prompts", "box", "--output", report))
-    assert done.returncode == 0, done.stdout + done.stderr
+    # Of so few photos that lost nothing the bound still is 15.9 points.
+    done = run_command(
+        *("parity", nano_export, "--prompts", "box", "--count", "12", "--jobs", "1"),
+        *("--max-drift", "20", "--output", report),
+    )
+    assert done.code == 0, done.stdout + done.stderr
     return report
 
 
@@ -124,7 +131,11 @@ def test_a_release_states_the_drift_and_the_latencies_that_were_measured(
 
 
 def test_a_pulled_release_is_built_again_to_the_same_bytes(pulled: Path, tmp_path: Path) -> None:
-    done = run_process("export", "--check-reproducible", pulled, env=elsewhere(tmp_path))
+    """Its artifacts in turn instead of side by side, with more threads, in another home."""
+    threads = int(os.environ.get("OMP_NUM_THREADS", usable_cores())) + 1
+    environment = elsewhere(tmp_path) | {"OMP_NUM_THREADS": str(threads)}
+    with on_cores(1):
+        done = run_process("export", "--check-reproducible", pulled, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     count = len(read_manifest(pulled).all_files())
     assert count > 12
