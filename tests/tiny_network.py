@@ -7,11 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.nn import functional as F
 
 from sqsam_deploy.artifact.metadata import (
     ArtifactMetadata,
     InputLayout,
     PrecisionName,
+    TensorSpec,
     arrange_inputs,
 )
 from sqsam_deploy.datasets import bundled_dataset
@@ -26,6 +28,7 @@ from sqsam_deploy.quantization import (
     export_fp16,
     export_fp32,
     quantize,
+    trace_network,
 )
 from sqsam_deploy.quantization.calibration import CalibrationSet
 from sqsam_deploy.runtimes.registry import find_runtime
@@ -112,6 +115,57 @@ def lower_tiny(name: str, folder: Path) -> Path:
     runtime, precision = TINY_ARTIFACTS[name]
     find_runtime(runtime).lower(tiny_program(precision), tiny_metadata(name), folder / name)
     return folder / name
+
+
+class Fragment(nn.Module):
+    """What moves data about, in few operators: a join, an upsampling, and an attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Conv2d(4, 8, 3, padding=1)
+        self.inner = nn.Conv2d(8, 8, 3, padding=1)
+        self.up = nn.ConvTranspose2d(8, 8, 2, stride=2)
+        self.last = nn.Conv2d(16, 32, 3, padding=1)
+        self.tokens = nn.Linear(32, 32)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """From 1x4xSxS to 1x32xSxS."""
+        skip = F.relu(self.first(pixels))
+        inner = F.relu(self.inner(F.max_pool2d(skip, kernel_size=2, stride=2)))
+        joined = F.relu(self.last(torch.cat([skip, F.relu(self.up(inner))], dim=1)))
+        tokens = self.tokens(joined.flatten(2).transpose(1, 2))
+        heads = tokens.unflatten(2, (4, 8)).transpose(1, 2)
+        attended = torch.softmax(heads @ heads.transpose(2, 3), dim=-1) @ heads
+        return joined + attended.transpose(1, 2).flatten(2).transpose(1, 2).reshape(joined.shape)
+
+
+class HalfFragment(Fragment):
+    """The same in half precision, between float32 inputs and outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.half()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return super().forward(pixels.half()).float()
+
+
+FRAGMENT_SAMPLE = (torch.rand(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)),)
+
+
+def fragment_program(network: type[Fragment] = Fragment) -> ExportedProgram:
+    return trace_network(network().eval(), FRAGMENT_SAMPLE)
+
+
+def fragment_metadata(runtime: str, precision: PrecisionName) -> ArtifactMetadata:
+    shapes = {"pixels": (1, 4, 8, 8), "low_res_masks": (1, 32, 8, 8)}
+    pixels, masks = (
+        TensorSpec(name=name, dtype="float32", shape=shape, layout="NCHW")
+        for name, shape in shapes.items()
+    )
+    described = describe(TINIER, runtime=runtime, precision=precision, weights_sha256="1" * 64)
+    return described.model_copy(update={"inputs": (pixels,), "outputs": (masks,)})
 
 
 def snr_db(expected: Tensor, actual: Tensor) -> float:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from unittest import mock
@@ -16,14 +16,16 @@ from sqsam_deploy._internal.upstream.coremltools import (
     unvalidated_passes,
 )
 from sqsam_deploy._internal.upstream.patches import Library, UpstreamWarning, warn_once
-from sqsam_deploy.model.description import describe
-from sqsam_deploy.quantization import export_fp32
 from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.runtimes.coreml.programs import decomposed
 from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
 from sqsam_deploy.runtimes.executorch import lowering, xnnpack
-from tests.golden.answers import answers
-from tests.tiny_network import TINIER, TINY, tiny_folded, tiny_metadata, tiny_program
+from tests.tiny_network import (
+    FRAGMENT_SAMPLE,
+    HalfFragment,
+    fragment_metadata,
+    fragment_program,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +37,7 @@ def _warnings_again() -> Iterator[None]:
 
 def test_a_pte_has_the_same_bytes_without_the_patches(tmp_path: Path) -> None:
     """All six of torch's and ExecuTorch's; the rewrite of XNNPACK's graph here changes nothing."""
-    program = export_fp32(tiny_folded(TINIER))
-    metadata = describe(TINIER, runtime="executorch", precision="fp32", weights_sha256="0" * 64)
+    program, metadata = fragment_program(), fragment_metadata("executorch", "fp32")
     with mock.patch.object(xnnpack, "join_moves", lambda graph: 0):
         with warnings.catch_warnings():
             # A patch that is not used warns.
@@ -51,18 +52,17 @@ def test_a_pte_has_the_same_bytes_without_the_patches(tmp_path: Path) -> None:
     assert len({str(each.message) for each in caught}) == 6
 
 
-def test_an_fp16_pte_is_half_as_large_and_gives_the_same_numbers(
-    tiny_artifact: Callable[[str], Path], tmp_path: Path
-) -> None:
-    program, metadata = tiny_program("fp16"), tiny_metadata("tiny-fp16.pte")
-    half, full = tiny_artifact("tiny-fp16.pte"), tmp_path / "full.pte"
+def test_an_fp16_pte_is_half_as_large_and_gives_the_same_numbers(tmp_path: Path) -> None:
+    program, metadata = fragment_program(HalfFragment), fragment_metadata("executorch", "fp16")
+    half, full = tmp_path / "half.pte", tmp_path / "full.pte"
+    EXECUTORCH.lower(program, metadata, half)
     with mock.patch.object(lowering, "half_weights", nullcontext):
         EXECUTORCH.lower(program, metadata, full)
     weights = sum(values.numel() for values in program.state_dict.values())
     assert full.stat().st_size - half.stat().st_size > 1.5 * weights
-    expected = answers(open_session(full), TINY)
-    for name, values in answers(open_session(half), TINY).items():
-        np.testing.assert_array_equal(values, expected[name])
+    feeds = {"pixels": FRAGMENT_SAMPLE[0].numpy()}
+    expected, actual = (open_session(path).execute(feeds) for path in (full, half))
+    np.testing.assert_array_equal(actual["low_res_masks"], expected["low_res_masks"])
 
 
 def _converted(*patches: AbstractContextManager[None]) -> bytes:
@@ -75,7 +75,7 @@ def _converted(*patches: AbstractContextManager[None]) -> bytes:
             for each in patches:
                 stack.enter_context(each)
             model = ct.convert(
-                decomposed(export_fp32(tiny_folded(TINIER))),
+                decomposed(fragment_program()),
                 source="pytorch",
                 convert_to="mlprogram",
                 minimum_deployment_target=ct.target.iOS17,

@@ -17,10 +17,10 @@ from sqsam_deploy._internal.upstream.executorch import (
     rewritten_delegates,
 )
 from sqsam_deploy._internal.upstream.torch import lean_tracing
-from sqsam_deploy.quantization import quantize
+from sqsam_deploy.quantization import quantize_program
 from sqsam_deploy.runtimes.executorch.passes import optimize
 from sqsam_deploy.runtimes.executorch.xnnpack import join_moves
-from tests.tiny_network import TINIER, tiny_calibration, tiny_folded
+from tests.tiny_network import FRAGMENT_SAMPLE, fragment_program
 
 
 @contextmanager
@@ -46,16 +46,13 @@ def _lowered(program: ExportedProgram, change: object) -> tuple[list[torch.Tenso
     ):
         lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     method = Runtime.get().load_program(lowered.to_executorch().buffer).load_method("forward")
-    torch.manual_seed(0)
-    pixels, *others = program.example_inputs[0]
-    noise = torch.randint(-128, 128, pixels.shape, dtype=torch.int8)
-    return [output.clone() for output in method.execute([noise, *others])], names
+    return [output.clone() for output in method.execute(list(FRAGMENT_SAMPLE))], names
 
 
 @pytest.fixture(scope="module")
 def program() -> ExportedProgram:
-    quantized = quantize(tiny_folded(TINIER), tiny_calibration(TINIER))
-    return optimize(quantized.program, interleaved=True)
+    quantized = quantize_program(fragment_program(), [FRAGMENT_SAMPLE])
+    return optimize(quantized.program, interleaved=False)
 
 
 def test_joining_changes_no_number_and_leaves_fewer_moves(program: ExportedProgram) -> None:
