@@ -72,8 +72,8 @@ SLOW_FILES = (
 #: Files that share what a process keeps: programs of the tiny network, and Core ML's of another.
 TOGETHER = (
     (
-        "_internal/upstream/test_lowering",
         "quantization/test_quantize",
+        "quantization/test_simulation",
         "report/",
         "runtimes/coreml/test_encodings",
         "runtimes/executorch",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.nn import functional as F
 
+from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy.artifact.metadata import (
     ArtifactMetadata,
     InputLayout,
@@ -65,6 +66,7 @@ def tiny_calibration(config: ModelConfig = TINY) -> CalibrationSet:
 
 
 @functools.cache
+@lean_tracing()
 def tiny_quantized() -> QuantizedModel:
     return quantize(tiny_folded(), tiny_calibration())
 
@@ -74,6 +76,7 @@ KEPT_FLOAT = ("mask_head.iou_mlp*", "encoder.patch_embedding*")
 
 
 @functools.cache
+@lean_tracing()
 def tiny_partly_float() -> QuantizedModel:
     scheme = QuantizationScheme("mse", keep_float=KEPT_FLOAT)
     return quantize(tiny_folded(), tiny_calibration(), scheme)
@@ -91,6 +94,7 @@ TINY_ARTIFACTS: dict[str, tuple[str, PrecisionName]] = {
 
 
 @functools.cache
+@lean_tracing()
 def tiny_program(precision: PrecisionName) -> ExportedProgram:
     if precision == "int8":
         return tiny_quantized().program
@@ -111,6 +115,7 @@ def tiny_metadata(name: str) -> ArtifactMetadata:
     )
 
 
+@lean_tracing()
 def lower_tiny(name: str, folder: Path) -> Path:
     runtime, precision = TINY_ARTIFACTS[name]
     find_runtime(runtime).lower(tiny_program(precision), tiny_metadata(name), folder / name)

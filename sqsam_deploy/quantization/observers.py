@@ -15,6 +15,8 @@ from torchao.quantization.pt2e.observer import (
     UniformQuantizationObserverBase,
 )
 
+from sqsam_deploy.quantization.scheme import RangeChoice
+
 #: Values kept of one tensor of one calibration sample.
 SAMPLED_VALUES = 4096
 #: Share of values that `PercentileObserver` leaves outside its range, at both ends together.
@@ -23,6 +25,10 @@ CLIPPED_SHARE = 1e-4
 _SHRINKAGES = torch.linspace(1.0, 0.3, 71)
 #: Significant bits of a float16.
 _HALF_BITS = 11
+#: Inputs that hold whole numbers 0..255: a step of 1 represents them without loss.
+PIXEL_INPUTS = ("image", "prompt_maps")
+PIXEL_SCALE = 1.0
+PIXEL_ZERO_POINT = -128
 
 
 def round_up_to_half(scale: Tensor) -> Tensor:
@@ -150,3 +156,17 @@ class MseObserver(SamplingObserver):
         restored = (steps.clamp(self.quant_min, self.quant_max) - zero_point) * scale
         error: Tensor = (restored - values).square().mean()
         return error
+
+
+OBSERVERS: dict[RangeChoice, type[RangeObserver]] = {
+    "min-max": MinMaxObserver,
+    "percentile": PercentileObserver,
+    "mse": MseObserver,
+}
+
+
+def activation_observer(ranges: RangeChoice) -> RangeObserver:
+    """An observer of one activation, as calibration would make it."""
+    return OBSERVERS[ranges](
+        dtype=torch.int8, quant_min=-128, quant_max=127, qscheme=torch.per_tensor_affine
+    )

@@ -18,7 +18,6 @@ from sqsam_deploy.quantization.calibration import Samples, spread
 from sqsam_deploy.quantization.equalization import equalize
 from sqsam_deploy.quantization.float_programs import trace
 from sqsam_deploy.quantization.layers import FloatLayer, LayerReport, float_layers, layer_reports
-from sqsam_deploy.quantization.quantizer import Int8Quantizer
 from sqsam_deploy.quantization.scheme import DEFAULT_SCHEME, QuantizationScheme
 
 #: Samples that refinements of weights and biases are measured on; each costs two float passes.
@@ -86,6 +85,9 @@ def quantize_program(
         samples: Its positional inputs, to measure ranges on.
         scheme: How ranges are chosen and what stays in float.
     """
+    # It imports ExecuTorch, which only int8 needs, in two seconds.
+    from sqsam_deploy.quantization.quantizer import Int8Quantizer
+
     network = program.module()
     assert isinstance(network, GraphModule)
     example, _ = program.example_inputs

@@ -19,19 +19,14 @@ from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from sqsam_deploy.quantization.graph import LAYERS, module_name
 from sqsam_deploy.quantization.observers import (
-    MinMaxObserver,
-    MseObserver,
-    PercentileObserver,
+    OBSERVERS,
+    PIXEL_INPUTS,
+    PIXEL_SCALE,
+    PIXEL_ZERO_POINT,
     PerChannelWeightObserver,
     RangeObserver,
 )
-from sqsam_deploy.quantization.scheme import QuantizationScheme, RangeChoice
-
-_OBSERVERS: dict[RangeChoice, type[RangeObserver]] = {
-    "min-max": MinMaxObserver,
-    "percentile": PercentileObserver,
-    "mse": MseObserver,
-}
+from sqsam_deploy.quantization.scheme import QuantizationScheme
 
 _aten = torch.ops.aten
 
@@ -41,11 +36,6 @@ _NORMS = "*norm*"
 #: Additions to feature maps that folding left; all others are the transformer's.
 _SHIFTS = "*.shift"
 
-#: Inputs that hold whole numbers 0..255: a step of 1 represents them without loss.
-PIXEL_INPUTS = ("image", "prompt_maps")
-PIXEL_SCALE = 1.0
-PIXEL_ZERO_POINT = -128
-
 
 class Int8Quantizer(XNNPACKQuantizer):  # type: ignore[misc]
     """Convolutions, linear layers, and what joins or moves their results.
@@ -54,10 +44,15 @@ class Int8Quantizer(XNNPACKQuantizer):  # type: ignore[misc]
     thousand values and stay in float.
     """
 
+    # Norms are folded. To look for them all the same, each search would export four small networks.
+    SUPPORTED_PATTERNS = [  # noqa: RUF012 - as the base class has it
+        pattern for pattern in XNNPACKQuantizer.SUPPORTED_PATTERNS if "bn" not in pattern.name
+    ]
+
     def __init__(self, scheme: QuantizationScheme) -> None:
         super().__init__()
         self._scheme = scheme
-        config = _config(_OBSERVERS[scheme.ranges])
+        config = _config(OBSERVERS[scheme.ranges])
         for operator in (*LAYERS, _aten.cat.default, _aten.add.Tensor):
             self.set_operator_type(operator, config)
 
@@ -100,13 +95,6 @@ class Int8Quantizer(XNNPACKQuantizer):  # type: ignore[misc]
         for edge, observer in observers.items():
             if id(observer) in pixel_groups:
                 observers[edge] = exact
-
-
-def activation_observer(ranges: RangeChoice) -> RangeObserver:
-    """An observer of one activation, as calibration would make it."""
-    return _OBSERVERS[ranges](
-        dtype=torch.int8, quant_min=-128, quant_max=127, qscheme=torch.per_tensor_affine
-    )
 
 
 def _config(observer: type[RangeObserver]) -> QuantizationConfig:

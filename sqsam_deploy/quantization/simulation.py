@@ -21,15 +21,14 @@ from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 from sqsam_deploy.quantization.calibration import Sample, Samples
 from sqsam_deploy.quantization.graph import LAYERS, constant_value, module_name
 from sqsam_deploy.quantization.layers import JOINS, is_int8, operator_name
-from sqsam_deploy.quantization.observers import RangeObserver
-from sqsam_deploy.quantization.pt2e import QuantizedModel
-from sqsam_deploy.quantization.quantizer import (
+from sqsam_deploy.quantization.observers import (
     PIXEL_INPUTS,
     PIXEL_SCALE,
     PIXEL_ZERO_POINT,
-    Int8Quantizer,
+    RangeObserver,
     activation_observer,
 )
+from sqsam_deploy.quantization.pt2e import QuantizedModel
 
 #: Scale and zero point.
 Step = tuple[float, int]
@@ -78,6 +77,9 @@ class Simulation:
     """
 
     def __init__(self, quantized: QuantizedModel, samples: Samples) -> None:
+        # It imports ExecuTorch, see `quantize_program`.
+        from sqsam_deploy.quantization.quantizer import Int8Quantizer
+
         module = quantized.source.module()
         assert isinstance(module, GraphModule)
         self._graph = module

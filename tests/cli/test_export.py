@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import os
@@ -6,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from sqsam_deploy.artifact.manifest import Manifest, read_manifest, verify_files
 from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.predictor import Predictor
 from sqsam_deploy.runtimes import open_session
-from tests.commands import process_line, run_command, run_process
+from tests.commands import process_line, run_command
 
 ARTIFACTS = {
     "nano-int8.pte": "executorch",
@@ -124,16 +126,23 @@ def test_calibration_data_that_is_not_there(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def _small_files_only() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+@contextlib.contextmanager
+def _small_files_only() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_no_room_for_the_files(tmp_path: Path) -> None:
     """A file that may not grow stands for a full disk: the write fails half way."""
     out = tmp_path / "out"
     arguments = ("--checkpoint", "nano", "--fp32", "--runtime", "onnx", "--no-saliency", "-o", out)
-    done = run_process("export", *arguments, preexec_fn=_small_files_only)
-    assert done.returncode == 3, done.stderr
+    with _small_files_only():
+        done = run_command("export", *arguments)
+    assert done.code == 3, done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 

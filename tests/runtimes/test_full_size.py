@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.export import ExportedProgram
 
+from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy.checkpoint import Checkpoint, load_checkpoint
 from sqsam_deploy.checkpoint.saving import save_checkpoint
 from sqsam_deploy.datasets import bundled_dataset, load_image
-from sqsam_deploy.folding import FoldedModel, example_inputs, fold
+from sqsam_deploy.folding import fold
 from sqsam_deploy.model.config import RELEASE_2023_12
 from sqsam_deploy.model.network import SqueezeSAM
 from sqsam_deploy.networks.segmentation import SegmentationNetwork
 from sqsam_deploy.prompts import Prompt, encode_prompt, prepare_image
-from sqsam_deploy.quantization import build_calibration, quantize, trace_network
+from sqsam_deploy.quantization import build_calibration, quantize
 from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
 from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
 from sqsam_deploy.runtimes.torch import TorchSession
@@ -50,27 +52,29 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     network = SegmentationNetwork(checkpoint)
     folded = fold(checkpoint.model)
     calibration = build_calibration(bundled_dataset("calibration"), checkpoint.config, size=2)
-    program = quantize(folded, calibration).program
     files, logits = {}, {"float": _logits(TorchSession(checkpoint), checkpoint)}
-    for name, (runtime, suffix, _) in RUNTIMES.items():
-        metadata = network.describe(
-            runtime=name,
-            precision="int8",
-            layout=runtime.layouts["int8"][0],
-            deployment_target=None,
-        )
-        files[name] = folder / f"int8.{suffix}"
-        runtime.lower(program, metadata, files[name])
+    # As an export does, in half the time.
+    with lean_tracing():
+        quantized = quantize(folded, calibration)
+        for name, (runtime, suffix, _) in RUNTIMES.items():
+            metadata = network.describe(
+                runtime=name,
+                precision="int8",
+                layout=runtime.layouts["int8"][0],
+                deployment_target=None,
+            )
+            files[name] = folder / f"int8.{suffix}"
+            runtime.lower(quantized.program, metadata, files[name])
+    for name, (runtime, _, _) in RUNTIMES.items():
         logits[name] = _logits(runtime.open_session(files[name]), checkpoint)
-    return Built(request.param, _used_weights(folded), files, logits)
+    return Built(request.param, _used_weights(quantized.source), files, logits)
 
 
-def _used_weights(folded: FoldedModel) -> int:
-    """Weights of convolutions and linear layers that the program computes with.
+def _used_weights(program: ExportedProgram) -> int:
+    """Weights of convolutions and linear layers that the float program computes with.
 
     The release's first attention sees only constant tokens, and is itself a constant there.
     """
-    program = trace_network(folded.network, example_inputs(folded.config))
     names = program.graph_signature.inputs_to_parameters
     kernels = {
         node.args[1].name

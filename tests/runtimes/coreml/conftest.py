@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from torch.export import ExportedProgram
 
+from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy.artifact.metadata import PrecisionName
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.folding import FoldedModel, example_inputs
@@ -57,6 +58,7 @@ def program(folded: FoldedModel) -> Callable[[PrecisionName], ExportedProgram]:
         return trace_network(network, example_inputs(SMALL))
 
     @cache
+    @lean_tracing()
     def make(precision: PrecisionName) -> ExportedProgram:
         if precision == "fp32":
             return export_fp32(folded)
@@ -74,6 +76,7 @@ def package(
     folder = tmp_path_factory.mktemp("coreml")
 
     @cache
+    @lean_tracing()
     def make(precision: PrecisionName) -> Path:
         path = folder / f"small-{precision}.mlpackage"
         COREML.lower(program(precision), metadata_of(SMALL, precision), path)

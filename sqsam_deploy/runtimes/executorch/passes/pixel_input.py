@@ -12,7 +12,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.passes.infra.pass_base import PassBase, PassResult
 
 from sqsam_deploy.artifact.metadata import PIXELS
-from sqsam_deploy.quantization.quantizer import PIXEL_SCALE, PIXEL_ZERO_POINT
+from sqsam_deploy.quantization.observers import PIXEL_SCALE, PIXEL_ZERO_POINT
 from sqsam_deploy.runtimes.executorch.passes.graph import (
     DEQUANTIZE,
     DEQUANTIZE_CHANNELS,

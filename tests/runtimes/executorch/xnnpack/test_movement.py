@@ -60,5 +60,5 @@ def test_joining_changes_no_number_and_leaves_fewer_moves(program: ExportedProgr
     actual, after = _lowered(program, join_moves)
     for a, b in zip(actual, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
-    assert after.count("XNNStaticTranspose") < before.count("XNNStaticTranspose") / 2
+    assert after.count("XNNStaticTranspose") <= 0.6 * before.count("XNNStaticTranspose")
     assert [n for n in after if "Conv2d" in n] == [n for n in before if "Conv2d" in n]
