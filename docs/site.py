@@ -75,6 +75,7 @@ def main() -> None:
     broken = gather(ROOT, output / "site-pages")
     if broken:
         sys.exit("\n".join(broken))
+    copy(ROOT / "docs" / "site.css", ROOT, output / "site-pages")
     config = output / "zensical.toml"
     shutil.copyfile(ROOT / "docs" / "zensical.toml", config)
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "-f", str(config)]

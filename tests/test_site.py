@@ -70,3 +70,18 @@ def test_links_that_lead_nowhere_are_named(tmp_path):
     ]
     assert (tmp_path / "pages" / "docs" / "p.png").read_bytes() == b"picture"
     assert "](../index.md)" in (tmp_path / "pages" / "docs" / "a.md").read_text()
+
+
+def test_no_item_of_a_list_is_in_the_paragraph_before_it(site):
+    """What GitHub takes for the next item, Markdown takes for a line of a paragraph."""
+    joined = re.compile(r"<(p|li)>((?!</?(p|li|pre|table)\b).)*?\n(\d+\.|[-*]) ", re.S)
+    for page in site.rglob("*.html"):
+        found = joined.search(page.read_text("utf-8"))
+        assert not found, f"{page.relative_to(site)}: {found[0][-100:]}"
+
+
+def test_the_site_is_dark_where_the_system_is(site):
+    front = (site / "index.html").read_text("utf-8")
+    media = re.findall(r'data-md-color-media="([^"]*)"\s+data-md-color-scheme="([^"]*)"', front)
+    assert media[0][0] == "(prefers-color-scheme)"
+    assert ("(prefers-color-scheme: dark)", "slate") in media

@@ -23,23 +23,26 @@ ARTIFACTS = {
 
 
 def main(directory: Path, target: Path) -> None:
-    """Runs every artifact on the photo and saves the row of pictures."""
+    """Runs every artifact on the photo and saves the pictures."""
     image = load_image(next(r for r in bundled_dataset("sample") if r.id == PHOTO))
-    figure, axes = plt.subplots(1, 4, figsize=(13, 2.35), layout="constrained")
-    axes[0].imshow(image)
-    axes[0].plot(*CLICK, "o", color="white", markeredgecolor="black", markersize=8)
-    axes[0].set_title("photo and click")
-    for axis, (name, artifact) in zip(axes[1:], ARTIFACTS.items(), strict=True):
+    pictures = {"photo and click": image}
+    for name, artifact in ARTIFACTS.items():
         path = directory / artifact
         predictor = Predictor(open_session(path))
         predictor.set_image(image)
         found = predictor.predict(np.array([CLICK]), np.array([1]), multimask_output=False)
-        axis.imshow(overlay(image, found.masks[0], opacity=0.45))
         size = sum(f.stat().st_size for f in [path, *path.rglob("*")] if f.is_file())
-        axis.set_title(f"{name} int8, {size / 1e6:.1f} MB")
-    for axis in axes:
+        title = f"{name} int8, {size / 1e6:.1f} MB"
+        pictures[title] = overlay(image, found.masks[0], opacity=0.45)
+    # Two by two, and large letters on the pictures: read on a phone, on white and on black.
+    figure, axes = plt.subplots(2, 2, figsize=(12, 7.5), gridspec_kw={"wspace": 0, "hspace": 0})
+    figure.subplots_adjust(0, 0, 1, 1)
+    for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=True):
+        axis.imshow(picture)
         axis.axis("off")
-    figure.savefig(target, dpi=100, pil_kwargs={"quality": 88})
+        axis.text(12, 16, title, va="top", fontsize=22, color="white", bbox={"color": "#000000b0"})
+    axes[0, 0].plot(*CLICK, "o", color="white", markeredgecolor="black", markersize=14)
+    figure.savefig(target, dpi=75, pil_kwargs={"quality": 88})
 
 
 if __name__ == "__main__":

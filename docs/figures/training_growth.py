@@ -26,18 +26,20 @@ def main() -> None:
 
 
 def _draw() -> None:
+    # As wide as a text's column on a phone can show it: a row for each stage.
     figure, axes = plt.subplots(
-        2, 3, figsize=(12, 6), layout="constrained", sharex="col", sharey="row"
+        3, 2, figsize=(4.8, 7), layout="constrained", sharex="row", sharey="col"
     )
-    for column, (name, title) in zip(axes.T, STAGES.items(), strict=True):
+    for (left, right), (name, title) in zip(axes, STAGES.items(), strict=True):
         rows = read_rows(LOGS / f"{name}.csv")
-        column[0].set_title(f"{title}: {rows[-1].minutes:.0f} minutes", fontsize=10)
-        _losses(column[0], rows)
-        _scores(column[1], rows, FINISHED.get(name))
-        column[1].set_xlabel("thousand samples")
-    axes[0, 0].set_ylabel("mask loss, best of four")
-    axes[1, 0].set_ylabel("validation mIoU")
-    axes[1, 0].legend(loc="lower right", fontsize=8)
+        left.set_title(f"{title}: {rows[-1].minutes:.0f} minutes", fontsize=10, loc="left")
+        _losses(left, rows)
+        _scores(right, rows, FINISHED.get(name))
+    axes[0, 0].set_ylabel("mask loss, best of four", loc="top")
+    axes[0, 1].set_ylabel("validation mIoU", loc="top")
+    figure.supxlabel("thousand samples", fontsize=10)
+    lines = axes[0, 1].get_lines()
+    figure.legend(handles=lines, loc="outside upper right", ncols=len(lines), frameon=False)
     save_svg(figure, OUTPUT)
 
 
