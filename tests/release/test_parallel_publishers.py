@@ -1,5 +1,6 @@
 """Eight processes publish one version at the same moment."""
 
+import json
 import os
 import subprocess
 import sys
@@ -17,43 +18,43 @@ from tests.release.pulling import bring
 
 NAME = "squeezesam-nano"
 PUBLISHERS = 8
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+#: Publishes once for what that imports, and then in as many forked processes as there are jobs.
 SCRIPT = """
-import sys
+import json, multiprocessing, sys
 from pathlib import Path
 from sqsam_deploy.errors import ReleaseError
 from sqsam_deploy.release.publish import publish
 from sqsam_deploy.release.request import PublishRequest
 from sqsam_deploy.release.store import open_store
-store, export, version = open_store(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-print("ready", flush=True)
-sys.stdin.read(1)
-try:
-    print(publish(store, PublishRequest(export, version=version)).already_there)
-except ReleaseError as error:
-    print(f"refused: {error}")
+url, spare, jobs = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+if url.startswith("s3:"):
+    import s3fs
+publish(open_store(spare), PublishRequest(Path(jobs[0][0]), version="0.1.0"))
+context = multiprocessing.get_context("fork")
+all_there = context.Barrier(len(jobs))
+def publish_one(job):
+    store, request = open_store(url), PublishRequest(Path(job[0]), version=job[1])
+    all_there.wait()
+    try:
+        return str(publish(store, request).already_there)
+    except ReleaseError as error:
+        return f"refused: {error}"
+with context.Pool(len(jobs)) as pool:
+    print(json.dumps(pool.map(publish_one, jobs, chunksize=1)))
 """
 
 
-def publish_at_once(url: str, exports: list[Path], versions: list[str]) -> list[str]:
-    """Starts one process each, lets all of them go at once, and returns what they say."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, url, str(export), version],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ,
-        )
-        for export, version in zip(exports, versions, strict=True)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("x")
-        process.stdin.flush()
-    return [process.communicate()[0].strip() for process in processes]
+def publish_at_once(url: str, exports: list[Path], versions: list[str], folder: Path) -> list[str]:
+    """Lets a process for each export go at the same moment, and returns what they say."""
+    jobs = json.dumps([*zip(map(str, exports), versions, strict=True)])
+    command = [sys.executable, "-c", SCRIPT, url, str(folder / "spare"), jobs]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    said: list[str] = json.loads(done.stdout)
+    return said
 
 
 def pulled_from(store: Store, version: str, folder: Path) -> Path:
@@ -73,7 +74,7 @@ def test_of_eight_different_releases_of_one_version_one_wins_whole(
     kind: str, exports: list[Path], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     url = request.getfixturevalue("s3_store_url") if kind == "s3" else str(tmp_path / "store")
-    said = publish_at_once(url, exports, ["1.0.0"] * PUBLISHERS)
+    said = publish_at_once(url, exports, ["1.0.0"] * PUBLISHERS, tmp_path)
     assert said.count("False") == 1
     refused = [line for line in said if line.startswith("refused")]
     assert len(refused) == PUBLISHERS - 1
@@ -88,7 +89,7 @@ def test_of_eight_different_releases_of_one_version_one_wins_whole(
 def test_eight_publishers_of_the_same_release_all_succeed_and_one_did_it(
     exports: list[Path], tmp_path: Path
 ) -> None:
-    said = publish_at_once(str(tmp_path / "store"), [exports[0]] * 8, ["1.0.0"] * 8)
+    said = publish_at_once(str(tmp_path / "store"), [exports[0]] * 8, ["1.0.0"] * 8, tmp_path)
     assert sorted(said) == ["False"] + ["True"] * 7
     pulled_from(open_store(str(tmp_path / "store")), "1.0.0", tmp_path)
 
@@ -97,7 +98,7 @@ def test_eight_publishers_of_eight_versions_are_all_in_the_index(
     exports: list[Path], tmp_path: Path
 ) -> None:
     versions = [f"1.{minor}.0" for minor in range(PUBLISHERS)]
-    said = publish_at_once(str(tmp_path / "store"), exports, versions)
+    said = publish_at_once(str(tmp_path / "store"), exports, versions, tmp_path)
     assert said == ["False"] * PUBLISHERS
     store = open_store(str(tmp_path / "store"))
     model = read_index(store).models[NAME]
