@@ -16,14 +16,9 @@ from tests.cli.test_output import VERBS
 from tests.commands import run_command
 
 
-def _start(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sqsam_deploy", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | environment,
-    )
+def _start(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sqsam_deploy", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -76,8 +71,8 @@ def test_what_nobody_expected_is_said_where_no_file_can_be_written(end, tmp_path
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        ("inspect missing.pt 2>/dev/full", 3),
-        ("inspect missing.pt 2>&-", 3),
+        ("predict missing.jpg 2>/dev/full", 3),
+        ("predict missing.jpg 2>&-", 3),
         ("export --list-recipes >&-", 0),
         ("export --list-recipes >/dev/full", 3),
     ],
@@ -220,11 +215,26 @@ def test_warnings_of_dependencies_neither_show_nor_end_a_command(
     nano_export: Path, tmp_path: Path
 ) -> None:
     photo = next(iter(bundled_dataset("sample"))).path
-    for name in ("nano-int8.pte", "nano-int8.mlpackage", "nano-int8.onnx"):
-        words = (nano_export / name, photo, "--auto", "-o", tmp_path)
-        done = _start("predict", *words, PYTHONWARNINGS="error")
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
+    code = (
+        "import sys\n"
+        "from sqsam_deploy.cli._app import exit_code\n"
+        "from sqsam_deploy.cli.predict import app\n"
+        "files, options = sys.argv[1:4], sys.argv[4:]\n"
+        "for file in files:\n"
+        "    sys.argv = ['sqsam-predict', file, *options]\n"
+        "    assert exit_code(app) == 0, file\n"
+    )
+    files = [nano_export / f"nano-int8.{end}" for end in ("pte", "mlpackage", "onnx")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, (*files, photo, "--auto", "-o", tmp_path))],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONWARNINGS": "error"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.count("predicted IoU") == len(files)
 
 
 @pytest.mark.slow
@@ -233,6 +243,6 @@ def test_what_a_file_says_cannot_steer_the_terminal(tmp_path: Path) -> None:
     header = json.dumps({"\x1b]0;title\x07[red]\x9b31mkey": tensor}).encode()
     path = tmp_path / "x\x1b[31m.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
-    done = _start("inspect", path)
-    assert done.returncode == 3
+    done = run_command("inspect", path)
+    assert done.code == 3
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr)

@@ -1,7 +1,5 @@
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,11 +101,8 @@ def test_unusable_files_are_one_error(tmp_path: Path) -> None:
 def test_command_line_exits_3_with_one_line(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     path.write_bytes(b"")
-    script = "from sqsam_deploy.cli.inspect import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 3
+    done = run_command("inspect", path)
+    assert done.code == 3
     assert done.stderr.strip() == f"error: {path} is empty (0 bytes): copy or download it again"
 
 
