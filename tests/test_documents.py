@@ -6,15 +6,17 @@ clone after `make export`; `<!-- not run: REASON -->` on the line before a fence
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_output import VERBS
+from tests.forks import Forks
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -26,9 +28,7 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 _EXCUSE = re.compile(r"<!-- not run: (.+) -->\n$")
 
 #: `sqsam-NAME` as it is installed.
-_COMMAND = (
-    '#!/bin/sh\nexec "{python}" -c "from sqsam_deploy.cli.{verb} import main; main()" "$@"{more}\n'
-)
+_COMMAND = '#!/bin/sh\nexec {command} "$@"{more}\n'
 #: Checks the options, and then brings the session's export of `nano` in place of a new one.
 _EXPORT = """#!/bin/sh
 output=artifacts; before=
@@ -88,7 +88,13 @@ def test_every_fence_says_what_it_holds(document: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def clone(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def forks() -> Iterator[Forks]:
+    with Forks() as forks:
+        yield forks
+
+
+@pytest.fixture(scope="module")
+def clone(nano_export: Path, forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh clone, its commands in `.venv`, a photo and an export of `nano`.
 
     Where a document exports `paper`, the artifacts of `nano` have its names too.
@@ -103,7 +109,8 @@ def clone(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = clone / ".venv" / "bin"
     folder.mkdir(parents=True)
     for verb in VERBS:
-        text = _COMMAND.format(python=sys.executable, verb=verb, more=_MORE.get(verb, ""))
+        command = shlex.join(forks.command(verb))
+        text = _COMMAND.format(command=command, more=_MORE.get(verb, ""))
         _write_script(folder / f"sqsam-{verb}", text)
     (folder / "sqsam-export").rename(folder / "real-export")
     _write_script(folder / "sqsam-export", _EXPORT.format(bin=folder, export=nano_export))
@@ -120,7 +127,9 @@ def _write_script(path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "document", [d for d in DOCUMENTS if _to_run(d)], ids=lambda path: path.name
 )
-def test_what_a_document_shows_runs(document: Path, clone: Path, tmp_path: Path) -> None:
+def test_what_a_document_shows_runs(
+    document: Path, clone: Path, forks: Forks, tmp_path: Path
+) -> None:
     shutil.copytree(clone, tmp_path / "here", symlinks=True)
     environment = {
         **os.environ,
@@ -133,7 +142,7 @@ def test_what_a_document_shows_runs(document: Path, clone: Path, tmp_path: Path)
     python = "\n".join(block.text for block in blocks if block.language == "python")
     scripts = [(f"line {b.line}", ["bash", "-euc", b.text]) for b in blocks if b.language == "sh"]
     if python:
-        scripts.append(("Python", [sys.executable, "-c", python]))
+        scripts.append(("Python", [*forks.command("python"), python]))
     for where, command in scripts:
         done = subprocess.run(
             command,
