@@ -104,7 +104,7 @@ def test_the_tiles_are_about_the_artifacts_of_one_network(small_export, page):
     assert float(size[0].removesuffix(" MB")) == round(min(e.bytes for e in main) / 1e6, 2)
     lowest = min(main, key=lambda entry: entry.agreement.mean_mask_iou)
     assert agreement[0] == f"{lowest.agreement.mean_mask_iou:.4f}"
-    assert lowest.path in agreement[1].partition("<")[0]
+    assert lowest.path in agreement[1].replace("<wbr>", "").partition("<")[0]
     for tile in (size, agreement):
         assert f" {len(main)} segmentation artifact" in tile[1]
 
