@@ -1,5 +1,6 @@
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,18 @@ def _name(path: Path) -> str:
 def notices_on_stderr() -> None:
     """Notices go where a command shows them, whatever handlers a library has installed since."""
     show_notices()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def young_garbage() -> Iterator[None]:
+    """Garbage is looked for among what a file's tests made, not among all that was there before.
+
+    Every conversion to Core ML looks for it: seconds, in a process that has run many tests.
+    """
+    gc.freeze()
+    yield
+    gc.collect()
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

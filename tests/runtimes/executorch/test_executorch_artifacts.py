@@ -12,8 +12,10 @@ from sqsam_deploy.artifact.metadata import (
     arrange_inputs,
 )
 from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.model.description import default_inputs, describe
 from sqsam_deploy.prompts import EncodedPrompt
+from sqsam_deploy.quantization import export_fp32
 from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
 from tests.runtimes.quantized_parameters import (
     activation_scales_of_program,
@@ -22,16 +24,18 @@ from tests.runtimes.quantized_parameters import (
     of_pte,
     scales_by_weight,
 )
-from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_program
+from tests.tiny_network import TINIER, TINY, snr_db, tiny_calibration, tiny_folded, tiny_program
 
 
-def _metadata(precision: PrecisionName, layout: InputLayout = "nchw-float32") -> ArtifactMetadata:
+def _metadata(
+    precision: PrecisionName, layout: InputLayout = "nchw-float32", config: ModelConfig = TINY
+) -> ArtifactMetadata:
     return describe(
-        TINY,
+        config,
         runtime="executorch",
         precision=precision,
         weights_sha256="1" * 64,
-        inputs=arrange_inputs(default_inputs(TINY), layout),
+        inputs=arrange_inputs(default_inputs(config), layout),
     )
 
 
@@ -55,9 +59,9 @@ def _run(path: Path, sample: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
     return [torch.from_numpy(np.array(outputs[spec.name])) for spec in session.metadata.outputs]
 
 
-def _agrees(path: Path, limit: float) -> None:
-    sample = next(iter(tiny_calibration()))
-    expected = tiny_folded().network(*sample)
+def _agrees(path: Path, limit: float, config: ModelConfig = TINY) -> None:
+    sample = next(iter(tiny_calibration(config)))
+    expected = tiny_folded(config).network(*sample)
     for a, b in zip(expected, _run(path, sample), strict=True):
         assert snr_db(a, b) > limit
 
@@ -78,8 +82,9 @@ def test_interleaved_pixels_give_the_same_masks(int8_pte: Path, interleaved_pte:
 
 
 def test_float_artifacts_agree(tiny_artifact: Callable[[str], Path], tmp_path: Path) -> None:
-    EXECUTORCH.lower(tiny_program("fp32"), _metadata("fp32"), tmp_path / "tiny.pte")
-    _agrees(tmp_path / "tiny.pte", 100.0)
+    path, metadata = tmp_path / "tinier.pte", _metadata("fp32", config=TINIER)
+    EXECUTORCH.lower(export_fp32(tiny_folded(TINIER)), metadata, path)
+    _agrees(path, 100.0, TINIER)
     _agrees(tiny_artifact("tiny-fp16.pte"), 45.0)
 
 

@@ -17,6 +17,7 @@ from sqsam_deploy.runtimes.executorch_coreml.filesystem import flatten
 from tests.runtimes.coreml.small_network import Photo, real_photo
 from tests.tiny_network import (
     TINY,
+    HalfFragment,
     fragment_metadata,
     fragment_program,
     tiny_folded,
@@ -57,10 +58,11 @@ def test_the_file_carries_its_metadata(artifact: Path, metadata: ArtifactMetadat
 
 
 def test_the_same_program_gives_the_same_bytes(tmp_path: Path) -> None:
-    metadata = fragment_metadata("executorch-coreml", "fp32")
+    program = fragment_program(HalfFragment)
+    metadata = fragment_metadata("executorch-coreml", "fp16")
     contents = []
     for name in ("first.pte", "other.pte"):
-        EXECUTORCH_COREML.lower(fragment_program(), metadata, tmp_path / name)
+        EXECUTORCH_COREML.lower(program, metadata, tmp_path / name)
         contents.append((tmp_path / name).read_bytes())
     assert contents[0] == contents[1]
     for local in (Path.home(), tmp_path, Path(sqsam_deploy.__file__).parents[1]):
