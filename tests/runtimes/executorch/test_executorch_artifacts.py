@@ -7,14 +7,12 @@ import torch
 
 from sqsam_deploy.artifact.metadata import (
     ArtifactMetadata,
-    InputLayout,
     PrecisionName,
     arrange_inputs,
 )
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.model.description import default_inputs, describe
-from sqsam_deploy.prompts import EncodedPrompt
 from sqsam_deploy.quantization import export_fp32
 from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
 from tests.runtimes.quantized_parameters import (
@@ -27,28 +25,19 @@ from tests.runtimes.quantized_parameters import (
 from tests.tiny_network import TINIER, TINY, snr_db, tiny_calibration, tiny_folded, tiny_program
 
 
-def _metadata(
-    precision: PrecisionName, layout: InputLayout = "nchw-float32", config: ModelConfig = TINY
-) -> ArtifactMetadata:
+def _metadata(precision: PrecisionName, config: ModelConfig = TINY) -> ArtifactMetadata:
     return describe(
         config,
         runtime="executorch",
         precision=precision,
         weights_sha256="1" * 64,
-        inputs=arrange_inputs(default_inputs(config), layout),
+        inputs=arrange_inputs(default_inputs(config), "nchw-float32"),
     )
 
 
 @pytest.fixture(scope="module")
 def int8_pte(tiny_artifact: Callable[[str], Path]) -> Path:
     return tiny_artifact("tiny-int8.pte")
-
-
-@pytest.fixture(scope="module")
-def interleaved_pte(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pte") / "tiny-interleaved.pte"
-    EXECUTORCH.lower(tiny_program("int8"), _metadata("int8", "nhwc-int8"), path)
-    return path
 
 
 def _run(path: Path, sample: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
@@ -70,19 +59,8 @@ def test_int8_agrees_with_the_float_network(int8_pte: Path) -> None:
     _agrees(int8_pte, 35.0)
 
 
-def test_interleaved_pixels_give_the_same_masks(int8_pte: Path, interleaved_pte: Path) -> None:
-    image, maps, coords, labels = (value.numpy() for value in next(iter(tiny_calibration())))
-    prompt = EncodedPrompt(maps[0].astype(np.uint8), coords[0], labels[0])
-    square = image[0].transpose(1, 2, 0).astype(np.uint8)
-    planes, pixels = (
-        EXECUTORCH.open_session(path, threads=1).run(square, prompt)
-        for path in (int8_pte, interleaved_pte)
-    )
-    np.testing.assert_allclose(pixels.low_res_masks, planes.low_res_masks, rtol=0, atol=1e-4)
-
-
 def test_float_artifacts_agree(tiny_artifact: Callable[[str], Path], tmp_path: Path) -> None:
-    path, metadata = tmp_path / "tinier.pte", _metadata("fp32", config=TINIER)
+    path, metadata = tmp_path / "tinier.pte", _metadata("fp32", TINIER)
     EXECUTORCH.lower(export_fp32(tiny_folded(TINIER)), metadata, path)
     _agrees(path, 100.0, TINIER)
     _agrees(tiny_artifact("tiny-fp16.pte"), 45.0)
@@ -96,12 +74,10 @@ def test_metadata_travels_inside(int8_pte: Path) -> None:
 PRINTED_STEP = 0.5001e-6
 
 
-@pytest.mark.parametrize("fixture", ["int8_pte", "interleaved_pte"])
-def test_weights_and_scales_are_those_of_the_program(
-    fixture: str, request: pytest.FixtureRequest
-) -> None:
+def test_weights_and_scales_are_those_of_the_program(int8_pte: Path) -> None:
+    """Of interleaved pixels, `test_full_size.py` holds it."""
     expected = scales_by_weight(of_program(tiny_program("int8")))
-    actual = scales_by_weight(of_pte(request.getfixturevalue(fixture)))
+    actual = scales_by_weight(of_pte(int8_pte))
     assert actual.keys() == expected.keys()
     for weight, scales in expected.items():
         np.testing.assert_array_equal(actual[weight], scales)
