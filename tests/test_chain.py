@@ -23,10 +23,10 @@ LEAST_BOX_MIOU = 70.0
 def verified(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a parity report over every segmentation artifact of the export."""
     report = tmp_path_factory.mktemp("parity")
-    # Of so few photos that lost nothing the bound still is 15.9 points.
+    # The bounds of so few photos are wide, whatever they show.
     done = run_command(
         *("parity", nano_export, "--prompts", "box", "--count", "12", "--jobs", "1"),
-        *("--max-drift", "20", "--output", report),
+        *("--max-drift", "20", "--min-agreement", "0.8", "--output", report),
     )
     assert done.code == 0, done.stdout + done.stderr
     return report
