@@ -1,6 +1,7 @@
 """Text on a terminal: what a file, a store or a person wrote can neither style nor steer it."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from rich.text import Text
 from sqsam_deploy.errors import printable
 
 #: Columns of a table where there is no terminal: nothing is wrapped or cut off in a log.
-LOG_WIDTH = 400
+LOG_WIDTH = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,19 @@ class PlainConsole(Console):
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
         super().__init__(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """In a log, without the spaces that fill the columns of a table."""
+        if self.is_terminal or self.quiet:
+            super().print(*objects, **options)
+            return
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        try:
+            self.file.write(re.sub(r" +$", "", captured.get(), flags=re.MULTILINE))
+            self.file.flush()
+        except BrokenPipeError:
+            self.on_broken_pipe()
 
     def render_str(self, text: str, **options: Any) -> Text:
         """The string as it is, with control characters escaped."""

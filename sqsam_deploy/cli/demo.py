@@ -62,10 +62,10 @@ def demo(
         from sqsam_deploy.demo.folder import PAGE_NAME
         from sqsam_deploy.demo.serving import listen, serve
 
-    if artifact is not None and (artifact / PAGE_NAME).is_file():
-        app, title = _folder_app(artifact, hosts)
-    else:
-        app, title = _studio_app(artifact, saliency, threads, hosts)
+        if artifact is not None and (artifact / PAGE_NAME).is_file():
+            app, title = _folder_app(artifact, hosts)
+        else:
+            app, title = _studio_app(artifact, saliency, threads, hosts)
     socket = listen(host, port)
     url = f"http://{_shown(host)}:{socket.getsockname()[1]}/"
     answer({"url": url, "artifact": title})
@@ -82,12 +82,11 @@ def _folder_app(folder: Path, hosts: Sequence[str]) -> "tuple[Starlette, str]":
 def _studio_app(
     artifact: Path | None, saliency: Path | None, threads: int | None, hosts: Sequence[str]
 ) -> "tuple[Starlette, str]":
-    with loading():
-        from sqsam_deploy.checkpoint import bundled_checkpoint
-        from sqsam_deploy.demo.server import build_app
-        from sqsam_deploy.demo.studio import Studio
-        from sqsam_deploy.runtimes import open_session
-        from sqsam_deploy.saliency import open_saliency
+    from sqsam_deploy.checkpoint import bundled_checkpoint
+    from sqsam_deploy.demo.server import build_app
+    from sqsam_deploy.demo.studio import Studio
+    from sqsam_deploy.runtimes import open_session
+    from sqsam_deploy.saliency import open_saliency
 
     session = open_session(artifact or bundled_checkpoint(), threads)
     studio = Studio(session, open_saliency(saliency, threads))

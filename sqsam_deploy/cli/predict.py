@@ -247,10 +247,14 @@ def _check_inside(
 
     height, width = image_hw
     refuse_fractions(np.array([point[:2] for point in points]), box, image_hw)
-    corners = [] if box is None else [(box[0], box[1]), (box[2], box[3])]
-    for x, y in [*((x, y) for x, y, _ in points), *corners]:
+    named = [("--click" if label else "--background-click", x, y) for x, y, label in points]
+    if box is not None:
+        named += [("--box", box[0], box[1]), ("--box", box[2], box[3])]
+    for option, x, y in named:
         if not (0 <= x <= width and 0 <= y <= height):
-            raise UsageError(f"({x:g}, {y:g}) is outside the photo of {width}x{height} pixels")
+            raise UsageError(
+                f"{option}: ({x:g}, {y:g}) is outside the photo of {width}x{height} pixels"
+            )
 
 
 def _box(text: str) -> Box:

@@ -354,7 +354,7 @@ def _table(*columns: str) -> "Table":
     """A table whose last column gives way where a terminal is narrow."""
     from rich.table import Table
 
-    table = Table()
+    table = Table(box=None, pad_edge=False)
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True)
     table.add_column(columns[-1], overflow="fold")

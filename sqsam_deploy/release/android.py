@@ -71,8 +71,9 @@ class AndroidModule:
         for artifact in usable:
             delivery.place(artifact, folder)
         delivery.place_documents(folder)
-        licenses = license_text(delivery.opened.manifest)
-        delivery.write(f"{folder}/{LICENSE_NAME}", licenses.encode())
+        if LICENSE_NAME not in release.documents:
+            licenses = license_text(delivery.opened.manifest)
+            delivery.write(f"{folder}/{LICENSE_NAME}", licenses.encode())
         identifier = re.sub(r"[^a-z0-9]+", "_", release.name.lower())
         endings = sorted({artifact.path.rpartition(".")[2] for artifact in usable})
         variables = {

@@ -9,7 +9,7 @@ from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry
 from sqsam_deploy.errors import ReleaseError, UsageError
 from sqsam_deploy.release.archive import pack
 from sqsam_deploy.release.cache import CachedFile
-from sqsam_deploy.release.document import CARD_NAME, RELEASE_NAME, SIGNATURE_NAME
+from sqsam_deploy.release.document import RELEASE_NAME, SIGNATURE_NAME
 from sqsam_deploy.release.source import OpenedRelease
 from sqsam_deploy.runtimes.base import System
 from sqsam_deploy.runtimes.registry import all_runtimes
@@ -81,7 +81,7 @@ class Delivery:
             file.write(content)
 
     def place_documents(self, folder: str = "") -> None:
-        """Puts the release document, its signature, the manifest and the model card there.
+        """Puts the release document, its signature, the manifest, the card and the license there.
 
         The manifest is restricted to what is there, so that the other commands take the
         directory as they take an export.
@@ -97,8 +97,9 @@ class Delivery:
         for name, content in documents.items():
             if content is not None:
                 self.write(f"{folder}/{name}" if folder else name, content)
-        with self._new(folder, CARD_NAME) as target:
-            self._files[CARD_NAME].copy(target)
+        for text in self.opened.release.texts:
+            with self._new(folder, text.path) as target:
+                self._files[text.path].copy(target)
 
     def entries(self) -> tuple[FileEntry, ...]:
         """Every file of the directory; only those made here are hashed again."""

@@ -129,6 +129,17 @@ class Release(Frozen):
             if not any(artifact.holds(entry.path) for artifact in self.artifacts)
         }
 
+    @cached_property
+    def texts(self) -> tuple[FileEntry, ...]:
+        """The model card, and the license and cards of weights that it refers to.
+
+        Raises:
+            ReleaseError: It has no model card.
+        """
+        texts = {path for path in self.documents if path.endswith(".md") and "/" not in path}
+        texts.add(self.file(CARD_NAME).path)
+        return tuple(self.file(path) for path in sorted(texts))
+
     def archive(self, artifact: str) -> FileEntry | None:
         """The zip that holds a package directory, which only version 1 has."""
         stored = next(a.stored_as for a in self.artifacts if a.path == artifact)

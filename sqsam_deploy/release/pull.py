@@ -17,7 +17,7 @@ from sqsam_deploy.artifact.manifest import MANIFEST_NAME, ArtifactEntry
 from sqsam_deploy.errors import ReleaseError, UsageError
 from sqsam_deploy.release.cache import CachedFile
 from sqsam_deploy.release.delivery import Delivery
-from sqsam_deploy.release.document import CARD_NAME, Release
+from sqsam_deploy.release.document import Release
 from sqsam_deploy.release.formats import find_format
 from sqsam_deploy.release.lock import LockedModel
 from sqsam_deploy.release.request import PullRequest
@@ -166,19 +166,18 @@ def _select(opened: OpenedRelease, request: PullRequest) -> tuple[ArtifactEntry,
 def _fetch(
     source: Source, opened: OpenedRelease, artifacts: tuple[ArtifactEntry, ...], watch: Watch
 ) -> dict[str, CachedFile]:
-    """Verified local copies, by path: of the artifacts' files, and of the model card."""
+    """Verified local copies, by path: of the artifacts' files, and of the release's texts."""
     release = opened.release
-    card = release.file(CARD_NAME)
     archives = (release.archive(artifact.path) for artifact in artifacts)
     sizes = (
         archive.bytes if archive else artifact.bytes
         for archive, artifact in zip(archives, artifacts, strict=True)
     )
-    advance = watch(str(release.name), sum(sizes) + card.bytes)
+    advance = watch(str(release.name), sum(sizes) + sum(text.bytes for text in release.texts))
     files = [
         file for artifact in artifacts for file in source.fetch_artifact(release, artifact, advance)
     ]
-    files.append(source.fetch(card, advance))
+    files += [source.fetch(text, advance) for text in release.texts]
     return {file.entry.path: file for file in files}
 
 

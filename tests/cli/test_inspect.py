@@ -61,6 +61,10 @@ def test_plain_output_has_no_escape_codes_even_from_metadata(weights: Path) -> N
     assert r"[red]\x1b[31mx" in text
 
 
+def test_lines_of_a_log_end_with_their_text(weights: Path) -> None:
+    assert not [line for line in _output(weights).splitlines() if line.endswith(" ")]
+
+
 def test_json_of_a_checkpoint_counts_what_the_file_holds(weights: Path) -> None:
     facts = _facts(weights)
     assert facts["kind"] == "checkpoint"

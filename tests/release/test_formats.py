@@ -109,6 +109,7 @@ def test_android_assets_hold_what_android_runs(export: Path, tmp_path: Path) -> 
     out = packed(export, tmp_path, "android-assets", precisions=("int8",))
     folder = out / "sqsam" / "squeezesam-nano"
     assert sorted(path.name for path in folder.iterdir()) == [
+        "LICENSE.md",
         "README.md",
         "manifest.json",
         "nano-int8.onnx",
@@ -176,7 +177,7 @@ def test_web_holds_what_a_browser_needs(export: Path, tmp_path: Path) -> None:
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     module = {"squeezesam.js", "squeezesam.d.ts", "package.json"}
     runtime = {"onnxruntime/ort.wasm.bundle.min.mjs", "onnxruntime/ort-wasm-simd-threaded.wasm"}
-    documents = {"README.md", "manifest.json", "release.json", ".sqsam-pull.json"}
+    documents = {"LICENSE.md", "README.md", "manifest.json", "release.json", ".sqsam-pull.json"}
     assert names == {"nano-int8.onnx"} | module | runtime | documents
     assert (out / "onnxruntime/ort-wasm-simd-threaded.wasm").read_bytes()[:4] == b"\0asm"
     # A module that loads others would ask them of another place.

@@ -107,6 +107,7 @@ def test_pulled_artifacts_are_the_exported_ones(
         if path not in ("parity.json", "report.html"):
             assert pulled[path] == content
     assert set(pulled) - set(exported) == {
+        "LICENSE.md",
         "README.md",
         "release.json",
         "release.json.sig",
