@@ -408,14 +408,24 @@ def test_signature_is_accepted_by_the_signing_librarys_own_command(
     put(store, export, sign_key=keys.private)
     for name in ("release.json", "release.json.sig"):
         (tmp_path / name).write_bytes(stored(store, name))
-    command = [
-        *(sys.executable, "-m", "model_signing", "verify", "key", str(tmp_path / "release.json")),
-        *("--signature", str(tmp_path / "release.json.sig"), "--public_key"),
-    ]
-    good = subprocess.run([*command, str(keys.public)], capture_output=True, text=True)
-    assert good.returncode == 0, good.stderr
-    bad = subprocess.run([*command, str(other_keys.public)], capture_output=True, text=True)
-    assert bad.returncode != 0
+    # `python -m model_signing`, once for each key that is given, in one process.
+    code = (
+        "import runpy, sys\n"
+        "release, *keys = sys.argv[1:]\n"
+        "for key in keys:\n"
+        "    sys.argv = ['model_signing', 'verify', 'key', release]\n"
+        "    sys.argv += ['--signature', f'{release}.sig', '--public_key', key]\n"
+        "    try:\n"
+        "        runpy.run_module('model_signing', run_name='__main__')\n"
+        "    except SystemExit as ended:\n"
+        "        print('ended', ended.code)\n"
+    )
+    files = (tmp_path / "release.json", keys.public, other_keys.public)
+    command = [sys.executable, "-c", code, *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    good, bad = (line for line in done.stdout.splitlines() if line.startswith("ended "))
+    assert good == "ended 0", done.stderr
+    assert bad == "ended 1"
 
 
 def test_key_that_is_none_is_refused_in_one_sentence(
