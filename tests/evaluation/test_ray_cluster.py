@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sqsam_deploy.checkpoint.saving import save_checkpoint
-from sqsam_deploy.datasets import bundled_dataset, subset
+from sqsam_deploy.datasets import Dataset, bundled_dataset, subset
 from sqsam_deploy.errors import ArtifactError, DataError
 from sqsam_deploy.evaluation.discovery import find_artifacts
 from sqsam_deploy.evaluation.plan import EvaluationPlan
@@ -43,7 +43,7 @@ def dataset():
 
 @pytest.fixture(scope="module")
 def cluster():
-    nodes = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    nodes = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     yield nodes
     nodes.shutdown()
 
@@ -79,7 +79,8 @@ class _Deadly:
 
 def test_an_image_that_ends_every_worker_is_named(plan, dataset, cluster, tmp_path):
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    image = dataset.images[3].id
+    two = Dataset("two", dataset.images[:2])
+    image = two.images[1].id
     deadly = EvaluationPlan(plan.artifacts, (_Deadly(image),), clicking=False, threads=1)
     with pytest.raises(ArtifactError, match=image):
-        run_plan(deadly, dataset, tmp_path, engine=RayCluster(cluster.address))
+        run_plan(deadly, two, tmp_path, engine=RayCluster(cluster.address))

@@ -18,7 +18,7 @@ from sqsam_deploy.training.recipe import RECIPES
 from sqsam_deploy.training.session import DataOptions, Reports, Start, open_task
 from sqsam_deploy.training.trainer import RunOptions, Trainer
 
-STEPS, BATCH = 6, 4
+STEPS, BATCH = 4, 4
 
 
 def small_run(photos: Path, cache: Path, output: Path, kill_at: int) -> None:

@@ -72,9 +72,9 @@ def test_killed_run_resumes_to_the_same_weights(
     photo_folder: Path, cache: Path, finished: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "killed"
-    killed = _start(photo_folder, cache, output, kill_at=5)
+    killed = _start(photo_folder, cache, output, kill_at=3)
     assert killed.returncode == -signal.SIGKILL
-    assert torch.load(output / "last.pt", weights_only=True)["step"] == 4
+    assert torch.load(output / "last.pt", weights_only=True)["step"] == 2
     _run(photo_folder, cache, output)
     resumed = load_file(output / "weights.safetensors")
     uninterrupted = load_file(finished / "weights.safetensors")
