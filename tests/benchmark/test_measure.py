@@ -104,7 +104,7 @@ def test_a_pair_of_directories_takes_turns_and_names_its_sides(nano_export, tmp_
     kept = "nano-int8.onnx"
     manifest["artifacts"] = [row for row in manifest["artifacts"] if row["path"] == kept]
     (after / "manifest.json").write_text(json.dumps(manifest))
-    plan = MeasurementPlan(threads=(1,), rounds=2, processes=2, photos=1, profiled=0)
+    plan = MeasurementPlan(threads=(1,), rounds=2, processes=2, turn_ms=5, photos=1, profiled=0)
     measured, names = measure_pairs(nano_export, after, plan)
     assert names == [(f"A/{kept}", f"B/{kept}")]
     assert [item.subject.name for item in measured.measurements] == list(names[0])
