@@ -31,7 +31,7 @@ from sqsam_deploy.errors import ArtifactError, SqsamError
 #: A function that reports its steps and returns something that can be pickled.
 Job = Callable[[Steps], Any]
 
-#: Two of the largest preset need 3.4 GB together.
+#: Two of the largest preset need 1.9 GB together.
 MOST_WORKERS = 3
 
 #: Linux's prctl(2): the signal that a process gets when the one that forked it dies.
