@@ -226,7 +226,8 @@ def _table(console: PlainConsole, *columns: str) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # The first one names the row: it stays whole where a terminal is narrow.
+        table.add_column(column, no_wrap=column == columns[0], overflow="fold")
     return table
 
 

@@ -86,11 +86,19 @@ def list_models(name: _Name = None, /, *, store: _Store = None) -> None:
         _show_files(shown[name])
 
 
+#: Columns of a terminal under which those of a table move together.
+_NARROW = 80
+
+
 def _show_models(models: "Mapping[str, IndexedModel]") -> None:
     from rich.table import Table
 
     columns = ("model", "version", "tags", "published", "MB", "parity", "signed")
-    table = Table(*columns, box=None, pad_edge=False)
+    console = stdout()
+    table = Table(box=None, pad_edge=False, collapse_padding=console.width < _NARROW)
+    for column in columns:
+        # What a pull is asked for stays whole where a terminal is narrow.
+        table.add_column(column, no_wrap=column != "tags", overflow="fold")
     for name, model in models.items():
         for version, entry in reversed(model.versions.items()):
             tags = [tag for tag, named in model.tags.items() if named == version]
@@ -103,7 +111,7 @@ def _show_models(models: "Mapping[str, IndexedModel]") -> None:
                 entry.status,
                 "yes" if entry.signed else "no",
             )
-    stdout().print(table)
+    console.print(table)
 
 
 def _show_files(model: "IndexedModel") -> None:

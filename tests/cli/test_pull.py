@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,16 @@ def test_offline_uses_the_cache(pull: Command, tmp_path: Path) -> None:
     said = pull("squeezesam-nano", "--offline")
     assert said.code == 0
     assert "was 1.1.0 when it was last seen" in said.stderr
+
+
+def test_a_narrow_list_has_names_versions_and_dates_whole(
+    pull: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    words = pull("list").stdout.split()
+    assert {"squeezesam-nano", "1.0.0", "1.1.0"} <= set(words)
+    assert any(re.fullmatch(r"20\d\d-\d\d-\d\d", word) for word in words)
 
 
 def test_list_shows_versions_tags_and_what_is_in_them(pull: Command) -> None:
