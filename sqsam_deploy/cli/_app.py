@@ -184,8 +184,8 @@ def _explained(error: Exception) -> tuple[str, int]:
         # Full disk, missing permission: the operating system's own words are the clearest.
         # Of a file that is moved into place, the place.
         name = error.filename2 or error.filename
-        where = f" ({name})" if name else ""
-        return f"{error.strerror or error}{where}", 3
+        words = error.strerror or error
+        return f"{name} cannot be used: {words}" if name else str(words), 3
     try:
         report = f"with the file {_write_report()}"
     except OSError as full:

@@ -112,7 +112,7 @@ def test_a_missing_module_of_this_package_is_unexpected(end) -> None:
 def test_the_operating_systems_words_are_kept(end) -> None:
     code, said = end(OSError(28, "No space left on device", "weights.pt"))
     assert code == 3
-    assert "No space left on device (weights.pt)" in said
+    assert "weights.pt cannot be used: No space left on device" in said
     _, said = end(OSError(21, "Is a directory", ".mask.png.partial", None, "mask.png"))
     assert "Is a directory (mask.png)" in said
 
