@@ -114,7 +114,7 @@ def test_the_operating_systems_words_are_kept(end) -> None:
     assert code == 3
     assert "weights.pt cannot be used: No space left on device" in said
     _, said = end(OSError(21, "Is a directory", ".mask.png.partial", None, "mask.png"))
-    assert "Is a directory (mask.png)" in said
+    assert "mask.png cannot be used: Is a directory" in said
 
 
 def test_interrupting_is_quiet(end) -> None:
