@@ -179,7 +179,7 @@ def pulled(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The release that comes back from a store, after parity has passed the export."""
     folder = tmp_path_factory.mktemp("release")
     _run(
-        *("parity", exported, "--prompts", "box", "--count", "4", "--jobs", "1"),
+        *("parity", exported, "--prompts", "box", "--count", "8", "--jobs", "1"),
         *("--max-drift", "40", "--min-agreement", "0.5", "--output", folder),
     )
     report = json.loads((folder / "parity.json").read_text(encoding="utf-8"))
