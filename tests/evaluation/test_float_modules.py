@@ -107,7 +107,7 @@ def _ruined() -> Checkpoint:
 
 
 #: The fewest photos that `--max-drift` takes, and those of them that every module is measured on.
-PHOTOS, MEASURED = 10, 4
+PHOTOS, MEASURED = 10, 2
 
 
 @pytest.fixture(scope="module")
