@@ -42,7 +42,7 @@ def report(nano_export, tmp_path_factory):
         output=directory / "report",
         reference=Path(FLOAT),
         prompts="box,3-clicks",
-        count=40,
+        count=24,
         max_drift=1.0,
         jobs=1,
     )
