@@ -61,6 +61,9 @@ class Int8Quantizer(XNNPACKQuantizer):  # type: ignore[misc]
         for node in model.graph.nodes:
             if node.op == "call_function" and self._stays_float(node):
                 node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(_annotated=True)
+        # As the search for norms does.
+        model.graph.eliminate_dead_code()
+        model.recompile()
         annotated: GraphModule = super().annotate(model)
         return annotated
 

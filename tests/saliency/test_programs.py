@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from sqsam_deploy._internal.progress import SilentSteps
-from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.datasets.records import Dataset
 from sqsam_deploy.errors import GateError
@@ -93,7 +92,6 @@ def built(checkpoint, photos, tmp_path_factory):
     return staging, {(e.metadata.runtime, e.metadata.precision): e for e in entries}
 
 
-@lean_tracing()
 def _build(checkpoint, photos, targets, staging, steps) -> list[Built]:
     network = SaliencyNetwork(checkpoint)
     programs = Programs(network, Dataset("photos", tuple(photos)), seed=0)
