@@ -70,7 +70,8 @@ SLOW_FILES = (
     "training/test_trainer",
     "web/",
 )
-#: Files that share what a process keeps: programs of the tiny network, and Core ML's of another.
+#: Files that share what a process keeps: programs of the tiny network, Core ML's of another, and
+#: the compiled Kotlin.
 TOGETHER = (
     (
         "quantization/test_quantize",
@@ -81,6 +82,7 @@ TOGETHER = (
         "runtimes/onnx/",
     ),
     ("runtimes/coreml/test_coreml", "runtimes/coreml/test_half_scales"),
+    ("android_harness/",),
 )
 #: What takes longest begins first, so that no worker is left alone with it at the end.
 FIRST = (
@@ -97,7 +99,7 @@ FIRST = (
     "saliency/test_programs",
     "evaluation/test_broken_artifacts",
     "quantization/test_faults",
-    "android_harness/",
+    *TOGETHER[2],
     "training/",
     "evaluation/",
 )
