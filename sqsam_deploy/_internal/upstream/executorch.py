@@ -5,7 +5,9 @@ they are gone (`private`); what changes the lowering goes without (`patch`).
 """
 
 import importlib
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -190,7 +192,8 @@ def runtime(module: str = "executorch.runtime") -> ModuleType:
     Raises:
         ModuleNotFoundError: ExecuTorch is not installed.
     """
-    with unexecuted(COMPILER):
+    # A file is opened often, and timed: what is loaded is not looked for again.
+    with nullcontext() if module in sys.modules else unexecuted(COMPILER):
         return importlib.import_module(module)
 
 
