@@ -12,7 +12,6 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -67,10 +66,16 @@ def executorch_variants(path: Path, preset_name: str, threads: int) -> Iterator[
     rewrites = [type(each).__name__ for each in _PASSES] + ["interleaved pixels", "join_moves"]
     for without in ("nothing", "everything", *rewrites):
         content = _lowered(torch.export.load(path), metadata, without)
-        method = Runtime.get().load_program(content).load_method("forward")
-        count = method.metadata.num_inputs()
-        feeds = [_tensor(method.metadata.input_tensor_meta(index)) for index in range(count)]
-        yield without, partial(method.execute, feeds)
+        yield without, _execution(content)
+
+
+def _execution(content: bytes) -> Infer:
+    program = Runtime.get().load_program(content)
+    method = program.load_method("forward")
+    count = method.metadata.num_inputs()
+    feeds = [_tensor(method.metadata.input_tensor_meta(index)) for index in range(count)]
+    # Only the program keeps the bytes that its methods read.
+    return lambda: (method.execute(feeds), program)
 
 
 def _lowered(program: ExportedProgram, metadata: ArtifactMetadata, without: str) -> bytes:

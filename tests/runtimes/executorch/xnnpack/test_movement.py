@@ -37,15 +37,17 @@ def _before_writing(change: object) -> Iterator[list[str]]:
         yield names
 
 
-def _lowered(program: ExportedProgram, change: object) -> tuple[list[torch.Tensor], list[str]]:
+def _lowered(exported: ExportedProgram, change: object) -> tuple[list[torch.Tensor], list[str]]:
     with (
         lean_tracing(),
         changed_graphs_only(),
         no_search_for_bilinear(),
         _before_writing(change) as names,
     ):
-        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-    method = Runtime.get().load_program(lowered.to_executorch().buffer).load_method("forward")
+        lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+    # Only the program keeps the bytes that its methods read.
+    program = Runtime.get().load_program(lowered.to_executorch().buffer)
+    method = program.load_method("forward")
     return [output.clone() for output in method.execute(list(FRAGMENT_SAMPLE))], names
 
 
