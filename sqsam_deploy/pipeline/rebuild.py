@@ -63,11 +63,23 @@ def _rebuild(manifest: Manifest, source: RebuildSource, output: Path) -> None:
 
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore")
+    request = checked_request(manifest, source, output)
+    with shown_steps(step_count(request)) as steps:
+        export(request, steps)
+
+
+def checked_request(manifest: Manifest, source: RebuildSource, output: Path) -> ExportRequest:
+    """`request_of`, for the weights and the photos that the manifest names and no others.
+
+    Raises:
+        UsageError: The weights or the calibration images are others than the manifest's.
+        CheckpointError: The saliency network is another one.
+        ArtifactError: As in `request_of`.
+    """
     request = request_of(manifest, source, output)
     checkpoint = _refuse_other_weights(manifest, request.checkpoint)
     _refuse_other_calibration(manifest, source.calibration, checkpoint)
-    with shown_steps(step_count(request)) as steps:
-        export(request, steps)
+    return request
 
 
 def request_of(manifest: Manifest, source: RebuildSource, output: Path) -> ExportRequest:

@@ -198,6 +198,7 @@ def test_a_network_that_int8_ruins_is_refused(tmp_path: Path) -> None:
     save_checkpoint(checkpoint.model, tmp_path / "odd.safetensors", {})
     out = tmp_path / "out"
     arguments = ("--int8", "--runtime", "onnx", "--checkpoint", tmp_path / "odd.safetensors")
-    arguments += ("--no-saliency", "--calibration-size", "2")
-    _exit(1, "under the limit", *arguments, "-o", out)
+    arguments += ("--no-saliency", "--calibration-size", "4")
+    # More noise than signal: with as few photos the sound network is 20 dB above it.
+    _exit(1, "differ from the float network's: -", *arguments, "-o", out)
     assert not out.exists()

@@ -14,6 +14,8 @@ import torch
 from sqsam_deploy.artifact.manifest import Manifest, read_manifest
 from sqsam_deploy.checkpoint import load_checkpoint
 from sqsam_deploy.datasets import bundled_dataset
+from sqsam_deploy.pipeline import reproducibility
+from sqsam_deploy.pipeline.rebuild import RebuildSource, checked_request
 from sqsam_deploy.runtimes import read_metadata
 from tests.commands import run_command
 
@@ -85,7 +87,17 @@ def test_the_manifest_names_the_weights_and_photos_that_were_given(
     assert manifest.calibration.source == "photos"
 
 
-def test_a_byte_that_differs_is_found(built: Path, tmp_path: Path) -> None:
+def test_a_byte_that_differs_is_found(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the files made again; that they are the same otherwise, the chain's test shows."""
+
+    def copied(manifest: Manifest, source: RebuildSource, output: Path) -> None:
+        request = checked_request(manifest, source, output)
+        assert [target.keep_float for target in request.targets] == [("mask_head.*",)]
+        shutil.copytree(built, request.output)
+
+    monkeypatch.setattr(reproducibility, "rebuild", copied)
     changed = tmp_path / "changed"
     shutil.copytree(built, changed)
     file = changed / "nano-float-head.onnx"
@@ -93,7 +105,6 @@ def test_a_byte_that_differs_is_found(built: Path, tmp_path: Path) -> None:
     content[54321] ^= 1
     file.write_bytes(content)
     given = ("--checkpoint", built.parent / "mine.pt", "--calibration", built.parent / "photos")
-    # The rebuild is a process of its own.
     done = run_command("export", "--check-reproducible", changed, *given)
     assert done.code == 1, done.stderr
     assert re.search(r"nano-float-head\.onnx +\d+ +differs from byte 54321 on", done.stdout)

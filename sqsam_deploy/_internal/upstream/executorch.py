@@ -6,7 +6,7 @@ they are gone (`private`); what changes the lowering goes without (`patch`).
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import XNNGraph
     from executorch.exir.pass_base import ExportPass
     from executorch.exir.schema import Program
+    from torch.export import ExportedProgram
     from torch.fx import GraphModule, Node
     from torch.fx.passes.infra.pass_base import PassResult
 
@@ -111,6 +112,39 @@ def changed_graphs_only(used: Used) -> Iterator[None]:
 
     with mock.patch.object(_ExportPassBase, "call", trace_changed):
         yield
+
+
+@patch(EXECUTORCH, "lowering takes longer")
+def decomposed_once(used: Used) -> Iterator[None]:
+    """Traces a program once on its way to XNNPACK, where ExecuTorch 1.5 does so three times.
+
+    The first time makes it functional, which the second does too, while it decomposes what XNNPACK
+    does not take; the third decomposes what XNNPACK refuses of the rest, mostly nothing.
+    """
+    from torch.export import ExportedProgram
+
+    decompose = ExportedProgram.run_decompositions
+    functional: set[ExportedProgram] = set()
+
+    def where_needed(
+        program: ExportedProgram, table: "Mapping[Any, Any] | None" = None, **options: Any
+    ) -> ExportedProgram:
+        if table is not None and not (table and _is_left(program, table, functional)):
+            used()
+            return program
+        decomposed: ExportedProgram = decompose(program, table, **options)
+        functional.add(decomposed)
+        return decomposed
+
+    with mock.patch.object(ExportedProgram, "run_decompositions", where_needed):
+        yield
+
+
+def _is_left(
+    program: "ExportedProgram", table: "Mapping[Any, Any]", functional: "set[ExportedProgram]"
+) -> bool:
+    """Whether a program is still to be made functional, or decomposed."""
+    return program not in functional or any(node.target in table for node in program.graph.nodes)
 
 
 @patch(EXECUTORCH, "lowering takes longer")

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy._internal.upstream.executorch import (
     changed_graphs_only,
+    decomposed_once,
     half_weights,
     no_search_for_bilinear,
     rewritten_delegates,
@@ -38,6 +39,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     with (
         lean_tracing(),
         changed_graphs_only(),
+        decomposed_once(),
         no_search_for_bilinear(),
         half_weights(),
         _moves_joined(),

@@ -10,6 +10,7 @@ import torch
 from torch.export import ExportedProgram
 
 from sqsam_deploy._internal.atomic import atomic_write
+from sqsam_deploy._internal.upstream.onnxscript import refused_by_operator
 from sqsam_deploy.artifact.metadata import METADATA_KEY, PIXELS, ArtifactMetadata
 from sqsam_deploy.version import __version__
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
 #: ONNX operator set of every file but the half-precision ones.
 OPSET = 18
-#: Theirs: the operators of these graphs are the same in both sets, but from 18 on `Relu` has a
-#: definition by others, and ONNX Runtime, which has no half-precision `Relu` on x86, would compute
-#: that one: `Max`, a third of the time. Now it computes in float32, in one with the convolution.
+#: Theirs: the operators of these graphs are the same in both sets, but for the axes of means; and
+#: from 18 on `Relu` has a definition by others, and ONNX Runtime, which has no half-precision
+#: `Relu` on x86, would compute that one: `Max`, a third of the time. Now it computes in float32,
+#: in one with the convolution.
 HALF_OPSET = 17
 #: File format of ONNX 1.13, which brought that operator set; torch writes a later one, of which
 #: only the stripped metadata of nodes is used, and which older runtimes refuse.
@@ -53,7 +55,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         in_sequence(*selected)(graph)
     NameByModules()(graph)
     if metadata.precision == "fp16":
-        graph.opset_imports[""] = HALF_OPSET
+        _declare_half_opset(graph)
     model = serialize_model(graph)
     strip_provenance(model)
     onnx.helper.set_model_props(
@@ -73,7 +75,12 @@ def translate(program: ExportedProgram, metadata: ArtifactMetadata) -> "Model":
         program: From `sqsam_deploy.quantization`.
         metadata: Names the inputs and outputs, in the program's order.
     """
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    # The patch is the outermost: it warns where it does not work.
+    with (
+        refused_by_operator(),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         exported = torch.onnx.export(
             program,
@@ -86,6 +93,22 @@ def translate(program: ExportedProgram, metadata: ArtifactMetadata) -> "Model":
         )
     assert exported is not None
     return exported.model
+
+
+def _declare_half_opset(graph: "Model") -> None:
+    """Declares the operator set of half precision, in which the axes of a mean are an attribute."""
+    import onnx_ir as ir
+    from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+    for node in graph.graph:
+        axes = node.inputs[1] if node.op_type == "ReduceMean" and len(node.inputs) > 1 else None
+        if axes is not None:
+            assert axes.const_value is not None
+            node.attributes.pop("noop_with_empty_axes", None)
+            node.attributes["axes"] = ir.AttrInt64s("axes", axes.const_value.numpy().tolist())
+            node.resize_inputs(1)
+    RemoveUnusedNodesPass()(graph)
+    graph.opset_imports[""] = HALF_OPSET
 
 
 def _passes(metadata: ArtifactMetadata) -> "tuple[InPlacePass, ...]":

@@ -20,6 +20,7 @@ from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.runtimes.coreml.programs import decomposed
 from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
 from sqsam_deploy.runtimes.executorch import lowering, xnnpack
+from sqsam_deploy.runtimes.onnx import RUNTIME as ONNX
 from tests.tiny_network import (
     FRAGMENT_SAMPLE,
     HalfFragment,
@@ -36,7 +37,7 @@ def _warnings_again() -> Iterator[None]:
 
 
 def test_a_pte_has_the_same_bytes_without_the_patches(tmp_path: Path) -> None:
-    """All six of torch's and ExecuTorch's; the rewrite of XNNPACK's graph here changes nothing."""
+    """Torch's and ExecuTorch's, all eight; the rewrite of XNNPACK's graph changes nothing here."""
     program, metadata = fragment_program(), fragment_metadata("executorch", "fp32")
     with mock.patch.object(xnnpack, "join_moves", lambda graph: 0):
         with warnings.catch_warnings():
@@ -49,7 +50,22 @@ def test_a_pte_has_the_same_bytes_without_the_patches(tmp_path: Path) -> None:
         ):
             EXECUTORCH.lower(program, metadata, tmp_path / "plain.pte")
     assert (tmp_path / "patched.pte").read_bytes() == (tmp_path / "plain.pte").read_bytes()
-    assert len({str(each.message) for each in caught}) == 6
+    assert len({str(each.message) for each in caught}) == 8
+
+
+def test_an_onnx_file_has_the_same_bytes_where_every_rule_is_tried_at_every_node(
+    tmp_path: Path,
+) -> None:
+    program, metadata = fragment_program(), fragment_metadata("onnx", "fp32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UpstreamWarning)
+        ONNX.lower(program, metadata, tmp_path / "patched.onnx")
+    with (
+        mock.patch.object(Library, "installed", "99.0"),
+        pytest.warns(UpstreamWarning, match="onnxscript 99.0 was not tried"),
+    ):
+        ONNX.lower(program, metadata, tmp_path / "plain.onnx")
+    assert (tmp_path / "patched.onnx").read_bytes() == (tmp_path / "plain.onnx").read_bytes()
 
 
 def test_an_fp16_pte_is_half_as_large_and_gives_the_same_numbers(tmp_path: Path) -> None:
