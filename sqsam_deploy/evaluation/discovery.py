@@ -42,7 +42,7 @@ def find_artifacts(
     """
     found, chosen = _chosen(directory, only)
     if reference is not None:
-        named = _named(reference, found)
+        named = _named(reference, found, chosen)
         return assign_references([*chosen, *([] if named in chosen else [named])], named.name)
     for preset in dict.fromkeys(item.metadata.preset for item in chosen):
         if not any(_is_float(item, preset) for item in chosen):
@@ -69,13 +69,13 @@ def _chosen(directory: Path, only: Sequence[str]) -> tuple[dict[str, Loaded], li
     return found, [item for item in found.values() if not only or item.name in only]
 
 
-def _named(reference: Path, found: Mapping[str, Loaded]) -> Loaded:
+def _named(reference: Path, found: Mapping[str, Loaded], chosen: Sequence[Loaded]) -> Loaded:
     if (name := reference.as_posix()) in found:
         return found[name]
     namesake = found.get(reference.name)
     if namesake is not None and namesake.path.resolve() == reference.resolve():
         return namesake
-    if namesake is not None:
+    if namesake in chosen:
         raise UsageError(f"{reference} and an artifact have the same name: rename it")
     return load(reference.name, reference)
 

@@ -151,3 +151,13 @@ def test_the_reference_may_be_named_by_its_path_in_the_directory(tmp_path):
     save_checkpoint(SqueezeSAM(NANO).eval(), tmp_path / "float.safetensors", {})
     with pytest.raises(UsageError, match="same name"):
         find_artifacts(directory, reference=tmp_path / "float.safetensors")
+
+
+def test_a_namesake_that_is_not_compared_is_not_in_the_references_way(tmp_path):
+    (tmp_path / "artifacts").mkdir()
+    for name in ("artifacts/float", "artifacts/other", "float"):
+        save_checkpoint(SqueezeSAM(NANO).eval(), tmp_path / f"{name}.safetensors", {})
+    reference, compared = find_artifacts(
+        tmp_path / "artifacts", ["other.safetensors"], tmp_path / "float.safetensors"
+    )
+    assert (reference.path, compared.name) == (tmp_path / "float.safetensors", "other.safetensors")
