@@ -76,16 +76,23 @@ class _Tally:
     maximum: float = -math.inf
 
     def add(self, expected: Tensor, actual: Tensor) -> None:
-        self.signal += float(expected.double().square().sum())
-        self.noise += float((expected - actual).double().square().sum())
-        self.minimum = min(self.minimum, float(expected.min()))
-        self.maximum = max(self.maximum, float(expected.max()))
+        self.signal += _power(expected)
+        self.noise += _power(expected - actual)
+        lowest, highest = torch.aminmax(expected)
+        self.minimum = min(self.minimum, float(lowest))
+        self.maximum = max(self.maximum, float(highest))
 
     @property
     def snr_db(self) -> float:
         if self.noise == 0.0:
             return math.inf
         return 10.0 * math.log10(max(self.signal, 1e-30) / self.noise)
+
+
+def _power(values: Tensor) -> float:
+    """Sum of squares, to six digits: two decimals of a ratio in decibel need four."""
+    flat = values.flatten()
+    return float(torch.dot(flat, flat))
 
 
 @dataclass(frozen=True)
