@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,29 +10,16 @@ import pytest
 from PIL import Image
 
 from sqsam_deploy._internal.workers import usable_cores
-from sqsam_deploy.artifact.manifest import (
-    ArtifactEntry,
-    read_manifest,
-    verify_files,
-    write_manifest,
-)
+from sqsam_deploy.artifact.manifest import read_manifest, verify_files
 from sqsam_deploy.datasets import bundled_dataset
 from sqsam_deploy.runtimes import read_metadata
 from tests.commands import elsewhere, run_command, run_process
 from tests.limits import on_cores
+from tests.release.export_builder import keep_artifacts
 
 #: Far below what the weights reach on the bundled sample with a box (0.75): the floor of "works".
 LEAST_BOX_MIOU = 70.0
 MEASURED = ("nano-int8.pte", "nano-int8.onnx")
-
-
-def _copied(export: Path, to: Path, keep: Callable[[ArtifactEntry], bool]) -> Path:
-    """A copy whose manifest lists some of the artifacts."""
-    shutil.copytree(export, to)
-    manifest = read_manifest(to)
-    kept = tuple(filter(keep, manifest.artifacts))
-    write_manifest(to, manifest.model_copy(update={"artifacts": kept}))
-    return to
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +39,7 @@ def verified(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def measured(nano_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The result file of a short benchmark of two artifacts of the export."""
     folder = tmp_path_factory.mktemp("bench")
-    two = _copied(nano_export, folder / "two", lambda entry: entry.path in MEASURED)
+    two = keep_artifacts(shutil.copytree(nano_export, folder / "two"), MEASURED.__contains__)
     done = run_process(
         *("bench", two, "--threads", "1", "--rounds", "3", "--processes", "1"),
         *("--no-torch", "--no-peak", "--no-profile", "--output", folder),
@@ -150,9 +136,8 @@ def test_a_release_states_the_drift_and_the_latencies_that_were_measured(
 
 def test_a_pulled_release_is_built_again_to_the_same_bytes(pulled: Path, tmp_path: Path) -> None:
     """Its larger network, in turn instead of side by side, with more threads, in another home."""
-    release = _copied(
-        pulled, tmp_path / "release", lambda entry: entry.metadata.task == "segmentation"
-    )
+    release = shutil.copytree(pulled, tmp_path / "release")
+    keep_artifacts(release, lambda path: path.startswith("nano-"))
     threads = int(os.environ.get("OMP_NUM_THREADS", usable_cores())) + 1
     environment = elsewhere(tmp_path) | {"OMP_NUM_THREADS": str(threads)}
     with on_cores(1):

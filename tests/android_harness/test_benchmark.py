@@ -13,7 +13,7 @@ from sqsam_deploy.benchmark.phones.android import AndroidRun, measure_on_android
 from sqsam_deploy.benchmark.phones.checks import check_phone_result
 from sqsam_deploy.errors import ArtifactError, DeviceError, UsageError
 from tests.commands import run_command
-from tests.release.export_builder import ExportBuilder
+from tests.release.export_builder import ExportBuilder, keep_artifacts
 
 FAKE_ADB = Path(__file__).parent / "fake_adb.py"
 
@@ -132,8 +132,6 @@ def test_an_app_that_measures_nothing_is_said(
 def test_nothing_to_run_on_android_is_said(
     export: Path, calls: Callable[[], list[list[str]]]
 ) -> None:
-    manifest = json.loads((export / "manifest.json").read_bytes())
-    manifest["artifacts"] = [a for a in manifest["artifacts"] if a["path"].endswith("package")]
-    (export / "manifest.json").write_text(json.dumps(manifest))
+    keep_artifacts(export, lambda path: path.endswith("package"))
     with pytest.raises(UsageError, match="none of the artifacts runs on an Android phone"):
         measure_on_android(run(export))

@@ -1,4 +1,3 @@
-import json
 import shutil
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from sqsam_deploy.benchmark.suite import measure_pairs
 from sqsam_deploy.errors import ArtifactError, UsageError
 from tests.benchmark.results import subject, write_product
 from tests.fakes import RecordedSteps
+from tests.release.export_builder import keep_artifacts
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +100,8 @@ def test_nothing_measured_is_an_error(tmp_path):
 
 def test_a_pair_of_directories_takes_turns_and_names_its_sides(nano_export, tmp_path):
     after = shutil.copytree(nano_export, tmp_path / "after")
-    manifest = json.loads((after / "manifest.json").read_text())
     kept = "nano-int8.onnx"
-    manifest["artifacts"] = [row for row in manifest["artifacts"] if row["path"] == kept]
-    (after / "manifest.json").write_text(json.dumps(manifest))
+    keep_artifacts(after, kept.__eq__)
     plan = MeasurementPlan(threads=(1,), rounds=2, processes=2, turn_ms=5, photos=1, profiled=0)
     measured, names = measure_pairs(nano_export, after, plan)
     assert names == [(f"A/{kept}", f"B/{kept}")]
@@ -115,9 +113,7 @@ def test_a_pair_of_directories_takes_turns_and_names_its_sides(nano_export, tmp_
 
 def test_directories_without_a_common_artifact_are_not_compared(nano_export, tmp_path):
     other = shutil.copytree(nano_export, tmp_path / "other")
-    manifest = json.loads((other / "manifest.json").read_text())
-    manifest["artifacts"] = []
-    (other / "manifest.json").write_text(json.dumps(manifest))
+    keep_artifacts(other, lambda path: False)
     with pytest.raises(ArtifactError, match="no artifact"):
         measure_pairs(nano_export, other, MeasurementPlan(threads=(1,)))
 

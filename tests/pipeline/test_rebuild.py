@@ -11,7 +11,7 @@ from sqsam_deploy.artifact.manifest import (
     read_manifest,
 )
 from sqsam_deploy.checkpoint import load_checkpoint
-from sqsam_deploy.errors import ArtifactError, UsageError
+from sqsam_deploy.errors import ArtifactError, CheckpointError, UsageError
 from sqsam_deploy.pipeline.rebuild import RebuildSource, checked_request, request_of
 from tests.release.export_builder import ExportBuilder
 
@@ -92,21 +92,24 @@ def test_a_manifest_without_a_segmentation_network_is_refused(manifest: Manifest
         request_of(manifest.model_copy(update={"artifacts": ()}), RebuildSource(), OUT)
 
 
-def test_other_weights_are_refused(manifest: Manifest) -> None:
-    with pytest.raises(UsageError) as raised:
-        checked_request(manifest, RebuildSource(), OUT)
-    message = str(raised.value)
+def _refusal(manifest: Manifest, folder: Path) -> str:
+    with pytest.raises((UsageError, CheckpointError)) as raised:
+        checked_request(manifest, RebuildSource(), folder / "again")
+    assert not (folder / "again").exists()
+    return str(raised.value)
+
+
+def test_other_weights_are_refused(manifest: Manifest, tmp_path: Path) -> None:
+    message = _refusal(manifest, tmp_path)
     assert "made from nano.safetensors (SHA-256" in message
     assert f"nano is another file ({load_checkpoint('nano').sha256[:12]}...)" in message
     assert message.endswith("name the right one with --checkpoint")
 
 
-def test_other_calibration_photos_are_refused(manifest: Manifest) -> None:
+def test_other_calibration_photos_are_refused(manifest: Manifest, tmp_path: Path) -> None:
     weights = WeightsEntry(name="nano.safetensors", sha256=load_checkpoint("nano").sha256)
     drawn = CalibrationEntry(source="mine", images=2, samples=4, seed=0, images_sha256="ab" * 32)
     changed = manifest.model_copy(update={"weights": weights, "calibration": drawn})
-    with pytest.raises(UsageError) as raised:
-        checked_request(changed, RebuildSource(), OUT)
-    message = str(raised.value)
+    message = _refusal(changed, tmp_path)
     assert "calibrated on 2 images of 'mine' (SHA-256 abababababab...)" in message
     assert "the bundled set gives 2 images of 'calibration'" in message

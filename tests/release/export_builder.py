@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqsam_deploy.artifact.manifest import (
     Manifest,
     WeightsEntry,
     file_entries,
+    read_manifest,
     write_manifest,
 )
 from sqsam_deploy.artifact.metadata import PrecisionName, RuntimeName
@@ -98,6 +100,14 @@ class ExportBuilder:
         path = directory / "parity.json"
         path.write_text(json.dumps(document))
         return path
+
+
+def keep_artifacts(directory: Path, keep: Callable[[str], bool]) -> Path:
+    """Takes the artifacts of other paths out of the manifest of an export, which is returned."""
+    manifest = read_manifest(directory)
+    kept = tuple(entry for entry in manifest.artifacts if keep(entry.path))
+    write_manifest(directory, manifest.model_copy(update={"artifacts": kept}))
+    return directory
 
 
 def _bytes(seed: str, count: int) -> bytes:

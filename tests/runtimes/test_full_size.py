@@ -85,7 +85,12 @@ def _released() -> Checkpoint:
     """Random weights, as many as in the real one, for inputs of half its width and height."""
     torch.manual_seed(0)
     config = dataclasses.replace(RELEASE_2023_12, image_size=256)
-    return Checkpoint(SqueezeSAM(config).eval(), config, "random", "0" * 64, {}, None)
+    model = SqueezeSAM(config).eval()
+    for mlp in model.mask_head.mask_mlps:
+        # Logits as large as those of trained weights.
+        mlp.out.weight.data *= 100
+        mlp.out.bias.data *= 100
+    return Checkpoint(model, config, "random", "0" * 64, {}, None)
 
 
 def _logits(session, checkpoint: Checkpoint) -> np.ndarray:
@@ -130,7 +135,7 @@ def test_the_delegate_leaves_nothing_to_the_interpreter(built: Built) -> None:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_logits_are_those_of_the_float_network(built: Built, runtime: str) -> None:
-    assert built.logits["float"].std() > 0.01
+    assert built.logits["float"].std() > 0.1
     assert _ratio(built.logits["float"], built.logits[runtime]) >= LEAST_RATIO
 
 

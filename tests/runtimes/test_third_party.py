@@ -257,7 +257,7 @@ def test_predict_cuts_an_object_out_with_it(pulled: Path, tmp_path: Path) -> Non
 def test_bench_measures_it(pulled: Path, tmp_path: Path) -> None:
     _run(
         *("bench", pulled, "--threads", "1", "--rounds", "3", "--processes", "1"),
-        *("--no-torch", "--no-peak", "--no-profile", "--output", tmp_path),
+        *("--no-torch", "--no-peak", "--output", tmp_path),
     )
     (file,) = tmp_path.glob("*.json")
     rows = json.loads(file.read_text(encoding="utf-8"))["measurements"]

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import XNNGraph
     from executorch.exir.pass_base import ExportPass
     from executorch.exir.schema import Program
-    from torch.export import ExportedProgram
     from torch.fx import GraphModule, Node
     from torch.fx.passes.infra.pass_base import PassResult
 
@@ -129,7 +128,11 @@ def decomposed_once(used: Used) -> Iterator[None]:
     def where_needed(
         program: ExportedProgram, table: "Mapping[Any, Any] | None" = None, **options: Any
     ) -> ExportedProgram:
-        if table is not None and not (table and _is_left(program, table, functional)):
+        # An empty table only makes a program functional: the next decomposition does that too.
+        if table is not None and (
+            not table
+            or (program in functional and not any(n.target in table for n in program.graph.nodes))
+        ):
             used()
             return program
         decomposed: ExportedProgram = decompose(program, table, **options)
@@ -138,13 +141,6 @@ def decomposed_once(used: Used) -> Iterator[None]:
 
     with mock.patch.object(ExportedProgram, "run_decompositions", where_needed):
         yield
-
-
-def _is_left(
-    program: "ExportedProgram", table: "Mapping[Any, Any]", functional: "set[ExportedProgram]"
-) -> bool:
-    """Whether a program is still to be made functional, or decomposed."""
-    return program not in functional or any(node.target in table for node in program.graph.nodes)
 
 
 @patch(EXECUTORCH, "lowering takes longer")

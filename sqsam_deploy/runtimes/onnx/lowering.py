@@ -55,7 +55,7 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
         in_sequence(*selected)(graph)
     NameByModules()(graph)
     if metadata.precision == "fp16":
-        _declare_half_opset(graph)
+        graph.opset_imports[""] = HALF_OPSET
     model = serialize_model(graph)
     strip_provenance(model)
     onnx.helper.set_model_props(
@@ -95,26 +95,12 @@ def translate(program: ExportedProgram, metadata: ArtifactMetadata) -> "Model":
     return exported.model
 
 
-def _declare_half_opset(graph: "Model") -> None:
-    """Declares the operator set of half precision, in which the axes of a mean are an attribute."""
-    import onnx_ir as ir
-    from onnx_ir.passes.common import RemoveUnusedNodesPass
-
-    for node in graph.graph:
-        axes = node.inputs[1] if node.op_type == "ReduceMean" and len(node.inputs) > 1 else None
-        if axes is not None:
-            assert axes.const_value is not None
-            node.attributes.pop("noop_with_empty_axes", None)
-            node.attributes["axes"] = ir.AttrInt64s("axes", axes.const_value.numpy().tolist())
-            node.resize_inputs(1)
-    RemoveUnusedNodesPass()(graph)
-    graph.opset_imports[""] = HALF_OPSET
-
-
 def _passes(metadata: ArtifactMetadata) -> "tuple[InPlacePass, ...]":
-    """The rewrites for a precision; none was found that helps float graphs."""
+    """The rewrites for a precision; none was found that makes float graphs faster."""
     from sqsam_deploy.runtimes.onnx import passes
 
+    if metadata.precision == "fp16":
+        return passes.HALF_PASSES
     if metadata.precision != "int8":
         return ()
     takes_pixels = any(spec.name == PIXELS for spec in metadata.inputs)

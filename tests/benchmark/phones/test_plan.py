@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from sqsam_deploy.artifact.metadata import TensorSpec
 from sqsam_deploy.benchmark.phones.plan import PhonePlan, PlanRequest, write_bundle
 from sqsam_deploy.benchmark.photos import load_photos
 from sqsam_deploy.errors import ArtifactError, UsageError
-from tests.release.export_builder import ExportBuilder
+from tests.release.export_builder import ExportBuilder, keep_artifacts
 
 
 def test_bundle_holds_what_runs_on_a_phone_and_says_what_does_not(
@@ -91,9 +90,7 @@ def test_damaged_artifact_is_not_measured(tmp_path: Path) -> None:
 
 def test_nothing_to_run_on_a_phone_is_said(tmp_path: Path) -> None:
     export = ExportBuilder()(tmp_path / "export")
-    manifest = json.loads((export / "manifest.json").read_bytes())
-    manifest["artifacts"] = [a for a in manifest["artifacts"] if a["path"].endswith(".onnx")]
-    (export / "manifest.json").write_text(json.dumps(manifest))
+    keep_artifacts(export, lambda path: path.endswith(".onnx"))
     with pytest.raises(UsageError, match="none of the artifacts runs on an iPhone"):
         write_bundle(PlanRequest([export]), tmp_path)
     with pytest.raises(UsageError, match="two artifacts are called"):

@@ -9,6 +9,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from sqsam_deploy.runtimes.onnx.passes.depthwise_shift import ShiftByConvolution
 from sqsam_deploy.runtimes.onnx.passes.integer_bias import QuantizeBiases
 from sqsam_deploy.runtimes.onnx.passes.integer_masks import MultiplyMasksAsIntegers
+from sqsam_deploy.runtimes.onnx.passes.mean_axes import KeepAxesAsAttributes
 from sqsam_deploy.runtimes.onnx.passes.module_names import NameByModules
 from sqsam_deploy.runtimes.onnx.passes.own_zero_points import SeparateZeroPoints
 from sqsam_deploy.runtimes.onnx.passes.patch_rows import EmbedRows
@@ -20,8 +21,17 @@ from sqsam_deploy.runtimes.onnx.passes.saturating_relu import DropSaturatingRelu
 from sqsam_deploy.runtimes.onnx.passes.transposed_weights import TransposeWeights
 from sqsam_deploy.runtimes.onnx.passes.unsigned_activations import CountActivationsFromZero
 
-__all__ = ["INT8_PASSES", "INT8_PIXEL_PASSES", "JOINED", "NameByModules", "in_sequence"]
+__all__ = [
+    "HALF_PASSES",
+    "INT8_PASSES",
+    "INT8_PIXEL_PASSES",
+    "JOINED",
+    "NameByModules",
+    "in_sequence",
+]
 
+#: For a half-precision graph, whose operator set is an earlier one.
+HALF_PASSES: tuple[ir.passes.InPlacePass, ...] = (KeepAxesAsAttributes(),)
 _TO_INTEGERS = (
     TransposeWeights(),
     DropSaturatingRelu(),
