@@ -24,6 +24,7 @@ from sqsam_deploy.evaluation.protocols import SaliencyPoints
 from sqsam_deploy.evaluation.runner import evaluate_here, start_worker
 from sqsam_deploy.evaluation.saliency import is_folder_of_maps
 from sqsam_deploy.peers import Peer
+from sqsam_deploy.runtimes.base import first_line
 
 #: Workers that may die over one image before the image is to blame.
 _MOST_DEATHS = 3
@@ -85,8 +86,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         )
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise EngineError(
-            f"the Ray cluster at {address or 'this machine'} cannot be reached: "
-            f"{str(error).splitlines()[0]}"
+            f"the Ray cluster at {address or 'this machine'} cannot be reached: {first_line(error)}"
         ) from None
     try:
         yield

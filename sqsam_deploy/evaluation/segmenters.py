@@ -13,6 +13,7 @@ from sqsam_deploy.model.description import config_of
 from sqsam_deploy.peers import Peer, open_peer
 from sqsam_deploy.predictor import upsample_masks
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, limit_clicks, prepare_image
+from sqsam_deploy.runtimes.base import first_line
 from sqsam_deploy.runtimes.registry import is_checkpoint, open_session
 from sqsam_deploy.runtimes.session import RawPrediction, Session
 
@@ -106,5 +107,4 @@ def open_artifact(artifact: Artifact, plan: EvaluationPlan) -> Segmenter:
         return SessionSegmenter(TorchSession(checkpoint, plan.device))
     except (RuntimeError, AssertionError) as error:
         # torch built without CUDA raises AssertionError, an unknown name RuntimeError.
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"--device {plan.device} cannot be used: {reason}") from None
+        raise UsageError(f"--device {plan.device} cannot be used: {first_line(error)}") from None

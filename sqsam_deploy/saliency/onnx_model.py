@@ -13,6 +13,8 @@ from sqsam_deploy.errors import ArtifactError, UsageError
 from sqsam_deploy.model.config import PIXEL_MEAN, PIXEL_STD
 from sqsam_deploy.prompts.image import check_image, stretch_filtered
 from sqsam_deploy.prompts.saliency import saliency_of_logits, saliency_of_probabilities
+from sqsam_deploy.runtimes.base import first_line
+from sqsam_deploy.runtimes.onnx.session import session_options
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -145,15 +147,13 @@ def _open(path: Path, threads: int | None) -> Any:
     require_file(path)
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
     try:
-        return onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            path, session_options(threads), ["CPUExecutionProvider"]
+        )
     except Exception as error:
         # onnxruntime's exceptions have no common base class of their own.
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         if "INVALID_PROTOBUF" in reason:
             raise ArtifactError(
                 f"{path} is damaged or no ONNX file: export it or download it again"

@@ -45,7 +45,7 @@ class RunOptions:
     """
 
     output: Path
-    precision: Precision = "bf16"
+    precision: Precision
     workers: int = 1
     execution: Execution = "eager"
     max_minutes: float | None = None

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from box_runtime import write_boxes
 
+from sqsam_deploy.runtimes.onnx.processor import this_one_saturates
 from tests.commands import Done, run_command
 
 call = partial(run_command, "parity", "outputs")
 
 PROGRAMS = Path(__file__).parents[2] / "benchmarks/arm64"
+#: Where that program sets the session's options.
+CREATED = "options = onnxruntime.SessionOptions()"
 ARM64 = Path(os.environ.get("SQSAM_ARM64_ROOT", "arm64"))
 
 
@@ -139,7 +142,13 @@ def same_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("usr/bin", "opt/sqsam"):
         (root / folder).mkdir(parents=True)
     write_script(root / "usr/bin/python3", f'exec "{sys.executable}" "$@"')
-    shutil.copy(PROGRAMS / "run_onnx.py", root / "opt/sqsam")
+    program = (PROGRAMS / "run_onnx.py").read_text()
+    assert CREATED in program
+    # The program is for arm64, whose kernels are exact.
+    option = f'"session.x64quantprecision", "{int(this_one_saturates())}"'
+    exact = f"options.add_session_config_entry({option})"
+    program = program.replace(CREATED, f"{CREATED}\n    {exact}")
+    (root / "opt/sqsam/run_onnx.py").write_text(program)
     write_script(tmp_path / "qemu-aarch64-static", 'shift 2; exec "$@"')
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     return root
@@ -159,10 +168,7 @@ def test_kernels_that_round_otherwise_are_seen(nano_export: Path, same_machine: 
     """Without its fusions ONNX Runtime computes the same function and rounds at other places."""
     program = same_machine / "opt/sqsam/run_onnx.py"
     level = "options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL"
-    created = "options = onnxruntime.SessionOptions()"
-    text = program.read_text()
-    assert created in text
-    program.write_text(text.replace(created, f"{created}\n    {level}"))
+    program.write_text(program.read_text().replace(CREATED, f"{CREATED}\n    {level}"))
     done = call(nano_export, "--emulate", same_machine, *ONNX, "--json", "--min-agreement", 0.9)
     assert done.code == 0, done.stdout
     (found,) = differences(done)

@@ -14,6 +14,7 @@ import torch
 
 from sqsam_deploy.training.distributed import join, leave
 from sqsam_deploy.training.log import LogRow
+from sqsam_deploy.training.processor import fastest_precision
 from sqsam_deploy.training.recipe import RECIPES
 from sqsam_deploy.training.session import DataOptions, Reports, Start, open_task
 from sqsam_deploy.training.trainer import RunOptions, Trainer
@@ -32,8 +33,9 @@ def small_run(photos: Path, cache: Path, output: Path, kill_at: int) -> None:
     plan = replace(plan, optimization=replace(optimization, warmup_samples=BATCH))
     processes = join("cpu")
     task = open_task(Start(plan), DataOptions(photos, cache, 0.01, 1), processes, Reports())
+    precision = fastest_precision("cpu")
     options = RunOptions(
-        output, workers=0, log_every=1, save_every=2, validate_every=STEPS, precision="bf16"
+        output, precision, workers=0, log_every=1, save_every=2, validate_every=STEPS
     )
     trainer = Trainer(task, options, processes, report=kill)
     trainer.run()

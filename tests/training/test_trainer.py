@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from sqsam_deploy.errors import CheckpointError, UsageError
 from sqsam_deploy.training.distributed import Processes
 from sqsam_deploy.training.log import read_rows
+from sqsam_deploy.training.processor import Precision, fastest_precision
 from sqsam_deploy.training.recipe import RECIPES
 from sqsam_deploy.training.session import (
     DataOptions,
@@ -28,6 +29,7 @@ from tests.training.small_run import BATCH, STEPS, small_run
 
 SCRIPT = Path(__file__).with_name("small_run.py")
 ALONE = Processes(0, 1, torch.device("cpu"))
+PRECISION = fastest_precision("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -131,23 +133,47 @@ def test_weights_load_as_a_checkpoint_of_their_preset(finished: Path) -> None:
 
 
 def test_loss_falls_on_few_photos(photo_folder: Path, cache: Path, tmp_path: Path) -> None:
-    task = _task(photo_folder, cache, samples=120, batch_size=4)
-    Trainer(task, RunOptions(tmp_path, workers=0, log_every=5), ALONE).run()
-    losses = [row.values["loss"] for row in read_rows(tmp_path / "log.csv")]
-    assert losses[-1] < 0.75 * losses[0]
+    task = _task(photo_folder, cache, samples=80, batch_size=4)
+    trainer = Trainer(task, RunOptions(tmp_path, PRECISION, workers=0), ALONE)
+    batches = [task.batches(ALONE)[number] for number in range(4)]
+
+    def loss() -> float:
+        """Of the averaged weights, on the same samples each time."""
+        model = task.new_model()
+        model.load_state_dict(trainer.weights(), strict=False)
+        with torch.no_grad():
+            return sum(task.losses(model.train(), batch)[0].item() for batch in batches) / 4
+
+    before = loss()
+    trainer.run()
+    assert loss() < 0.7 * before
+
+
+def test_mixed_precision_has_the_loss_of_float32(
+    photo_folder: Path, cache: Path, tmp_path: Path
+) -> None:
+    def first_loss(precision: Precision) -> float:
+        folder = tmp_path / precision
+        options = RunOptions(folder, precision, workers=0, log_every=1)
+        Trainer(_task(photo_folder, cache, samples=4), options, ALONE).run()
+        return read_rows(folder / "log.csv")[-1].values["loss"]
+
+    mixed, single = first_loss("bf16"), first_loss("fp32")
+    assert mixed != single
+    assert mixed == pytest.approx(single, rel=0.02)
 
 
 def test_run_of_another_recipe_is_not_resumed(
     photo_folder: Path, cache: Path, finished: Path
 ) -> None:
     with pytest.raises(UsageError, match="holds a run of another recipe"):
-        Trainer(_task(photo_folder, cache), RunOptions(finished), ALONE)
+        Trainer(_task(photo_folder, cache), RunOptions(finished, PRECISION), ALONE)
 
 
 def test_damaged_state_is_named(photo_folder: Path, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(CheckpointError, match=r"last\.pt is not the state of a training run"):
-        Trainer(_task(photo_folder, cache), RunOptions(tmp_path), ALONE)
+        Trainer(_task(photo_folder, cache), RunOptions(tmp_path, PRECISION), ALONE)
 
 
 def test_time_budget_ends_the_run_with_a_decayed_rate(
@@ -156,7 +182,7 @@ def test_time_budget_ends_the_run_with_a_decayed_rate(
     # A clock that every look at it moves on by a tenth of a second.
     ticks = itertools.count()
     task = _task(photo_folder, cache, samples=400_000)
-    options = RunOptions(tmp_path, workers=0, log_every=1, max_minutes=0.05)
+    options = RunOptions(tmp_path, PRECISION, workers=0, log_every=1, max_minutes=0.05)
     Trainer(task, options, ALONE, clock=lambda: next(ticks) / 10).run()
     rates = [row.learning_rate for row in read_rows(tmp_path / "log.csv")]
     assert 2 < len(rates) <= 30

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sqsam_deploy.errors import ArtifactError
 from sqsam_deploy.runtimes.base import Feeds, first_line
+from sqsam_deploy.runtimes.onnx.session import session_options
 from sqsam_deploy.runtimes.session import random_array
 
 _ONNX_DTYPES: dict[str, type[np.generic]] = {
@@ -26,9 +27,7 @@ class OnnxNetwork:
     def __init__(self, path: Path, threads: int, profile_prefix: str | None = None) -> None:
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options = session_options(threads)
         if profile_prefix is not None:
             options.enable_profiling = True
             options.profile_file_prefix = profile_prefix

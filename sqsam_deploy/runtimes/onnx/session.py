@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
 from sqsam_deploy.errors import ArtifactError
+from sqsam_deploy.runtimes.base import first_line
 from sqsam_deploy.runtimes.onnx.model_file import metadata_of, read_model
 from sqsam_deploy.runtimes.onnx.processor import this_one_saturates
 from sqsam_deploy.runtimes.session import Session
@@ -54,7 +55,7 @@ def open_session(path: Path, threads: int | None = None) -> OnnxSession:
         )
     # ONNX Runtime raises a dozen classes of its own that share no base but Exception.
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ArtifactError(f"{path} cannot be loaded by ONNX Runtime: {reason}") from None
     return OnnxSession(metadata, session)
 

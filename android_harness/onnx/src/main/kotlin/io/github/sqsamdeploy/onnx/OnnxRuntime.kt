@@ -33,6 +33,10 @@ public object OnnxRuntime : BackendFactory {
                     options.setIntraOpNumThreads(threads ?: defaultThreads())
                     // An app predicts now and then: threads that wait busily between would cost battery.
                     options.addConfigEntry("session.intra_op.allow_spinning", "0")
+                    // On x86 without VNNI (many an emulator's host) the usual kernels cut sums of products off.
+                    if (System.getProperty("os.arch") in setOf("x86_64", "amd64")) {
+                        options.addConfigEntry("session.x64quantprecision", "1")
+                    }
                     environment.createSession(model.map(), options)
                 }
             OnnxRuntimeBackend(environment, session, inputs, outputs)
