@@ -54,4 +54,33 @@ for (const wrong of [model.slice(0, -1000), model.slice(0, 200), new Uint8Array(
 await assert.rejects(Segmenter.open(ort, { model: saliency }), /saliency network/);
 await assert.rejects(Segmenter.open(ort, { model, saliency: model }, { executionProviders: ["cpu"] }), SqueezesamError);
 assert.equal(open, 0);
-console.log("3 passed");
+// x86 without VNNI gets exact kernels; an option of the caller's own comes first.
+const options = [];
+const recorder = {
+  Tensor: real.Tensor,
+  InferenceSession: {
+    async create(_, given) {
+      options.push(given);
+      throw new Error("seen");
+    },
+  },
+};
+const own = { session: { x64quantprecision: "0" } };
+for (const [arch, cpuinfo, extra, expected] of [
+  ["x64", "flags : avx2 fma", undefined, "1"],
+  ["x64", "flags : avx2 avx512_vnni fma", undefined, undefined],
+  ["x64", null, undefined, "1"],
+  ["arm64", null, undefined, undefined],
+  ["x64", "flags : avx2", own, "0"],
+]) {
+  Object.defineProperty(process, "arch", { value: arch });
+  process.getBuiltinModule = () => ({
+    readFileSync() {
+      if (cpuinfo === null) throw new Error("no such file");
+      return cpuinfo;
+    },
+  });
+  await assert.rejects(Segmenter.open(recorder, { model }, { extra }), /seen/);
+  assert.equal(options.pop().extra?.session?.x64quantprecision, expected);
+}
+console.log("8 passed");

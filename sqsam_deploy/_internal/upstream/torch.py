@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from torch.export import ExportedProgram
-from torch.fx import GraphModule
+from torch.fx import GraphModule, config
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sqsam_deploy._internal.upstream.patches import Library, Used, patch
@@ -20,6 +20,7 @@ __all__ = [
     "TorchDispatchMode",
     "code_on_demand",
     "lean_tracing",
+    "operators_listed_once",
     "shared_provenance",
     "unvalidated",
 ]
@@ -29,8 +30,14 @@ TORCH = Library("torch", ("2.13",))
 
 @contextlib.contextmanager
 def lean_tracing() -> Iterator[None]:
-    """Traces without copied provenance, checks in between, and code that is never called."""
-    with shared_provenance(), code_on_demand(), unvalidated():
+    """Traces without stack traces and copied provenance, checks in between, and unused code."""
+    with (
+        mock.patch.object(config, "do_not_emit_stack_traces", True),
+        shared_provenance(),
+        code_on_demand(),
+        unvalidated(),
+        operators_listed_once(),
+    ):
         yield
 
 
@@ -96,4 +103,30 @@ def unvalidated(used: Used) -> Iterator[None]:
     run and compared with the float network.
     """
     with mock.patch.object(ExportedProgram, "_validate", lambda program: used()):
+        yield
+
+
+@patch(TORCH, "lowering takes longer")
+def operators_listed_once(used: Used) -> Iterator[None]:
+    """Lists the operators that have a decomposition of their own once, not once a namespace.
+
+    torch 2.13 asks its dispatcher for all 838 of them in each of 39 namespaces, several times in
+    one lowering; the list is the same each time.
+    """
+    from torch._export import utils
+    from torch.export import decomp_utils, exported_program
+
+    list_operators, search = utils._materialize_cpp_cia_ops, utils._collect_all_valid_cia_ops
+
+    def search_once() -> Any:
+        used()
+        list_operators()
+        with mock.patch.object(utils, "_materialize_cpp_cia_ops", lambda: None):
+            return search()
+
+    name = "_collect_all_valid_cia_ops"
+    with (
+        mock.patch.object(decomp_utils, name, search_once),
+        mock.patch.object(exported_program, name, search_once),
+    ):
         yield
