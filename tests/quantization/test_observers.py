@@ -83,4 +83,5 @@ def test_what_min_max_keeps_does_not_grow_with_what_it_sees() -> None:
     for _ in range(20):
         observer(torch.rand(4096))
         sizes.add(len(pickle.dumps(observer)))
-    assert len(sizes) == 1
+    # An address in it may have a digit more; one kept value of each run would be 80 bytes.
+    assert max(sizes) - min(sizes) < 20
