@@ -18,9 +18,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-# Tracing makes millions of small objects that live on: Python would look through them every 700.
-gc.set_threshold(50_000, 20, 50)
-
 #: Fixtures that export, lower, train or start a server: a test with one of them is slow.
 SLOW_FIXTURES = {
     *("nano_export", "exported", "small_export", "page", "built", "tiny_artifact"),
