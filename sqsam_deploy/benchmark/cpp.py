@@ -65,9 +65,8 @@ def build_worker(folder: Path) -> Path:
         command += ["-lexecutorch", "-lexecutorch_threadpool", f"-Wl,-rpath,{lib}", "-ldl"]
         done = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True)
     if done.returncode:
-        raise ArtifactError(
-            f"worker.cpp cannot be built: {done.stderr.strip().partition(chr(10))[0]}"
-        )
+        reason = done.stderr.strip().partition("\n")[0]
+        raise ArtifactError(f"worker.cpp cannot be built: {reason}")
     return program
 
 
