@@ -37,6 +37,7 @@ from sqsam_deploy.runtimes.executorch.lowering import delegate
 from sqsam_deploy.runtimes.executorch.xnnpack import join_moves
 from sqsam_deploy.runtimes.onnx.lowering import translate
 from sqsam_deploy.runtimes.onnx.passes import INT8_PIXEL_PASSES, in_sequence
+from sqsam_deploy.runtimes.onnx.session import session_options
 
 #: One inference of one variant of the program, loaded.
 Infer = Callable[[], object]
@@ -114,11 +115,10 @@ def onnx_variants(path: Path, preset_name: str, threads: int) -> Iterator[tuple[
 
 
 def _inference(model: ir.Model, threads: int) -> Infer:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
     content = serialize_model(model).SerializeToString()
-    session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        content, session_options(threads), ["CPUExecutionProvider"]
+    )
     feeds = {value.name: _array(value) for value in session.get_inputs()}
     return lambda: session.run(None, feeds)
 

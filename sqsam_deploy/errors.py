@@ -16,6 +16,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what a library says, or its kind of error."""
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
 class SqsamError(Exception):
     """Base of every error this package raises on purpose.
 

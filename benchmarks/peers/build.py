@@ -37,6 +37,7 @@ from sqsam_deploy.benchmark.macs import Work, count_work
 from sqsam_deploy.benchmark.subjects import PEERS_NAME, PeerEntry, Peers
 from sqsam_deploy.datasets import bundled_dataset, load_image
 from sqsam_deploy.prompts import stretch_filtered
+from sqsam_deploy.runtimes.onnx.session import session_options
 
 #: Protocol buffers hold 2 GB; networks beyond this keep their weights in a second file.
 _LARGEST_ONNX = 1_800_000_000
@@ -136,7 +137,9 @@ def _quantized_onnx(path: Path, photos: list[Tensor]) -> Built:
 def _session(path: Path) -> Any:
     import onnxruntime
 
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        str(path), session_options(None), providers=["CPUExecutionProvider"]
+    )
 
 
 def _quantized_executorch(

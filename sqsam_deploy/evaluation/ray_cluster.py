@@ -17,14 +17,19 @@ from typing import Any
 from sqsam_deploy._internal.packages import missing_package
 from sqsam_deploy._internal.temporary import scratch_directory
 from sqsam_deploy.artifact.files import files_in
-from sqsam_deploy.errors import ArtifactError, EngineError, MissingDependencyError, SqsamError
+from sqsam_deploy.errors import (
+    ArtifactError,
+    EngineError,
+    MissingDependencyError,
+    SqsamError,
+    first_line,
+)
 from sqsam_deploy.evaluation.evaluator import ImageResult, Task
 from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
 from sqsam_deploy.evaluation.protocols import SaliencyPoints
 from sqsam_deploy.evaluation.runner import evaluate_here, start_worker
 from sqsam_deploy.evaluation.saliency import is_folder_of_maps
 from sqsam_deploy.peers import Peer
-from sqsam_deploy.runtimes.base import first_line
 
 #: Workers that may die over one image before the image is to blame.
 _MOST_DEATHS = 3

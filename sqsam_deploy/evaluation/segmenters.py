@@ -6,14 +6,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.errors import UsageError
+from sqsam_deploy.errors import UsageError, first_line
 from sqsam_deploy.evaluation.plan import Artifact, EvaluationPlan
 from sqsam_deploy.model.config import ModelConfig
 from sqsam_deploy.model.description import config_of
 from sqsam_deploy.peers import Peer, open_peer
 from sqsam_deploy.predictor import upsample_masks
 from sqsam_deploy.prompts import EncodedPrompt, Prompt, encode_prompt, limit_clicks, prepare_image
-from sqsam_deploy.runtimes.base import first_line
 from sqsam_deploy.runtimes.registry import is_checkpoint, open_session
 from sqsam_deploy.runtimes.session import RawPrediction, Session
 

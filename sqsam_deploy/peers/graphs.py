@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from sqsam_deploy.artifact.files import hash_file
 from sqsam_deploy.artifact.metadata import PrecisionName
-from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.base import first_line
+from sqsam_deploy.errors import ArtifactError, first_line
 from sqsam_deploy.runtimes.onnx.model_file import read_model
 from sqsam_deploy.runtimes.onnx.session import session_options
 

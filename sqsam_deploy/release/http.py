@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from sqsam_deploy.errors import ReleaseError, SqsamError, StoreError, UsageError
+from sqsam_deploy.errors import ReleaseError, SqsamError, StoreError, UsageError, first_line
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -124,7 +124,7 @@ class HttpStore:
         except SqsamError:
             raise
         except Exception as error:  # the HTTP library raises many kinds
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            reason = first_line(error)
             reason = reason.replace(self._root, self.url)  # which shows no password
             raise StoreError(f"{what} cannot be read: {reason}") from error
         return content

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from sqsam_deploy._internal.packages import missing_package
-from sqsam_deploy.errors import MissingDependencyError, ReleaseError, UsageError
+from sqsam_deploy.errors import MissingDependencyError, ReleaseError, UsageError, first_line
 from sqsam_deploy.release.request import PublishRequest, PullRequest
 
 #: Issuer of the identities of GitHub Actions workflows.
@@ -85,7 +85,7 @@ class KeylessSigner:
         try:
             config.use_sigstore_signer(use_ambient_credentials=True).sign(document, signature)
         except Exception as error:
-            raise ReleaseError(f"keyless signing failed: {_first_line(error)}") from error
+            raise ReleaseError(f"keyless signing failed: {first_line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class IdentityVerifier:
                 identity=self.identity, oidc_issuer=self.issuer
             )
         except Exception as error:
-            raise ReleaseError(f"Sigstore's trust root is missing: {_first_line(error)}") from error
+            raise ReleaseError(f"Sigstore's trust root is missing: {first_line(error)}") from error
         _verify(config, document, signature, self.described)
 
 
@@ -165,7 +165,7 @@ def _verify(config: Any, document: Path, signature: Path, signer: str) -> None:
     except Exception as error:  # the library and those below it raise many kinds
         raise ReleaseError(
             f"the signature of {document.name} was not made by {signer}, or not of this release: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
 
 
@@ -189,9 +189,5 @@ def _require_file(path: Path) -> None:
 
 def _key_fault(error: Exception) -> str:
     """The library's words, where they are not a lecture with an address."""
-    line = _first_line(error)
+    line = first_line(error)
     return "it is not in PEM form" if "PEM" in line else line
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -23,7 +23,13 @@ from urllib.parse import urlsplit
 from sqsam_deploy._internal.atomic import atomic_create, atomic_file, atomic_write, sync_directory
 from sqsam_deploy._internal.packages import missing_package
 from sqsam_deploy._internal.temporary import remove_abandoned
-from sqsam_deploy.errors import MissingDependencyError, ReleaseError, StoreError, UsageError
+from sqsam_deploy.errors import (
+    MissingDependencyError,
+    ReleaseError,
+    StoreError,
+    UsageError,
+    first_line,
+)
 from sqsam_deploy.release import store_paths
 from sqsam_deploy.release.http import HttpStore, NotInStoreError
 
@@ -102,7 +108,7 @@ def open_store(url: str) -> Store:
         package = missing_package(_KINDS.get(kind, "fsspec"))
         raise MissingDependencyError(f"{shown} cannot be opened: {package}") from None
     except Exception as error:  # the library behind each kind has its own
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         raise UsageError(f"{shown} cannot be opened as a store: {reason}") from None
 
 
@@ -293,7 +299,7 @@ class ObjectStore:
         except FileNotFoundError:
             raise NotInStoreError(f"{self.url} has no {path}") from None
         except Exception as error:
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            reason = first_line(error)
             raise StoreError(f"{self.url}/{path} cannot be {done}: {reason}") from error
 
 

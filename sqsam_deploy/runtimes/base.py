@@ -205,8 +205,3 @@ class Runtime(ABC):
     def profile(self, path: Path, feeds: Feeds, threads: int, count: int) -> "ProfiledRun | None":
         """Where `count` inferences spend their time; None without a `profiler`."""
         return None
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what a library says, or its kind of error."""
-    return str(error).strip().split("\n")[0] or type(error).__name__

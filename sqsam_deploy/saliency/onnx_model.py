@@ -9,11 +9,10 @@ from pydantic import BaseModel, ConfigDict
 
 from sqsam_deploy.artifact.documents import parse_json, validate_document
 from sqsam_deploy.artifact.files import require_file
-from sqsam_deploy.errors import ArtifactError, UsageError
+from sqsam_deploy.errors import ArtifactError, UsageError, first_line
 from sqsam_deploy.model.config import PIXEL_MEAN, PIXEL_STD
 from sqsam_deploy.prompts.image import check_image, stretch_filtered
 from sqsam_deploy.prompts.saliency import saliency_of_logits, saliency_of_probabilities
-from sqsam_deploy.runtimes.base import first_line
 from sqsam_deploy.runtimes.onnx.session import session_options
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}

@@ -1241,7 +1241,7 @@ class Artifact {
     if (metadata.task !== task) {
       throw new SqueezesamError(`the model '${metadata.preset}' is a ${metadata.task} network, not a ${task} network`);
     }
-    return new Artifact(ort, await ort.InferenceSession.create(model, withExactSums(options)), metadata);
+    return new Artifact(ort, await ort.InferenceSession.create(model, options), metadata);
   }
 
   /**
@@ -1294,9 +1294,10 @@ export class Segmenter {
    * @throws {SqueezesamError} A file is cut off or holds another network.
    */
   static async open(ort, { model, saliency = null }, options) {
-    const segmentation = await Artifact.open(ort, model, "segmentation", options);
+    const exact = withExactSums(options);
+    const segmentation = await Artifact.open(ort, model, "segmentation", exact);
     try {
-      return new Segmenter(segmentation, saliency && (await Artifact.open(ort, saliency, "saliency", options)));
+      return new Segmenter(segmentation, saliency && (await Artifact.open(ort, saliency, "saliency", exact)));
     } catch (error) {
       await segmentation.release();
       throw error;

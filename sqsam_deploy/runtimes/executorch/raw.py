@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sqsam_deploy.errors import ArtifactError, SqsamError
-from sqsam_deploy.runtimes.base import Feeds, first_line
+from sqsam_deploy.errors import ArtifactError, SqsamError, first_line
+from sqsam_deploy.runtimes.base import Feeds
 from sqsam_deploy.runtimes.session import random_array
 
 

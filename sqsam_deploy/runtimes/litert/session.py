@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
-from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.base import Feeds, first_line
+from sqsam_deploy.errors import ArtifactError, first_line
+from sqsam_deploy.runtimes.base import Feeds
 from sqsam_deploy.runtimes.executorch.quiet import quiet_cpp
 from sqsam_deploy.runtimes.litert.model_file import metadata_of, read_model
 from sqsam_deploy.runtimes.session import Session, random_array

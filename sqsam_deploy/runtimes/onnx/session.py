@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from sqsam_deploy.artifact.metadata import ArtifactMetadata
-from sqsam_deploy.errors import ArtifactError
-from sqsam_deploy.runtimes.base import first_line
+from sqsam_deploy.errors import ArtifactError, first_line
 from sqsam_deploy.runtimes.onnx.model_file import metadata_of, read_model
 from sqsam_deploy.runtimes.onnx.processor import this_one_saturates
 from sqsam_deploy.runtimes.session import Session
