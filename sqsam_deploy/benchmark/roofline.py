@@ -69,6 +69,7 @@ class PeakKernel:
 
 def build_peak_kernels(folder: Path, sizes: KernelSizes = _LARGE) -> list[PeakKernel]:
     """Writes all kernels; takes some seconds, most of them for ExecuTorch's quantizer."""
+    EXECUTORCH.load_compiler()
     product, convolutions = sizes.matrix_macs, sizes.convolution_macs
     return [
         PeakKernel(_onnx_matrix(folder, sizes, np.float32), ONNX.name, "fp32", product),

@@ -108,6 +108,8 @@ def _export_into(
     programs.forget_others([target.program for target in request.targets])
     beside = SaliencyNetwork(load_saliency()) if request.with_saliency else None
     photos, comparison_photos = calibration_photos(request), _comparison_photos()
+    for target in request.targets:
+        target.deployed_on.load_compiler()
     with open_workers(steps) as workers:
         programs.attend = workers.attend
         programs.check(target.program for target in request.targets)

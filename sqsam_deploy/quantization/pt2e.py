@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
+from sqsam_deploy._internal.upstream.executorch import load_compiler
 from sqsam_deploy.folding import FoldedModel
 from sqsam_deploy.quantization.bias_correction import correct_biases
 from sqsam_deploy.quantization.calibration import Samples, spread
@@ -85,7 +86,8 @@ def quantize_program(
         samples: Its positional inputs, to measure ranges on.
         scheme: How ranges are chosen and what stays in float.
     """
-    # It imports ExecuTorch, which only int8 needs, in two seconds.
+    # It is ExecuTorch's quantizer, which only int8 needs.
+    load_compiler()
     from sqsam_deploy.quantization.quantizer import Int8Quantizer
 
     network = program.module()

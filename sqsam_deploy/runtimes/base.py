@@ -133,6 +133,9 @@ class Runtime(ABC):
         """Imports `library`, and nothing that lowers networks."""
         import_module(self.library)
 
+    def load_compiler(self) -> None:
+        """Imports what `lower` uses: processes that are forked from this one have it then."""
+
     @abstractmethod
     def lower(self, program: "ExportedProgram", metadata: ArtifactMetadata, path: Path) -> None:
         """Writes a program as an artifact; the same program and metadata give the same bytes.

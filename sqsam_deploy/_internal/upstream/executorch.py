@@ -6,7 +6,7 @@ they are gone (`private`); what changes the lowering goes without (`patch`).
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +35,19 @@ EXECUTORCH = Library("executorch", ("1.4", "1.5"))
 _HARMLESS = ("call", "requires", "ensures", "_abc_impl", "_initialized")
 
 _Snapshot = list[tuple[Any, ...]]
+
+#: What lowers networks; importing it takes longer than importing torch.
+COMPILER = "executorch.exir"
+BINDING = "executorch.extension.pybindings.portable_lib"
+
+
+def load_compiler() -> None:
+    """Imports ExecuTorch's compiler and its part for XNNPACK, without torch's own compiler."""
+    from sqsam_deploy._internal.upstream.torch import inductor_on_demand
+
+    if COMPILER not in sys.modules:
+        with inductor_on_demand():
+            importlib.import_module("executorch.backends.xnnpack")
 
 
 @patch(EXECUTORCH, "the .pte moves more data and runs slower")
@@ -111,6 +124,81 @@ def changed_graphs_only(used: Used) -> Iterator[None]:
 
     with mock.patch.object(_ExportPassBase, "call", trace_changed):
         yield
+
+
+@patch(EXECUTORCH, "lowering takes longer")
+def computed_once(used: Used) -> Iterator[None]:
+    """Remembers what an operator gives for tensors of the same shapes and types, in all passes.
+
+    A pass of ExecuTorch 1.5 that traces a graph again computes the shape and type of every value
+    again, though it changes few nodes: more than half of its time.
+    """
+    from executorch.exir.pass_base import _ExportPassBase
+
+    trace_node = _ExportPassBase._fx
+    known: dict[Hashable, Any] = {}
+
+    def remembering(compute: "Callable[..., Any]") -> "Callable[..., Any]":
+        def remembered(target: Any, args: Any, kwargs: Any) -> Any:
+            try:
+                key = target, _key(args), _key(kwargs)
+            except _NotOnlyShapes:
+                return compute(target, args, kwargs)
+            if key in known:
+                used()
+                return known[key]
+            result = compute(target, args, kwargs)
+            if _is_new(target, result):
+                known[key] = result
+            return result
+
+        return remembered
+
+    def traced(each: "ExportPass", kind: str, *arguments: Any) -> Any:
+        own = vars(each.interpreter)
+        if "call_function" not in own:
+            own["call_function"] = remembering(each.interpreter.call_function)
+        return trace_node(each, kind, *arguments)
+
+    with mock.patch.object(_ExportPassBase, "_fx", traced):
+        yield
+
+
+class _NotOnlyShapes(Exception):
+    """A result depends on more than shapes and types."""
+
+
+def _key(value: Any) -> Hashable:
+    """An argument as far as the shapes and types of results depend on it.
+
+    Raises:
+        _NotOnlyShapes: It holds a tensor with values of its own.
+    """
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    if isinstance(value, FakeTensor) and value.constant is None:
+        return id(value.fake_mode), value.shape, value.stride(), value.dtype, value.fake_device
+    if isinstance(value, torch.Tensor):
+        raise _NotOnlyShapes
+    if isinstance(value, list | tuple):
+        return tuple(map(_key, value))
+    if isinstance(value, dict):
+        return tuple((name, _key(each)) for name, each in value.items())
+    return type(value), value
+
+
+def _is_new(target: Any, result: Any) -> bool:
+    """Whether an operator gave one tensor that shares nothing with its arguments."""
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    schema = getattr(target, "_schema", None)
+    return (
+        isinstance(result, FakeTensor)
+        and result.constant is None
+        and schema is not None
+        and all(each.alias_info is None for each in (*schema.returns, *schema.arguments))
+    )
 
 
 @patch(EXECUTORCH, "lowering takes longer")
@@ -191,9 +279,7 @@ def parse_program(flatbuffer: bytes) -> "Program":
     Raises:
         MissingDependencyError: This release of ExecuTorch has no such reader.
     """
-    module = importlib.import_module("executorch.exir._serialize._flatbuffer_program")
-    read = private(EXECUTORCH, module, "_flatbuffer_to_program", "read .pte files")
-    program: Program = read(flatbuffer)
+    program: Program = _read("_flatbuffer_program", "_flatbuffer_to_program", flatbuffer)
     return program
 
 
@@ -203,15 +289,15 @@ def parse_file(content: bytes) -> "Program":
     Raises:
         MissingDependencyError: This release of ExecuTorch has no such reader.
     """
-    module = importlib.import_module("executorch.exir._serialize._program")
-    read = private(EXECUTORCH, module, "deserialize_pte_binary", "read .pte files")
-    program: Program = read(content).program
+    program: Program = _read("_program", "deserialize_pte_binary", content).program
     return program
 
 
-#: What lowers networks; importing it takes four seconds of a processor, torch two.
-COMPILER = "executorch.exir"
-BINDING = "executorch.extension.pybindings.portable_lib"
+def _read(module: str, name: str, content: bytes) -> Any:
+    # Its classes are the compiler's only where that is loaded: they are told apart by their names.
+    with unexecuted(COMPILER):
+        reader = importlib.import_module(f"executorch.exir._serialize.{module}")
+        return private(EXECUTORCH, reader, name, "read .pte files")(content)
 
 
 def runtime(module: str = "executorch.runtime") -> ModuleType:

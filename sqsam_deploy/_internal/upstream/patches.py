@@ -121,23 +121,28 @@ def unexecuted(package: str) -> Iterator[None]:
     """Lets the modules of a package be imported without the package's own `__init__`.
 
     For a library that imports one small module of a large package. Behind it nothing of the
-    package is loaded: who imports it gets the whole of it. It is for one thread: another must not
-    import the package meanwhile.
+    package is loaded: who imports it gets the whole of it. The next such block has again what was
+    imported in this one. It is for one thread: another must not import the package meanwhile.
 
     Args:
         package: A package below another one. Nothing changes where it is loaded already, or is
             not installed.
     """
-    spec = None if package in sys.modules else _spec(package)
-    if spec is None:
-        yield
-        return
-    sys.modules[package] = importlib.util.module_from_spec(spec)
+    modules = {} if package in sys.modules else _modules_without(package)
+    sys.modules.update(modules)
     try:
         yield
     finally:
-        for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
-            del sys.modules[name]
+        if modules:
+            for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
+                modules[name] = sys.modules.pop(name)
+
+
+@functools.cache
+def _modules_without(package: str) -> dict[str, ModuleType]:
+    """The package without its `__init__`, and what is imported of it; empty if not installed."""
+    spec = _spec(package)
+    return {} if spec is None else {package: importlib.util.module_from_spec(spec)}
 
 
 def _spec(package: str) -> ModuleSpec | None:

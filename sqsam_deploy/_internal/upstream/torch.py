@@ -4,12 +4,15 @@ The patches leave out records and code that nothing reads; the programs come out
 """
 
 import contextlib
+import importlib
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
 from torch.export import ExportedProgram
-from torch.fx import GraphModule, config
+from torch.fx import Graph, GraphModule, config
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sqsam_deploy._internal.upstream.patches import Library, Used, patch
@@ -19,8 +22,10 @@ __all__ = [
     "TORCH",
     "TorchDispatchMode",
     "code_on_demand",
+    "inductor_on_demand",
     "lean_tracing",
     "operators_listed_once",
+    "quantization_remembered",
     "shared_provenance",
     "unvalidated",
 ]
@@ -37,6 +42,7 @@ def lean_tracing() -> Iterator[None]:
         code_on_demand(),
         unvalidated(),
         operators_listed_once(),
+        quantization_remembered(),
     ):
         yield
 
@@ -130,3 +136,48 @@ def operators_listed_once(used: Used) -> Iterator[None]:
         mock.patch.object(exported_program, name, search_once),
     ):
         yield
+
+
+@patch(TORCH, "lowering takes longer")
+def quantization_remembered(used: Used) -> Iterator[None]:
+    """Lets fake tensors remember what quantizing and dequantizing give, as of torch's own operators.
+
+    torch 2.13 remembers it of its own namespaces alone, and computes the shape and type of every
+    value of another operator again. These depend on nothing else either.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    refuse_others = FakeTensorMode._validate_cache_key
+
+    def refuse(mode: FakeTensorMode, operator: Any, *arguments: Any) -> None:
+        used()
+        if getattr(operator, "namespace", "") != "quantized_decomposed":
+            refuse_others(mode, operator, *arguments)
+
+    with mock.patch.object(FakeTensorMode, "_validate_cache_key", refuse):
+        yield
+
+
+@patch(TORCH, "ExecuTorch's compiler takes longer to import")
+def inductor_on_demand(used: Used) -> Iterator[None]:
+    """Imports torch's pass for functionalized operators without torch's own compiler, inductor.
+
+    ExecuTorch's compiler imports that pass of torch 2.13. It takes one function of inductor, four
+    seconds of a processor to import, which has nothing to do in a program without such operators.
+    """
+    name = "torch._inductor.fx_passes.post_grad"
+
+    def decompose(graph: Graph) -> None:
+        if any("auto_functionalized" in str(node.target) for node in graph.nodes):
+            importlib.import_module(name).decompose_auto_functionalized(graph)
+
+    if name not in sys.modules:
+        stand_in = ModuleType(name)
+        stand_in.__dict__["decompose_auto_functionalized"] = decompose
+        sys.modules[name] = stand_in
+        try:
+            importlib.import_module("torch.export._remove_auto_functionalized_pass")
+        finally:
+            del sys.modules[name]
+    used()
+    yield

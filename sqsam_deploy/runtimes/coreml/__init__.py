@@ -26,6 +26,12 @@ class CoreML(Runtime):
     """See `Runtime`."""
 
     @override
+    def load_compiler(self) -> None:
+        from sqsam_deploy._internal.upstream.coremltools import coremltools
+
+        coremltools()
+
+    @override
     def lower(self, program: "ExportedProgram", metadata: ArtifactMetadata, path: Path) -> None:
         from sqsam_deploy.runtimes.coreml.lowering import lower
 

@@ -25,6 +25,12 @@ class ExecuTorch(Runtime):
     """See `Runtime`."""
 
     @override
+    def load_compiler(self) -> None:
+        from sqsam_deploy._internal.upstream.executorch import load_compiler
+
+        load_compiler()
+
+    @override
     def lower(self, program: "ExportedProgram", metadata: ArtifactMetadata, path: Path) -> None:
         from sqsam_deploy.runtimes.executorch.lowering import lower
 

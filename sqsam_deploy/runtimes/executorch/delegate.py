@@ -7,9 +7,12 @@ import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
 from sqsam_deploy._internal.temporary import scratch_directory
+from sqsam_deploy._internal.upstream.executorch import COMPILER
+from sqsam_deploy._internal.upstream.patches import unexecuted
 
 Arithmetic = Literal["int8", "float", "conversion"]
 #: The flatbuffer compiler that ExecuTorch brings along.
@@ -61,19 +64,20 @@ class XnnpackGraph:
 
 def parse_delegate(blob: bytes) -> XnnpackGraph:
     """Reads a delegate with ExecuTorch's own schema and flatbuffer compiler."""
-    from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import XNNHeader
+    with unexecuted(COMPILER), unexecuted("executorch.backends.xnnpack"):
+        from executorch.backends.xnnpack import serialization
+        from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import XNNHeader
 
+        schema = files(serialization) / "schema.fbs"
     header = XNNHeader.from_bytes(blob[: XNNHeader.EXPECTED_LENGTH])
     start, size = header.flatbuffer_offset, header.flatbuffer_size
-    document = _as_json(blob[start : start + size])
+    document = _as_json(blob[start : start + size], schema)
     return XnnpackGraph(document, size, header.constant_data_size)
 
 
-def _as_json(flatbuffer: bytes) -> dict[str, Any]:
-    from executorch.backends.xnnpack import serialization
+def _as_json(flatbuffer: bytes, schema_file: Traversable) -> dict[str, Any]:
     from executorch.data import bin as binaries
 
-    schema_file = files(serialization) / "schema.fbs"
     with scratch_directory("inspect") as folder:
         (folder / "graph.bin").write_bytes(flatbuffer)
         with as_file(files(binaries) / _FLATC) as flatc, as_file(schema_file) as schema:

@@ -80,11 +80,8 @@ def called_backends(file: PteFile) -> tuple[str, ...]:
 
 def kernels_outside(file: PteFile) -> dict[str, int]:
     """How often the network's method calls which operator by itself, sorted by name."""
-    from executorch.exir.schema import KernelCall
-
-    steps = (step.instr_args for chain in file.plan.chains for step in chain.instructions)
-    calls = (step.op_index for step in steps if isinstance(step, KernelCall))
-    found = Counter(_full_name(file.plan.operators[index]) for index in calls)
+    calls = file.calls("KernelCall")
+    found = Counter(_full_name(file.plan.operators[call.op_index]) for call in calls)
     return dict(sorted(found.items()))
 
 

@@ -77,12 +77,8 @@ def _inspect(path: Path) -> Inspection:
 
 
 def _instructions(file: PteFile) -> tuple[int, tuple[OperatorCount, ...]]:
-    from executorch.exir.schema import DelegateCall, KernelCall
-
-    steps = [step.instr_args for chain in file.plan.chains for step in chain.instructions]
-    kernels = [step for step in steps if isinstance(step, KernelCall)]
-    names = [file.plan.operators[step.op_index].name for step in kernels]
-    return sum(isinstance(step, DelegateCall) for step in steps), count_operators(names)
+    names = [file.plan.operators[call.op_index].name for call in file.calls("KernelCall")]
+    return len(file.calls("DelegateCall")), count_operators(names)
 
 
 def _of(graphs: list[XnnpackGraph], wanted: Arithmetic) -> tuple[OperatorCount, ...]:

@@ -13,8 +13,10 @@ from torch.export import ExportedProgram
 from sqsam_deploy._internal.atomic import atomic_write
 from sqsam_deploy._internal.upstream.executorch import (
     changed_graphs_only,
+    computed_once,
     decomposed_once,
     half_weights,
+    load_compiler,
     no_search_for_bilinear,
     rewritten_delegates,
 )
@@ -35,10 +37,12 @@ def lower(program: ExportedProgram, metadata: ArtifactMetadata, path: Path) -> N
     """
     from sqsam_deploy.runtimes.executorch.passes import optimize
 
+    load_compiler()
     # `_quiet` is the innermost: the patches around it warn where they do not work.
     with (
         lean_tracing(),
         changed_graphs_only(),
+        computed_once(),
         decomposed_once(),
         no_search_for_bilinear(),
         half_weights(),

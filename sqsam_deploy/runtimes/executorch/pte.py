@@ -46,6 +46,11 @@ class PteFile:
         """The network's method."""
         return next(plan for plan in self.program.execution_plan if plan.name == FORWARD)
 
+    def calls(self, kind: str) -> list[Any]:
+        """The network's instructions of one kind, such as "KernelCall"."""
+        steps = (step.instr_args for chain in self.plan.chains for step in chain.instructions)
+        return [step for step in steps if type(step).__name__ == kind]
+
     def blobs(self) -> list[tuple[str, bytes]]:
         """Backend and content of each of the network's delegates."""
         return [(each.id, self.segment(each.processed.index)) for each in self.plan.delegates]

@@ -27,6 +27,11 @@ class ExecuTorchCoreML(Runtime):
     """See `Runtime`."""
 
     @override
+    def load_compiler(self) -> None:
+        coreml.RUNTIME.load_compiler()
+        executorch.RUNTIME.load_compiler()
+
+    @override
     def lower(self, program: "ExportedProgram", metadata: ArtifactMetadata, path: Path) -> None:
         from sqsam_deploy.runtimes.executorch_coreml.lowering import lower
 

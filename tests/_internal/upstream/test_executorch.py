@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from executorch.extension.pybindings import portable_lib
 
-from sqsam_deploy._internal.upstream.executorch import load_program, parse_file, set_threads
+from sqsam_deploy._internal.upstream.executorch import (
+    BINDING,
+    load_program,
+    parse_file,
+    runtime,
+    set_threads,
+)
 from sqsam_deploy._internal.upstream.patches import UpstreamWarning, warn_once
 from sqsam_deploy.errors import MissingDependencyError
 from sqsam_deploy.runtimes import open_session
@@ -19,6 +24,7 @@ from sqsam_deploy.runtimes.executorch.pte import open_pte
 from tests.golden.answers import answers
 from tests.tiny_network import TINY
 
+portable_lib = runtime(BINDING)
 PTE = Path(__file__).parents[2] / "golden" / "v0.1" / "tiny-int8.pte"
 
 
@@ -73,18 +79,57 @@ def test_outputs_that_are_not_copied_are_those_of_the_public_runtime() -> None:
         assert torch.equal(mine, theirs)
 
 
-def test_what_runs_files_loads_no_compiler_and_leaves_it_to_be_loaded_whole() -> None:
-    code = (
-        "import sys\n"
-        "from sqsam_deploy.runtimes import open_session\n"
-        "for path in sys.argv[1:]: open_session(path, 1)\n"
-        "assert not {'executorch.exir', 'sklearn'} & set(sys.modules)\n"
-        "from executorch.exir import to_edge_transform_and_lower\n"
-        "from executorch.exir._warnings import experimental\n"
-        "import sklearn\n"
-    )
+#: Run in a process that has imported nothing.
+LOADS = """
+import sys
+from pathlib import Path
+
+from sqsam_deploy.runtimes import open_session
+from sqsam_deploy.runtimes.registry import runtime_of
+
+for path in map(Path, sys.argv[1:]):
+    open_session(path, 1)
+    assert len(runtime_of(path).inspect(path).parts) > 1
+assert not {"executorch.exir", "executorch.backends.xnnpack", "sklearn"} & set(sys.modules)
+
+import sklearn
+from sqsam_deploy._internal.upstream.executorch import load_compiler
+
+load_compiler()
+from executorch.exir import to_edge_transform_and_lower
+from executorch.exir._warnings import experimental
+
+assert "torch._inductor.lowering" not in sys.modules
+
+import torch
+from torch.export._remove_auto_functionalized_pass import unsafe_remove_auto_functionalized_pass
+
+
+@torch.library.custom_op("example::fill", mutates_args=("x",))
+def fill(x: torch.Tensor) -> None:
+    x.fill_(7)
+
+
+class Filled(torch.nn.Module):
+    def forward(self, x):
+        x = x + 1
+        torch.ops.example.fill(x)
+        return x
+
+
+program = torch.export.export(Filled(), (torch.zeros(2),)).run_decompositions({})
+names = lambda: " ".join(str(node.target) for node in program.graph.nodes)
+assert "auto_functionalized" in names()
+program = unsafe_remove_auto_functionalized_pass(program)
+assert "auto_functionalized" not in names() and "example.fill" in names()
+assert "torch._inductor.lowering" in sys.modules
+"""
+
+
+def test_files_are_run_and_read_without_a_compiler_which_is_whole_when_it_is_loaded() -> None:
+    """Inductor is loaded for what needs it alone: a custom operator that changes its input."""
     files = [str(PTE), str(PTE.with_suffix(".mlpackage"))]
-    done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", LOADS, *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

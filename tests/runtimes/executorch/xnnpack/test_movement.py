@@ -2,13 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
-from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-from executorch.backends.xnnpack.serialization.xnnpack_graph_schema import XNNGraph
-from executorch.exir import to_edge_transform_and_lower
-from executorch.runtime import Runtime
 from torch.export import ExportedProgram
 
 from sqsam_deploy._internal.upstream.executorch import (
@@ -19,7 +16,6 @@ from sqsam_deploy._internal.upstream.executorch import (
 from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy.quantization import quantize_program
 from sqsam_deploy.runtimes.executorch.passes import optimize
-from sqsam_deploy.runtimes.executorch.xnnpack import join_moves
 from tests.tiny_network import FRAGMENT_SAMPLE, fragment_program
 
 
@@ -28,7 +24,7 @@ def _before_writing(change: object) -> Iterator[list[str]]:
     """Applies `change` to each XNNPACK graph, and yields the names of the operators written."""
     names: list[str] = []
 
-    def rewrite(graph: XNNGraph) -> None:
+    def rewrite(graph: Any) -> None:
         if callable(change):
             change(graph)
         names.extend(type(node.xnode_union).__name__ for node in graph.xnodes)
@@ -38,6 +34,10 @@ def _before_writing(change: object) -> Iterator[list[str]]:
 
 
 def _lowered(exported: ExportedProgram, change: object) -> tuple[list[torch.Tensor], list[str]]:
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+    from executorch.runtime import Runtime
+
     with (
         lean_tracing(),
         changed_graphs_only(),
@@ -58,6 +58,8 @@ def program() -> ExportedProgram:
 
 
 def test_joining_changes_no_number_and_leaves_fewer_moves(program: ExportedProgram) -> None:
+    from sqsam_deploy.runtimes.executorch.xnnpack import join_moves
+
     expected, before = _lowered(program, None)
     actual, after = _lowered(program, join_moves)
     for a, b in zip(actual, expected, strict=True):
