@@ -5,7 +5,9 @@ OUTPUT ?= artifacts
 WEIGHTS ?= paper
 # Each worker takes whole files, in the order of tests/conftest.py.
 PYTEST = $(VENV)/bin/pytest -n auto --dist loadfile --no-loadscope-reorder
-# Modules are compiled when they are imported: most of what torch installs never is.
+# Modules are compiled when they are first imported: most of what torch installs never is. That they
+# are kept so is not left to the environment: each command would compile torch again.
+unexport PYTHONDONTWRITEBYTECODE
 PIP = $(VENV)/bin/pip install --quiet --no-compile --constraint constraints.txt
 # A pip that came with Python can be years old, and takes a minute longer.
 CREATE = $(PYTHON) -m venv $(VENV) && $(PIP) --upgrade pip

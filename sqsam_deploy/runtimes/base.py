@@ -133,7 +133,7 @@ class Runtime(ABC):
         """Imports `library`, and nothing that lowers networks."""
         import_module(self.library)
 
-    def load_compiler(self) -> None:
+    def load_compiler(self) -> None:  # noqa: B027  not every runtime has a large one
         """Imports what `lower` uses: processes that are forked from this one have it then."""
 
     @abstractmethod

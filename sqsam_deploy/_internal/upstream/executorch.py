@@ -142,7 +142,7 @@ def computed_once(used: Used) -> Iterator[None]:
         def remembered(target: Any, args: Any, kwargs: Any) -> Any:
             try:
                 key = target, _key(args), _key(kwargs)
-            except _NotOnlyShapes:
+            except _ValuesMatterError:
                 return compute(target, args, kwargs)
             if key in known:
                 used()
@@ -164,7 +164,7 @@ def computed_once(used: Used) -> Iterator[None]:
         yield
 
 
-class _NotOnlyShapes(Exception):
+class _ValuesMatterError(Exception):
     """A result depends on more than shapes and types."""
 
 
@@ -172,7 +172,7 @@ def _key(value: Any) -> Hashable:
     """An argument as far as the shapes and types of results depend on it.
 
     Raises:
-        _NotOnlyShapes: It holds a tensor with values of its own.
+        _ValuesMatterError: It holds a tensor with values of its own.
     """
     import torch
     from torch._subclasses.fake_tensor import FakeTensor
@@ -180,7 +180,7 @@ def _key(value: Any) -> Hashable:
     if isinstance(value, FakeTensor) and value.constant is None:
         return id(value.fake_mode), value.shape, value.stride(), value.dtype, value.fake_device
     if isinstance(value, torch.Tensor):
-        raise _NotOnlyShapes
+        raise _ValuesMatterError
     if isinstance(value, list | tuple):
         return tuple(map(_key, value))
     if isinstance(value, dict):

@@ -140,10 +140,10 @@ def operators_listed_once(used: Used) -> Iterator[None]:
 
 @patch(TORCH, "lowering takes longer")
 def quantization_remembered(used: Used) -> Iterator[None]:
-    """Lets fake tensors remember what quantizing and dequantizing give, as of torch's own operators.
+    """Lets fake tensors remember what quantizing gives, as they do of torch's own operators.
 
     torch 2.13 remembers it of its own namespaces alone, and computes the shape and type of every
-    value of another operator again. These depend on nothing else either.
+    value of another operator again. The results of these depend on nothing else either.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
