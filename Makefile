@@ -61,8 +61,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PIP) --editable .
 	touch $@
 
-# With what developers need, in one go: it is installed for users then, too.
+# With what developers need, in one go: it is installed for users then, too. First all that is
+# pinned, in two processes that resolve nothing; the last command sees to what this system lacks.
 $(VENV)/.installed-dev: pyproject.toml constraints.txt
 	$(CREATE)
+	-xargs -n 104 -P 2 $(PIP) --no-deps <constraints.txt
 	$(PIP) --editable ".[dev]"
 	touch $(VENV)/.installed $@

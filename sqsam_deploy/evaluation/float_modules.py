@@ -95,7 +95,7 @@ class KeptModule(Frozen):
 
 
 class Choice(Frozen):
-    """What stays in float so that the drift holds a limit.
+    """The modules that stay in float so that the drift holds a limit.
 
     Attributes:
         max_drift: The limit, in mIoU points.

@@ -78,7 +78,7 @@ class MachineOutputs:
 
 @dataclass(frozen=True)
 class OutputsDifference:
-    """What differs between the outputs of one artifact on two machines.
+    """The differences between the outputs of one artifact on two machines.
 
     Attributes:
         artifact: Its name.
@@ -247,7 +247,7 @@ def _artifact(name: str, arrays: Mapping[str, NDArray[Any]]) -> ArtifactOutputs:
 def compare_outputs(
     here: MachineOutputs, there: MachineOutputs, min_agreement: float
 ) -> tuple[OutputsDifference, ...]:
-    """What differs, for every artifact that ran here.
+    """The differences, for every artifact that ran here.
 
     Args:
         here: Outputs of this machine.

@@ -1,4 +1,4 @@
-"""What int8 costs in each module of the network, in mIoU against the truth of photos with masks.
+"""The cost of int8 in each module of the network, in mIoU against the truth of photos with masks.
 
 Every photo is asked about one of its objects, drawn with the seed, by the prompts of
 `sqsam-parity`: a box, one click, three. Two numbers are measured for each module: the *loss* of

@@ -112,7 +112,7 @@ def _find_maps(network: GraphModule) -> Iterator[_Map]:
 
 
 def _readers(value: Node, first: int) -> Iterator[tuple[Node, int]]:
-    """What reads a value, behind everything that lets factors pass."""
+    """Readers of a value, behind everything that lets factors pass."""
     for user in value.users:
         if user.target in _PASSED:
             yield from _readers(user, first)
@@ -141,7 +141,7 @@ def _groups(maps: Iterable[_Map]) -> list[list[_Map]]:
 
 
 def _split(channels: Tensor, group: list[_Map]) -> tuple[Tensor, ...]:
-    """What belongs to each map of a group."""
+    """The channels of each map of a group."""
     parts: tuple[Tensor, ...] = torch.split(channels, [each.channels for each in group])
     return parts
 

@@ -121,7 +121,7 @@ class Simulation:
     def _places(
         self, stays_float: Callable[[str], bool]
     ) -> tuple[dict[Node, list[Node]], set[Node]]:
-        """What each int8 operator reads, and operators whose results are int8."""
+        """The inputs of each int8 operator, and operators whose results are int8."""
         reads: dict[Node, list[Node]] = {}
         gives: set[Node] = set()
         for node, mark in self._marks.items():

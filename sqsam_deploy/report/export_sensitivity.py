@@ -1,4 +1,4 @@
-"""What int8 costs in each module, in mIoU points, and where it is drawn."""
+"""The cost of int8 in each module, in mIoU points, and where it is drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -19,6 +19,8 @@ from sqsam_deploy.model.config import NANO
 from sqsam_deploy.model.description import describe
 from sqsam_deploy.model.network import SqueezeSAM
 
+pytestmark = pytest.mark.usefixtures("traced_leanly")
+
 FLOAT, SOUND = "float.safetensors", "sound-int8.onnx"
 BROKEN = (
     "scale-off-by-2.onnx",

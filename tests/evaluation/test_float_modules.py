@@ -40,6 +40,8 @@ from sqsam_deploy.runtimes.registry import find_runtime
 from tests.commands import run_command
 from tests.fakes import RecordedSteps
 
+pytestmark = pytest.mark.usefixtures("traced_leanly")
+
 
 @pytest.fixture(scope="module")
 def calibration():

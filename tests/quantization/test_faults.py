@@ -21,6 +21,8 @@ from sqsam_deploy.quantization.graph import module_name
 from sqsam_deploy.runtimes.session import RawPrediction
 from sqsam_deploy.runtimes.torch import TorchSession
 
+pytestmark = pytest.mark.usefixtures("traced_leanly")
+
 
 class _Program:
     """An int8 program as a session, as exact as the arithmetic of its operators."""

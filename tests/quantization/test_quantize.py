@@ -14,6 +14,8 @@ from tests.tiny_network import (
     tiny_quantized,
 )
 
+pytestmark = pytest.mark.usefixtures("traced_leanly")
+
 
 def test_pixels_keep_every_one_of_their_256_values() -> None:
     (pixels,) = (layer for layer in tiny_quantized().layers if layer.scale == 1.0)

@@ -11,6 +11,8 @@ from sqsam_deploy.quantization import QuantizationScheme, quantize
 from sqsam_deploy.quantization.simulation import Simulation
 from tests.tiny_network import snr_db, tiny_calibration, tiny_folded, tiny_quantized
 
+pytestmark = pytest.mark.usefixtures("traced_leanly")
+
 
 @functools.cache
 def simulation() -> Simulation:

@@ -28,6 +28,8 @@ from sqsam_deploy.saliency import open_saliency
 from tests.fakes import own_runtimes
 from tests.limits import set_limits
 
+pytestmark = pytest.mark.usefixtures("traced_leanly")
+
 #: The bundled network's structure, small enough to be lowered many times.
 TINY = SaliencyConfig("saliency", image_size=64, widths=(8, 12, 16, 16))
 

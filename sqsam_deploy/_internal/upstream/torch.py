@@ -5,6 +5,7 @@ The patches leave out records and code that nothing reads; the programs come out
 
 import contextlib
 import importlib
+import inspect
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -78,16 +79,21 @@ def code_on_demand(used: Used) -> Iterator[None]:
 
     compile_now = GraphModule.recompile
 
-    def first_call(module: GraphModule, *args: Any, **kwargs: Any) -> Any:
-        compile_now(module)
-        return module.forward(*args, **kwargs)
-
     def compile_later(module: GraphModule) -> None:
         used()
+        names = [str(node.target) for node in module.graph.find_nodes(op="placeholder")]
         codegen = module.graph._codegen
         if isinstance(codegen, _PyTreeCodeGen):
             module._in_spec = codegen.pytree_info.in_spec
             module._out_spec = codegen.pytree_info.out_spec
+            names = [name for name in codegen.pytree_info.orig_args if name != "self"]
+
+        def first_call(module: GraphModule, *args: Any, **kwargs: Any) -> Any:
+            compile_now(module)
+            return module.forward(*args, **kwargs)
+
+        # `torch.export` names a program's inputs by it.
+        first_call.__dict__["__signature__"] = _signature("self", *names)
         # Each graph module has a class of its own.
         type(module).forward = first_call
 
@@ -99,6 +105,11 @@ def code_on_demand(used: Used) -> Iterator[None]:
         mock.patch.object(GraphModule, "__str__", name_only),
     ):
         yield
+
+
+def _signature(*names: str) -> inspect.Signature:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature([inspect.Parameter(name.lstrip("*"), kind) for name in names])
 
 
 @patch(TORCH, "lowering takes longer")

@@ -16,6 +16,7 @@ from sqsam_deploy._internal.upstream.coremltools import (
     unvalidated_passes,
 )
 from sqsam_deploy._internal.upstream.patches import Library, UpstreamWarning, warn_once
+from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy.runtimes import open_session
 from sqsam_deploy.runtimes.coreml.programs import decomposed
 from sqsam_deploy.runtimes.executorch import RUNTIME as EXECUTORCH
@@ -34,6 +35,15 @@ def _warnings_again() -> Iterator[None]:
     warn_once.cache_clear()
     yield
     warn_once.cache_clear()
+
+
+def test_a_traced_program_is_the_same_and_calls_its_inputs_the_same() -> None:
+    """By their names the quantizer knows pixels, whose step is 1 whatever the calibration holds."""
+    plain = fragment_program()
+    with lean_tracing():
+        lean = fragment_program()
+    assert str(lean.graph) == str(plain.graph)
+    assert lean.graph_signature.user_inputs == ("pixels",)
 
 
 def test_a_pte_has_the_same_bytes_without_the_patches(tmp_path: Path) -> None:

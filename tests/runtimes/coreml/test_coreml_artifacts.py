@@ -35,9 +35,12 @@ from tests.runtimes.coreml.small_network import (
 )
 from tests.tiny_network import tiny_folded
 
-pytestmark = pytest.mark.skipif(
-    platform.system() == "Darwin", reason="checks the reference executor's arithmetic"
-)
+pytestmark = [
+    pytest.mark.usefixtures("traced_leanly"),
+    pytest.mark.skipif(
+        platform.system() == "Darwin", reason="checks the reference executor's arithmetic"
+    ),
+]
 Programs = Callable[[PrecisionName], ExportedProgram]
 
 

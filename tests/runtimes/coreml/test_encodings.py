@@ -19,6 +19,8 @@ from sqsam_deploy.runtimes.coreml.reference.program import load_program
 from sqsam_deploy.runtimes.coreml.unsigned import unsigned_activations
 from tests.tiny_network import TINY, tiny_metadata, tiny_program
 
+pytestmark = pytest.mark.usefixtures("traced_leanly")
+
 ENCODINGS = ("signed", "unsigned")
 
 

@@ -25,6 +25,8 @@ from tests.runtimes.quantized_parameters import (
 )
 from tests.tiny_network import TINY, snr_db, tiny_calibration, tiny_folded, tiny_program
 
+pytestmark = pytest.mark.usefixtures("traced_leanly")
+
 
 def _metadata(precision: PrecisionName) -> ArtifactMetadata:
     return describe(TINY, runtime="onnx", precision=precision, weights_sha256="1" * 64)

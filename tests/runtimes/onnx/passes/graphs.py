@@ -17,6 +17,7 @@ from onnx_ir.serde import deserialize_model, serialize_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sqsam_deploy._internal.upstream.torch import lean_tracing
 from sqsam_deploy.folding.layers import ChannelBias
 from sqsam_deploy.model.description import describe, describe_saliency
 from sqsam_deploy.model.saliency import SaliencyConfig
@@ -61,12 +62,14 @@ class Shuffled(nn.Module):
 
 
 @functools.cache
+@lean_tracing()
 def _tiny_bytes() -> bytes:
     metadata = describe(TINY, runtime="onnx", precision="int8", weights_sha256="0" * 64)
     return serialize_model(translate(tiny_quantized().program, metadata)).SerializeToString()
 
 
 @functools.cache
+@lean_tracing()
 def _shuffled_bytes() -> bytes:
     torch.manual_seed(0)
     network, config = Shuffled().eval(), SaliencyConfig(image_size=16)
