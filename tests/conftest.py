@@ -105,6 +105,7 @@ FIRST = (
     *TOGETHER[2],
     "training/",
     "evaluation/",
+    "web/",
 )
 
 

@@ -22,7 +22,7 @@ from sqsam_deploy.pipeline.evidence import Evidence
 from sqsam_deploy.pipeline.programs import Programs
 from sqsam_deploy.pipeline.request import ExportRequest
 from sqsam_deploy.pipeline.targets import Target, groups_by_program, targets_beside
-from sqsam_deploy.runtimes.registry import require_libraries, tool_versions
+from sqsam_deploy.runtimes.registry import dependencies_of, require_libraries, tool_versions
 
 #: Photos every artifact is executed on before it is written.
 PROBE_IMAGES = 4
@@ -108,8 +108,10 @@ def _export_into(
     programs.forget_others([target.program for target in request.targets])
     beside = SaliencyNetwork(load_saliency()) if request.with_saliency else None
     photos, comparison_photos = calibration_photos(request), _comparison_photos()
+    # What is imported here, the processes forked below have.
     for target in request.targets:
-        target.deployed_on.load_compiler()
+        with dependencies_of(target.deployed_on):
+            target.deployed_on.load_compiler()
     with open_workers(steps) as workers:
         programs.attend = workers.attend
         programs.check(target.program for target in request.targets)
