@@ -1,8 +1,6 @@
 import gc
 import os
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,6 @@ import pytest
 from filelock import FileLock
 
 from sqsam_deploy._internal.terminal import show_notices
-from sqsam_deploy._internal.upstream.patches import UpstreamWarning
 from tests.commands import run_process
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -172,13 +169,8 @@ def traced_leanly() -> Iterator[None]:
     """For files that trace programs themselves: as an export does, and sooner."""
     from sqsam_deploy._internal.upstream.torch import lean_tracing
 
-    with ExitStack() as stack:
-        stack.enter_context(lean_tracing())
+    with lean_tracing():
         yield
-        with warnings.catch_warnings():
-            # Chosen tests of a file may not come by every patch.
-            warnings.simplefilter("ignore", UpstreamWarning)
-            stack.close()
 
 
 @pytest.fixture(scope="session")

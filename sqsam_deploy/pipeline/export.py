@@ -108,13 +108,13 @@ def _export_into(
     programs.forget_others([target.program for target in request.targets])
     beside = SaliencyNetwork(load_saliency()) if request.with_saliency else None
     photos, comparison_photos = calibration_photos(request), _comparison_photos()
-    # What is imported here, the processes forked below have.
-    for target in request.targets:
-        with dependencies_of(target.deployed_on):
-            target.deployed_on.load_compiler()
     with open_workers(steps) as workers:
         programs.attend = workers.attend
         programs.check(target.program for target in request.targets)
+        # What is imported here, the processes forked below have.
+        for target in request.targets:
+            with dependencies_of(target.deployed_on):
+                target.deployed_on.load_compiler()
         if beside is not None:
             others = Programs(beside, photos, request.seed)
             builder = Builder(beside, others, beside.comparison(comparison_photos), staging)

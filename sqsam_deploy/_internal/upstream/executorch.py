@@ -8,6 +8,7 @@ import importlib
 import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -138,26 +139,23 @@ def computed_once(used: Used) -> Iterator[None]:
     trace_node = _ExportPassBase._fx
     known: dict[Hashable, Any] = {}
 
-    def remembering(compute: "Callable[..., Any]") -> "Callable[..., Any]":
-        def remembered(target: Any, args: Any, kwargs: Any) -> Any:
-            try:
-                key = target, _key(args), _key(kwargs)
-            except _ValuesMatterError:
-                return compute(target, args, kwargs)
-            if key in known:
-                used()
-                return known[key]
-            result = compute(target, args, kwargs)
-            if _is_new(target, result):
-                known[key] = result
-            return result
-
-        return remembered
+    def remembered(compute: "Callable[..., Any]", target: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            key = target, _key(args), _key(kwargs)
+        except _ValuesMatterError:
+            return compute(target, args, kwargs)
+        if key in known:
+            used()
+            return known[key]
+        result = compute(target, args, kwargs)
+        if _is_new(target, result):
+            known[key] = result
+        return result
 
     def traced(each: "ExportPass", kind: str, *arguments: Any) -> Any:
         own = vars(each.interpreter)
         if "call_function" not in own:
-            own["call_function"] = remembering(each.interpreter.call_function)
+            own["call_function"] = partial(remembered, each.interpreter.call_function)
         return trace_node(each, kind, *arguments)
 
     with mock.patch.object(_ExportPassBase, "_fx", traced):
